@@ -1,0 +1,45 @@
+# Two commands set everything up on a machine with Python 3.11: `make demo` and `make test`.
+PYTHON ?= python3.11
+VENV ?= .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+LDAP := $(VENV)/ldap/.installed
+
+.PHONY: demo test lint bench faults clean
+.DEFAULT_GOAL := test
+
+# uv installs the pinned versions in seconds where pip takes minutes; pip does it where uv cannot.
+$(STAMP): setup.cfg pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt uv
+	$(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt -e '.[dev]' \
+		|| $(BIN)/pip install --quiet -c constraints.txt -e '.[dev]'
+	touch $@
+
+# What only the tests of the ldap login need, and what must not mix with the rest: see the file itself.
+$(LDAP): $(STAMP) tests/vault/ldap-requirements.txt
+	$(BIN)/uv pip install --quiet --target $(@D) -r tests/vault/ldap-requirements.txt \
+		|| $(BIN)/pip install --quiet --target $(@D) -r tests/vault/ldap-requirements.txt
+	touch $@
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: lint $(LDAP)
+	$(BIN)/pytest -n 2 --dist loadfile
+
+demo: $(STAMP)
+	$(BIN)/python -m airflow_k8s_vault.demo $(if $(KEEP),--keep)
+
+bench: $(STAMP)
+	$(BIN)/python -m tests.bench
+
+# Every way a task can end and every fault, as a table: docs/faults.md.
+faults: $(STAMP)
+	$(BIN)/python -m tests.faults
+
+clean:
+	rm -rf $(VENV) .demo build *.egg-info
