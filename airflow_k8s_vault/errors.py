@@ -1,0 +1,78 @@
+"""Everything this package raises on purpose: one base, one sentence per child.
+
+Messages name what was asked, what was found and what to do next. They never hold a secret's value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class K8sVaultError(Exception):
+    """Base of all errors of airflow-k8s-vault."""
+
+
+class ConfigError(K8sVaultError):
+    """A setting of this package is missing or has no valid value."""
+
+
+class TeamError(K8sVaultError):
+    """A team is unknown, or its team.yaml is not valid."""
+
+
+class TemplateError(K8sVaultError):
+    """A pod template is missing, cannot be rendered, or is no valid v1 Pod."""
+
+
+class SecretSpecError(K8sVaultError):
+    """A VaultSecret asks for something that no Vault path, key, variable or file can be."""
+
+
+class PolicyError(K8sVaultError):
+    """A DAG or a pod asks for more than its team may have."""
+
+
+class DeliveryRefused(K8sVaultError):
+    """Vault, or the cluster, said no: trying again cannot help."""
+
+
+class DeliveryUnavailable(K8sVaultError):
+    """Vault could not be reached in time: trying again may help."""
+
+
+class VaultError(K8sVaultError):
+    """A look-up in Vault failed."""
+
+
+class VaultRefused(VaultError):
+    """Vault said no to a login or to a path: trying again cannot help."""
+
+
+class VaultUnavailable(VaultError):
+    """Vault could not be reached, is sealed or overloaded: trying again may help."""
+
+
+class SecretShapeError(VaultError):
+    """A secret is there, but it does not hold what was looked for."""
+
+
+def problems(headline: str, found: Iterable[str]) -> str:
+    """Return one message that lists all mistakes at once.
+
+    >>> print(problems("Task 'load' has 2 mistakes:", ["no path", "no key"]))
+    Task 'load' has 2 mistakes:
+      - no path
+      - no key
+    """
+    return "\n".join([headline, *(f"  - {problem}" for problem in found)])
+
+
+def did_you_mean(asked: str, known: Iterable[str]) -> str:
+    """Return " Did you mean 'x'?" for the nearest known name, or "" when nothing is near.
+
+    >>> did_you_mean("etk", ["etl", "default"])
+    " Did you mean 'etl'?"
+    """
+    near = get_close_matches(asked, list(known), n=1)
+    return f" Did you mean '{near[0]}'?" if near else ""

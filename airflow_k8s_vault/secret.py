@@ -1,0 +1,107 @@
+"""What a DAG author asks of Vault: a path, and where its keys go."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field, fields
+from typing import Any, final
+
+ENGINES = ("kv2", "kv1", "dynamic")
+
+# These strings end up in the agent's configuration, which is a template language of its own: what is not
+# plainly harmless there is refused here. Vault itself allows more in paths; nobody has missed it yet.
+_PATH = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@-]*(/[A-Za-z0-9_][A-Za-z0-9_.@-]*)+")
+_KEY = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,252}")
+# https://kubernetes.io/docs/concepts/configuration/secret/ and the fileKeyRef parser agree on C identifiers.
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,252}")
+_FILE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,252}")
+# DNS-1123 label: what Kubernetes takes as a container's name.
+_CONTAINER = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+
+
+@final
+@dataclass(frozen=True)
+class VaultSecret:
+    """One secret of Vault, and the variables and the file that a container gets from it.
+
+    path: what `vault kv get` or `vault read` takes: mount first, no `data/` ("secret/payments/warehouse").
+    engine: "kv2" (default), "kv1", or "dynamic" for any path that makes a new credential at each read.
+    env: environment variable to key of the secret.
+    file: a name under /vault/secrets/; holds the value of `key`, or the whole secret as JSON where key is None.
+    container: the container that gets it; None is the task's own (the base container).
+
+    Building one never raises: the operator reports the mistakes of all its secrets at once (see `mistakes`).
+
+    >>> VaultSecret("secret/payments/warehouse", env={"PGPASSWORD": "password"}).mistakes()
+    []
+    >>> VaultSecret("warehouse", env={"PG-PASSWORD": "password"}).mistakes()
+    ["path 'warehouse' is no Vault path: mount first, then the secret ('secret/payments/warehouse'); \
+letters, digits and _ . @ - between single slashes.", "'PG-PASSWORD' is no name of an environment variable \
+(letters, digits, _; no digit first)."]
+    """
+
+    path: str
+    engine: str = field(default="kv2", kw_only=True)
+    env: dict[str, str] | None = field(default=None, kw_only=True, hash=False)
+    file: str | None = field(default=None, kw_only=True)
+    key: str | None = field(default=None, kw_only=True)
+    container: str | None = field(default=None, kw_only=True)
+
+    def __init_subclass__(cls) -> None:
+        raise TypeError(
+            "VaultSecret has no subclasses: one could tell the checks and the delivery different things."
+        )
+
+    def __post_init__(self) -> None:
+        # What is checked has to be what is delivered: a copy, in which text is exactly str and nothing of its own.
+        for item in fields(self):
+            object.__setattr__(self, item.name, _plain(getattr(self, item.name)))
+
+    def mistakes(self) -> list[str]:
+        """Return one sentence per mistake; empty where there is none."""
+        found = []
+        if not _matches(_PATH, self.path):
+            found.append(
+                f"path {self.path!r} is no Vault path: mount first, then the secret "
+                "('secret/payments/warehouse'); letters, digits and _ . @ - between single slashes."
+            )
+        elif "/data/" in self.path and self.engine == "kv2":
+            found.append(f"path {self.path!r} holds the API's data/: write it as `vault kv get` takes it.")
+        if self.engine not in ENGINES:
+            found.append(f"engine {self.engine!r} is none of {', '.join(ENGINES)}.")
+        mapping: object = self.env
+        if mapping is not None and not isinstance(mapping, dict):
+            found.append(
+                f"env of {self.path!r} is {self.env!r}; it maps variable to key: {{'PGPASSWORD': 'password'}}."
+            )
+        elif self.env == {}:
+            found.append(f"env of {self.path!r} maps nothing: give variable to key, or leave it out.")
+        if self.env is None and self.file is None:
+            found.append(f"{self.path!r} goes nowhere: give env, file, or both.")
+        if self.key is not None and self.file is None:
+            found.append(f"key {self.key!r} of {self.path!r} needs file: env names its keys itself.")
+        if isinstance(self.env, dict):
+            for variable, key in self.env.items():
+                if not _matches(_VARIABLE, variable):
+                    found.append(
+                        f"{variable!r} is no name of an environment variable (letters, digits, _; no digit first)."
+                    )
+                if not _matches(_KEY, key):
+                    found.append(f"{key!r} is no key of a secret (letters, digits, _ . -).")
+        if self.file is not None and not _matches(_FILE, self.file):
+            found.append(f"{self.file!r} is no file name (letters, digits, _ . -; no separator).")
+        if self.key is not None and not _matches(_KEY, self.key):
+            found.append(f"{self.key!r} is no key of a secret (letters, digits, _ . -).")
+        if self.container is not None and not _matches(_CONTAINER, self.container):
+            found.append(f"{self.container!r} is no name of a container (lower case, digits, -).")
+        return found
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {_plain(key): _plain(item) for key, item in value.items()}
+    return str.__str__(value) if isinstance(value, str) else value
+
+
+def _matches(pattern: re.Pattern[str], value: object) -> bool:
+    return isinstance(value, str) and pattern.fullmatch(value) is not None

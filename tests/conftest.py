@@ -1,0 +1,61 @@
+"""Servers shared by a whole test session; each test gets a mount, a database or a namespace of its own."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from airflow_k8s_vault.devcluster.openbao import OpenBao
+from airflow_k8s_vault.devcluster.postgres import PostgreSQL
+from tests.vault.mounts import mount_kv
+
+# Where pods of a real cluster reach this machine; OpenBao and PostgreSQL then listen there, and only there.
+HOST = os.environ.get("K8S_VAULT_TEST_HOST", "127.0.0.1")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def airflow_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Airflow's home for the test session (set before any test imports airflow: see pytest_configure)."""
+    return Path(os.environ["AIRFLOW_HOME"])
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # Airflow reads its home at import, so it has to be a throw-away one before the first test module loads.
+    if "AIRFLOW_HOME" not in os.environ or "K8S_VAULT_TEST_HOME" not in os.environ:
+        import tempfile
+
+        home = tempfile.mkdtemp(prefix="k8s-vault-tests-")
+        os.environ.update(
+            AIRFLOW_HOME=home,
+            K8S_VAULT_TEST_HOME=home,
+            AIRFLOW__CORE__LOAD_EXAMPLES="False",
+            AIRFLOW__CORE__UNIT_TEST_MODE="False",
+        )
+
+
+@pytest.fixture(scope="session")
+def openbao(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenBao]:
+    """A real OpenBao, unsealed. Use `kv_mount` or mounts of your own: it is shared."""
+    server = OpenBao(tmp_path_factory.mktemp("openbao"), host=HOST)
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgreSQL]:
+    server = PostgreSQL(tmp_path_factory.mktemp("postgres"), host=HOST)
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def kv_mount(openbao: OpenBao) -> Iterator[str]:
+    """A fresh KV 2 mount, by its path."""
+    mount = f"kv-{uuid.uuid4().hex[:8]}"
+    mount_kv(openbao, mount)
+    yield mount
+    openbao.request("DELETE", f"sys/mounts/{mount}")
