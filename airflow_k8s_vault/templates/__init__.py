@@ -1,0 +1,41 @@
+"""Pod templates by name: find one, check the variables that a DAG gives it, render it to a pod."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from airflow_k8s_vault import teams
+from airflow_k8s_vault.errors import TemplateError, did_you_mean
+from airflow_k8s_vault.templates.folder import NAME, SUFFIX, folder
+from airflow_k8s_vault.templates.template import PodTemplate
+
+__all__ = ["PodTemplate", "find"]
+
+
+def find(name: str, templates_dir: Path, team: str | None = None) -> PodTemplate:
+    """Return the template of that name: "payments/etl", or "etl" with the team beside it.
+
+    Looks for the team's own `payments/etl.yaml.j2`, then for the shared `etl.yaml.j2`; with the shared one the
+    pod is the team's all the same. Raises TeamError for an unknown team or an invalid team.yaml, and
+    TemplateError, with where it looked and what there is, for an unknown template.
+    """
+    templates_dir = templates_dir.absolute()
+    owner, _, short = str(name).rpartition("/")
+    if not owner and not team:
+        raise TemplateError(f"Pod template '{name}' has no team.\n  Write it as 'team/{name}', or give team.")
+    if owner and team and owner != team:
+        raise TemplateError(f"Pod template '{name}' is of team '{owner}', and the task's team is '{team}'.")
+    found = teams.load(owner or team or "", templates_dir)
+    files = folder(templates_dir)
+    candidates = (f"{found.name}/{short}{SUFFIX}", f"{short}{SUFFIX}")
+    if NAME.fullmatch(short):
+        for file in candidates:
+            if os.path.isfile(f"{files.root}/{file}"):
+                return PodTemplate(f"{found.name}/{short}", found, file, files)
+    known = files.available(found.name)
+    raise TemplateError(
+        f"Team '{found.name}' has no pod template '{short}'.\n"
+        f"  Looked for: {', '.join(candidates)} in {templates_dir}.\n"
+        f"  Available to {found.name}: {', '.join(known) or 'none'}.{did_you_mean(short, known)}"
+    )

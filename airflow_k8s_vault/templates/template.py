@@ -1,0 +1,197 @@
+"""One pod template of a team: what it asks for, and the pod that it becomes."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from jinja2 import TemplateError as JinjaError
+from jinja2 import TemplateNotFound, TemplateRuntimeError, TemplateSyntaxError
+
+from airflow_k8s_vault import document, pod_shape
+from airflow_k8s_vault.document import Document
+from airflow_k8s_vault.errors import TemplateError, did_you_mean, problems
+from airflow_k8s_vault.teams import Team, location
+from airflow_k8s_vault.templates.folder import Folder
+from airflow_k8s_vault.templates.fragment import Fragment, plain
+from airflow_k8s_vault.templates.variables import Declared
+
+BASE_CONTAINER = "base"
+
+
+class Rendered(NamedTuple):
+    """A pod, and how it came to be: the parsed document, and the pieces that its text was made of."""
+
+    pod: dict[str, Any]
+    document: Document
+    fragment: Fragment
+
+
+@dataclass(frozen=True)
+class PodTemplate:
+    """A template that a team can use. `file` is its path below templates_dir ("payments/etl.yaml.j2")."""
+
+    name: str
+    team: Team
+    file: str
+    folder: Folder
+
+    @property
+    def variables(self) -> Declared:
+        """The declared variables: the template's own, and those of all that it extends, includes or imports."""
+        return self.folder.variables(self.file)
+
+    def check_vars(self, values: Mapping[str, Any] | None) -> None:
+        """Raise TemplateError with every mistake in the variables that a DAG gives.
+
+        Values that hold Airflow's Jinja are left for `render`, which sees what they become.
+        """
+        self._check(values or {}, skip_jinja=True)
+
+    def _check(self, values: Mapping[str, Any], *, skip_jinja: bool) -> None:
+        found = self.variables.mistakes(values, skip_jinja=skip_jinja)
+        if found:
+            known = ", ".join(self.variables.variables) or "none"
+            raise TemplateError(
+                problems(f"Variables of pod template '{self.name}' are not as it declares them:", found)
+                + f"\n  Declared: {known} ({self._declared_in()})."
+            )
+
+    def render(self, values: Mapping[str, Any] | None, context: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """Return the v1 Pod manifest, with the keys that Kubernetes has.
+
+        values: the template's variables; left out ones take their defaults.
+        context: dag_id, task_id, run_id, try_number, map_index, as far as they are known.
+        Raises TemplateError with every mistake, file and line.
+        """
+        return self.rendered(values, context).pod
+
+    def rendered(self, values: Mapping[str, Any] | None, context: Mapping[str, Any] | None = None) -> Rendered:
+        """Return what `render` does, with the origin of each field."""
+        given = _plain_where_possible(values or {})
+        self._check(given, skip_jinja=False)
+        names = {**(context or {}), **self.variables.complete(given), **self._own_context()}
+        fragment = self._fragment(names)
+        parsed = document.parse(fragment.text(), fragment.fill)
+        found = [(mistake.place.offset, self._named(mistake)) for mistake in parsed.mistakes]
+        if not found:
+            wrong = pod_shape.mistakes(parsed.data) or self._team_mistakes(parsed.data)
+            found = [(parsed.place(at).offset, f"{document.dotted(at)} {said}".strip()) for at, said in wrong]
+        if found:
+            raise TemplateError(
+                problems(
+                    f"Pod template '{self.name}' does not give a valid pod:",
+                    [f"{self._origin(fragment, offset)}: {said}" for offset, said in found],
+                )
+            )
+        return Rendered(self._completed(parsed.data), parsed, fragment)
+
+    def where(self, line: int | None) -> str:
+        """Return the template's file, with the line where one is given, as messages show it."""
+        return location(self.folder.root / self.file, self.folder.root, line)
+
+    def _declared_in(self) -> str:
+        root = self.folder.root
+        files = {location(variable.file, root, None): None for variable in self.variables.variables.values()}
+        return ", ".join(files) or self.where(None)
+
+    def _own_context(self) -> dict[str, Any]:
+        team = self.team
+        return {
+            "team": {
+                "name": team.name,
+                "namespace": team.namespace,
+                "service_account": team.service_account,
+                "vault_role": team.vault_role,
+            },
+            "images": team.images,
+        }
+
+    def _fragment(self, names: Mapping[str, Any]) -> Fragment:
+        try:
+            template = self.folder.environment.get_template(self.file)
+            rendered: Any = template.render(names)
+        except TemplateError:
+            raise
+        except Exception as error:
+            raise self._jinja_mistake(error) from error
+        fragment: Fragment = rendered
+        return fragment
+
+    def _jinja_mistake(self, error: Exception) -> TemplateError:
+        file, line = self._jinja_place(error)
+        said = str(error.message if isinstance(error, JinjaError) and error.message else error)
+        if isinstance(error, TemplateNotFound):
+            known = self.folder.files()
+            said = (
+                f"there is no template '{error.name}' in {self.folder.root}.{did_you_mean(str(error.name), known)}"
+            )
+        where = location(self.folder.root / file, self.folder.root, line)
+        return TemplateError(problems(f"Pod template '{self.name}' cannot be rendered:", [f"{where}: {said}"]))
+
+    def _jinja_place(self, error: Exception) -> tuple[str, int | None]:
+        if isinstance(error, TemplateSyntaxError):
+            return error.name or self.file, error.lineno
+        root = f"{self.folder.root}/"
+        for frame in reversed(traceback.extract_tb(error.__traceback__)):
+            if frame.filename.startswith(root):
+                return frame.filename.removeprefix(root), frame.lineno
+        return self.file, None
+
+    def _named(self, mistake: document.Mistake) -> str:
+        return mistake.sentence if mistake.path is None else f"{document.dotted(mistake.path)}: {mistake.sentence}"
+
+    def _origin(self, fragment: Fragment, offset: int) -> str:
+        file, line = fragment.origin(offset)
+        return location(self.folder.root / (file or self.file), self.folder.root, line or None)
+
+    def _team_mistakes(self, pod: dict[str, Any]) -> list[pod_shape.Wrong]:
+        """Return where the pod is not the team's, or not one that a task can run in."""
+        found = []
+        for at, wanted in self._team_fields():
+            value: Any = pod
+            for key in at:
+                value = (value or {}).get(key)
+            if value not in (None, wanted):
+                found.append(pod_shape.Wrong(at, f"is {value!r}; team '{self.team.name}' has '{wanted}'."))
+        return found + _container_mistakes(pod["spec"])
+
+    def _team_fields(self) -> tuple[tuple[tuple[str, str], str], ...]:
+        return (
+            (("metadata", "namespace"), self.team.namespace),
+            (("spec", "serviceAccountName"), self.team.service_account),
+        )
+
+    def _completed(self, pod: dict[str, Any]) -> dict[str, Any]:
+        """Return the pod with what the team's file says, where the template leaves it out."""
+        for (section, key), value in self._team_fields():
+            pod[section] = {**(pod.get(section) or {}), key: value}
+        return pod
+
+
+def _plain_where_possible(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values read once, so that what is checked is what is rendered; others are left to the check."""
+    found = {}
+    for name, value in values.items():
+        try:
+            found[name] = plain(value)
+        except TemplateRuntimeError:
+            found[name] = value
+    return found
+
+
+def _container_mistakes(spec: dict[str, Any]) -> list[pod_shape.Wrong]:
+    found = []
+    names: dict[str, str] = {}
+    for section in ("initContainers", "containers"):
+        for index, container in enumerate(spec.get(section) or ()):
+            at = ("spec", section, index, "name")
+            if container["name"] in names:
+                found.append(pod_shape.Wrong(at, f"is '{container['name']}' twice: names are unique in a pod."))
+            names[container["name"]] = section
+    if names.get(BASE_CONTAINER) != "containers":
+        said = f"has no container named '{BASE_CONTAINER}', which is the one that the task runs in."
+        found.append(pod_shape.Wrong(("spec", "containers"), said))
+    return found

@@ -1,0 +1,212 @@
+"""The variables of a template, declared next to it: `etl.vars.yaml` beside `etl.yaml.j2`.
+
+Each is a JSON Schema property with two things added: `required`, true where there is no default, and the type
+`quantity` (Kubernetes' "500m" or "2Gi"), whose `minimum` and `maximum` are quantities.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from airflow_k8s_vault import document
+from airflow_k8s_vault.document import Mistake
+from airflow_k8s_vault.errors import TemplateError, did_you_mean, problems
+from airflow_k8s_vault.teams import location
+from airflow_k8s_vault.templates import quantity
+
+SUFFIX = ".vars.yaml"
+# What the rendering context holds beside the variables (see template.context).
+CONTEXT = ("team", "images", "dag_id", "task_id", "run_id", "try_number", "map_index")
+TYPES = ("string", "integer", "number", "boolean", "array", "object", "quantity")
+KEYWORDS = (
+    *("type", "description", "required", "default", "enum", "const", "examples"),
+    *("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"),
+    *("minLength", "maxLength", "pattern", "items", "minItems", "maxItems", "uniqueItems"),
+    *("properties", "additionalProperties", "minProperties", "maxProperties", "propertyNames"),
+)
+_NAME = re.compile(r"[a-z][a-z0-9_]*")
+
+
+@dataclass(frozen=True, eq=False)
+class Variable:
+    """One declared variable. `default` is None where there is none; `required`: a DAG has to give it."""
+
+    name: str
+    schema: dict[str, Any]
+    file: Path
+    line: int
+
+    @property
+    def default(self) -> Any:
+        return self.schema.get("default")
+
+    @property
+    def required(self) -> bool:
+        return bool(self.schema.get("required", "default" not in self.schema))
+
+    def mistakes(self, value: Any) -> list[str]:
+        """Return one sentence for each way in which the value is not what the declaration asks for."""
+        return [_sentence(self.name, error) for error in _validator(self).iter_errors(value)]
+
+
+@dataclass(frozen=True, eq=False)
+class Declared:
+    """The variables of one file, or of a template with all that it extends and includes."""
+
+    variables: dict[str, Variable]
+
+    def mistakes(self, values: Mapping[str, Any], *, skip_jinja: bool) -> list[str]:
+        """Return what is wrong with the values: missing, unknown (with did-you-mean), not as declared.
+
+        skip_jinja: leave out values that hold Airflow's own Jinja, which will be something else by run time.
+        """
+        found = [
+            f"{name} is no variable of this template.{did_you_mean(str(name), self.variables)}"
+            for name in values
+            if name not in self.variables
+        ]
+        for name, variable in self.variables.items():
+            if name not in values:
+                if variable.required:
+                    found.append(f"{name} is missing. {variable.schema.get('description', '')}".strip())
+            elif not (skip_jinja and holds_jinja(values[name])):
+                found += variable.mistakes(values[name])
+        return found
+
+    def complete(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the values with defaults for what they leave out (None where there is no default)."""
+        return {name: values.get(name, variable.default) for name, variable in self.variables.items()}
+
+
+def holds_jinja(value: object) -> bool:
+    """Return whether a value, or anything in it, is text with Jinja in it."""
+    if isinstance(value, str):
+        return "{{" in value or "{%" in value
+    if isinstance(value, Mapping):
+        return any(holds_jinja(item) for item in (*value, *value.values()))
+    return isinstance(value, list | tuple) and any(holds_jinja(item) for item in value)
+
+
+@lru_cache(maxsize=1024)
+def combined(files: tuple[Declared, ...]) -> Declared:
+    """Return the variables of all files, nearest first: a template's own declaration beats its parent's."""
+    variables: dict[str, Variable] = {}
+    for declared in reversed(files):
+        variables |= declared.variables
+    return Declared(dict(sorted(variables.items())))
+
+
+def read(file: Path, templates_dir: Path) -> Declared:
+    """Return the variables that the file declares.
+
+    Raises TemplateError with every mistake, file and line: an unknown keyword, no type, a default or an enum
+    value that its own limits refuse, a name that the rendering context already has.
+    """
+    parsed = document.parse(file.read_text(encoding="utf-8"))
+    data = {} if parsed.data is None else parsed.data
+    found = list(parsed.mistakes)
+    variables: dict[str, Variable] = {}
+    if not isinstance(data, dict):
+        found.append(Mistake(parsed.place(()), "must map each variable's name to its declaration."))
+    elif not found:
+        for name, schema in data.items():
+            wrong = list(_declaration_mistakes(name, schema))
+            found += [Mistake(parsed.place((name, *at)), f"{name} {said}") for at, said in wrong]
+            if not wrong:
+                variables[name] = Variable(name, schema, file, parsed.place((name,)).line)
+                found += _own_values(variables[name], parsed)
+    if found:
+        lines = [f"line {mistake.place.line}: {mistake.sentence}" for mistake in found]
+        raise TemplateError(problems(f"{location(file, templates_dir, None)} has mistakes:", lines))
+    return Declared(variables)
+
+
+def _declaration_mistakes(name: str, schema: Any) -> Iterator[tuple[tuple[str, ...], str]]:
+    if not _NAME.fullmatch(name):
+        yield (), "is no name of a variable (lower case, digits, _; a letter first)."
+    if name in CONTEXT:
+        yield (), "is a name that every template has already; choose another."
+    if not isinstance(schema, dict):
+        yield (), "has no declaration; the least is `type: string`."
+        return
+    if schema.get("type") not in TYPES:
+        near = did_you_mean(str(schema.get("type")), TYPES)
+        yield ("type",), f"has type {schema.get('type')!r}, which is none of {', '.join(TYPES)}.{near}"
+    for keyword in schema:
+        if keyword not in KEYWORDS:
+            yield (keyword,), f"has the unknown keyword '{keyword}'.{did_you_mean(keyword, KEYWORDS)}"
+    if not isinstance(schema.get("required", True), bool):
+        yield ("required",), "has a `required` that is neither true nor false."
+    if schema.get("type") == "quantity":
+        for limit in ("minimum", "maximum"):
+            if limit in schema and quantity.parse(schema[limit]) is None:
+                yield (limit,), f"has {limit} {schema[limit]!r}, which is no quantity ('500m', '2Gi')."
+
+
+def _own_values(variable: Variable, parsed: document.Document) -> Iterator[Mistake]:
+    import jsonschema
+
+    try:
+        jsonschema.Draft202012Validator.check_schema(_standard(variable.schema))
+    except jsonschema.SchemaError as error:
+        yield Mistake(parsed.place((variable.name, *error.path)), f"{variable.name}: {error.message}.")
+        return
+    values = [("default", variable.default)] if "default" in variable.schema else []
+    values += [("enum", value) for value in variable.schema.get("enum", ())]
+    for keyword, value in values:
+        for said in variable.mistakes(value):
+            yield Mistake(parsed.place((variable.name, keyword)), f"{keyword} of {said}")
+
+
+def _standard(schema: dict[str, Any]) -> dict[str, Any]:
+    """Return the declaration in JSON Schema's own words, without what we add to them."""
+    ours = {"required"} | ({"minimum", "maximum"} if schema["type"] == "quantity" else set())
+    kept = {keyword: value for keyword, value in schema.items() if keyword not in ours}
+    return kept | ({"type": ["string", "number"]} if schema["type"] == "quantity" else {})
+
+
+@lru_cache(maxsize=4096)
+def _validator(variable: Variable) -> Any:
+    # Imported on first use: a DAG whose templates declare nothing does without.
+    import jsonschema
+
+    checks = {"minimum": _minimum, "maximum": _maximum} if variable.schema["type"] == "quantity" else {}
+    base = jsonschema.Draft202012Validator
+    types = base.TYPE_CHECKER.redefine("quantity", lambda _, value: quantity.parse(value) is not None)
+    schema = {keyword: value for keyword, value in variable.schema.items() if keyword != "required"}
+    return jsonschema.validators.extend(base, checks, type_checker=types)(schema)
+
+
+def _minimum(_: Any, limit: Any, value: Any, schema: Any) -> Iterable[Any]:
+    return _outside(limit, value, "less than the minimum of", -1)
+
+
+def _maximum(_: Any, limit: Any, value: Any, schema: Any) -> Iterable[Any]:
+    return _outside(limit, value, "more than the maximum of", 1)
+
+
+def _outside(limit: Any, value: Any, words: str, sign: int) -> Iterator[Any]:
+    import jsonschema
+
+    asked, allowed = quantity.parse(value), quantity.parse(limit)
+    if asked is not None and allowed is not None and (asked - allowed) * sign > 0:
+        yield jsonschema.ValidationError(f"{value!r} is {words} {limit}")
+
+
+def _sentence(name: str, error: Any) -> str:
+    at = document.dotted((name, *error.absolute_path))
+    said = error.message
+    if error.validator == "type":
+        said = f"{error.instance!r} is no {error.validator_value}"
+        if error.validator_value == "quantity":
+            said += " (such as 500m or 2Gi)"
+    elif error.validator == "enum":
+        allowed = ", ".join(json.dumps(item) for item in error.validator_value)
+        said = f"{error.instance!r} is none of {allowed}"
+    return f"{at}: {said}."

@@ -1,0 +1,37 @@
+"""docs/templates.md and docs/devcluster.md name every key, name and command that there is."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from airflow_k8s_vault import cli, cli_templates
+from airflow_k8s_vault.team_file import PLATFORM_KEYS, TEAM_KEYS
+from airflow_k8s_vault.templates.variables import CONTEXT
+
+TEXT = (Path(__file__).parents[2] / "docs" / "templates.md").read_text()
+DEVCLUSTER = (Path(__file__).parents[2] / "docs" / "devcluster.md").read_text()
+COMMANDS = [
+    f"{group.name} {command.name}"
+    for group in (cli_templates.templates_group(), cli_templates.secrets_group())
+    for command in group.subcommands
+]
+
+
+@pytest.mark.parametrize("name", [*(key.name for key in (*TEAM_KEYS, *PLATFORM_KEYS)), *CONTEXT])
+def test_every_key_and_name_is_documented(name: str) -> None:
+    assert f"`{name}`" in TEXT
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_is_documented(command: str) -> None:
+    assert f"`{command}" in TEXT
+
+
+def test_every_command_of_the_development_servers_is_documented() -> None:
+    (everything,) = cli.get_cli_commands()
+    dev = next(group for group in everything.subcommands if group.name == "dev")
+
+    assert {f"`dev {command.name}`" for command in dev.subcommands} <= set(re.findall("`[^`]+`", DEVCLUSTER))
