@@ -1,0 +1,8 @@
+"""What a DAG may set, and what no pod may be: checks on plain data, without a cluster."""
+
+from __future__ import annotations
+
+from airflow_k8s_vault.policy.expected import Expected
+from airflow_k8s_vault.policy.final_pod import check
+
+__all__ = ["Expected", "check"]

@@ -1,0 +1,165 @@
+"""Which differences between the pod that was meant and the final one are allowed: those of open arguments."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, NamedTuple
+
+from airflow_k8s_vault.pod_arguments import ARGUMENTS, Argument
+from airflow_k8s_vault.policy.expected import PLAIN_VOLUMES, Expected
+from airflow_k8s_vault.policy.manifest import Flat, Path, parsed
+from airflow_k8s_vault.teams import Team
+
+# KubernetesPodOperator finds its pods by these.
+_OPERATOR_LABELS = frozenset(
+    (
+        "dag_id",
+        "task_id",
+        "run_id",
+        "map_index",
+        "try_number",
+        "parent_dag_id",
+        "kubernetes_pod_operator",
+        "airflow_version",
+        "airflow_kpo_in_cluster",
+        "already_checked",
+    )
+)
+# A key with a prefix belongs to somebody's controller (Vault's injector, a service mesh, a cloud's identity).
+_FREE_PREFIXES = ("app.kubernetes.io",)
+_ENV_SOURCES = frozenset({"fieldRef", "resourceFieldRef", "configMapKeyRef"})
+_INIT_KEYS = frozenset(
+    (
+        *("name", "image", "command", "args", "workingDir", "env", "envFrom", "resources", "volumeMounts"),
+        *("securityContext", "imagePullPolicy", "terminationMessagePath", "terminationMessagePolicy"),
+    )
+)
+
+
+class Change(NamedTuple):
+    """One field of the final pod that is not as it was meant to be. None: not set."""
+
+    path: Path
+    meant: Any
+    found: Any
+
+
+def refused(expected: Expected, final: Flat, team: Team) -> Iterator[Change]:
+    """Yield the changes that nothing allows, in the order of the final pod, removed fields last."""
+    meant = expected.flat
+    hook = [parsed(field) for field in team.platform.hook_fields]
+    for path in dict.fromkeys([*final, *meant]):
+        change = Change(path, meant.get(path), final.get(path))
+        if _same(change) or (any(_below(path, pattern) for pattern in hook) and not _ours(path, expected)):
+            continue
+        if not _by_operator(change) and not _by_open_argument(change, expected, team):
+            yield change
+
+
+def arguments_for(path: Path) -> list[Argument]:
+    """Return the arguments of KubernetesPodOperator that set this field."""
+    return [item for item in ARGUMENTS if any(_below(path, parsed(field)) for field in item.fields)]
+
+
+def _same(change: Change) -> bool:
+    if "resources" in change.path[-3:]:
+        # A quantity: the client makes text of numbers.
+        return str(change.meant) == str(change.found)
+    # 1 and True are equal in Python, and are not in JSON.
+    return type(change.meant) is type(change.found) and bool(change.meant == change.found)
+
+
+def _ours(path: Path, expected: Expected) -> bool:
+    """Whether the field belongs to what the package adds, which nobody may change, whatever is opened."""
+    section, name = path[1:2], path[2:3]
+    if section == ("volumes",):
+        return bool(expected.guarded_volumes.intersection(name))
+    return section in (("initContainers",), ("containers",)) and bool(expected.own_containers.intersection(name))
+
+
+def _below(path: Path, pattern: Path) -> bool:
+    return path[: len(pattern)] == pattern
+
+
+def _by_operator(change: Change) -> bool:
+    path, found = change.path, change.found
+    if path == ("metadata", "name"):
+        return isinstance(found, str)
+    if path == ("spec", "restartPolicy"):
+        return bool(found == "Never")
+    return path[:2] == ("metadata", "labels") and path[2] in _OPERATOR_LABELS and isinstance(found, str)
+
+
+def _by_open_argument(change: Change, expected: Expected, team: Team) -> bool:
+    for argument in arguments_for(change.path):
+        if argument.rule == "open" or (argument.rule == "team" and argument.name in team.overridable):
+            guard = _GUARDS.get(argument.name)
+            if guard is None or guard(change, expected):
+                return True
+    return False
+
+
+def _env(change: Change, expected: Expected) -> bool:
+    name, rest = change.path[4], change.path[5:]
+    wired = any(_below(path, (*change.path[:5], "valueFrom")) for path in expected.flat)
+    return not wired and name.isascii() and _env_value(rest)
+
+
+def _env_value(rest: Path) -> bool:
+    return rest in (("name",), ("value",)) or (rest[:1] == ("valueFrom",) and rest[1] in _ENV_SOURCES)
+
+
+def _env_from(change: Change, expected: Expected) -> bool:
+    meant = change.meant or []
+    added = [source for source in change.found or [] if source not in meant]
+    return all(source in (change.found or []) for source in meant) and _only_configmaps(added)
+
+
+def _only_configmaps(sources: Iterable[Any]) -> bool:
+    return all(set(source) <= {"configMapRef", "prefix"} for source in sources)
+
+
+def _deadline(change: Change, expected: Expected) -> bool:
+    earlier = change.meant is None or (isinstance(change.found, int) and change.found <= change.meant)
+    return change.found is not None and earlier
+
+
+def _prefixed(change: Change, expected: Expected) -> bool:
+    if change.meant is not None:
+        # Network policies, services and quotas select pods by what the template says.
+        return False
+    key = change.path[2]
+    prefix, separator, _ = key.rpartition("/")
+    # A dot without a prefix is how some runtimes name theirs (io.kubernetes.cri-o.userns-mode).
+    return key.isascii() and (prefix in _FREE_PREFIXES if separator else "." not in key)
+
+
+def _volume(change: Change, expected: Expected) -> bool:
+    name, rest = change.path[2], change.path[3:]
+    return name not in expected.volumes and rest[0] in {"name", *PLAIN_VOLUMES}
+
+
+def _volume_mount(change: Change, expected: Expected) -> bool:
+    return not any(_below(path, change.path[:5]) for path in expected.flat)
+
+
+def _init_container(change: Change, expected: Expected) -> bool:
+    path, rest = change.path, change.path[3:]
+    if any(known[-1] == path[2] for known in expected.containers) or not rest or rest[0] not in _INIT_KEYS:
+        return False
+    if rest[0] == "env":
+        return len(rest) > 2 and _env_value(rest[2:])
+    return rest[0] != "envFrom" or _only_configmaps(change.found or ())
+
+
+_GUARDS: dict[str, Callable[[Change, Expected], bool]] = {
+    "env_vars": _env,
+    "pod_runtime_info_envs": _env,
+    "configmaps": _env_from,
+    "active_deadline_seconds": _deadline,
+    "labels": _prefixed,
+    "annotations": _prefixed,
+    "volumes": _volume,
+    "volume_mounts": _volume_mount,
+    "init_containers": _init_container,
+}

@@ -1,0 +1,75 @@
+"""What the platform meant a pod to be: the template's manifest, the delivery's additions, the XCom sidecar."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from airflow_k8s_vault.policy.manifest import Flat, Path, containers, flatten, volume_kinds
+
+# A volume of these kinds holds nothing that the team's namespace does not leave to any of its pods.
+PLAIN_VOLUMES = frozenset({"emptyDir", "configMap", "downwardAPI", "persistentVolumeClaim"})
+# As KubernetesPodOperator names them (cncf.kubernetes.utils.xcom_sidecar.PodDefaults).
+_XCOM_VOLUME: dict[str, Any] = {"name": "xcom", "emptyDir": {}}
+_XCOM_MOUNT = {"name": "xcom", "mountPath": "/airflow/xcom"}
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What the final pod is compared with.
+
+    rendered: what the template gave. attached: the same after the delivery wired the secrets in.
+    source: the template's file, for messages. xcom_sidecar: the manifest of the container that
+    KubernetesPodOperator adds for `do_xcom_push`, None where it adds none.
+    """
+
+    rendered: dict[str, Any]
+    attached: dict[str, Any]
+    source: str
+    xcom_sidecar: dict[str, Any] | None = None
+    base_container: str = "base"
+
+    @cached_property
+    def manifest(self) -> dict[str, Any]:
+        """The whole pod as it should be, before anything that a DAG may set."""
+        if self.xcom_sidecar is None:
+            return self.attached
+        pod = copy.deepcopy(self.attached)
+        spec = pod["spec"]
+        for container in spec["containers"]:
+            if container["name"] == self.base_container:
+                container["volumeMounts"] = [*(container.get("volumeMounts") or ()), _XCOM_MOUNT]
+        spec["containers"] = [*spec["containers"], self.xcom_sidecar]
+        spec["volumes"] = [*(spec.get("volumes") or ()), _XCOM_VOLUME]
+        return pod
+
+    @cached_property
+    def flat(self) -> Flat:
+        return flatten(self.manifest)
+
+    @cached_property
+    def containers(self) -> dict[Path, Mapping[str, Any]]:
+        return dict(containers(self.manifest))
+
+    @cached_property
+    def own_containers(self) -> frozenset[str]:
+        """Names of the containers that the package adds: nobody else changes or joins them."""
+        theirs = {path[-1] for path, _ in containers(self.rendered)}
+        return frozenset(path[-1] for path in self.containers if path[-1] not in theirs)
+
+    @cached_property
+    def volumes(self) -> dict[str, Mapping[str, Any]]:
+        return {volume["name"]: volume for volume in self.manifest["spec"].get("volumes") or ()}
+
+    @cached_property
+    def guarded_volumes(self) -> frozenset[str]:
+        """Names of the volumes that only the containers expected to may mount."""
+        plain = {
+            volume["name"]
+            for volume in self.rendered["spec"].get("volumes") or ()
+            if volume_kinds(volume) <= PLAIN_VOLUMES
+        }
+        return frozenset(self.volumes) - plain

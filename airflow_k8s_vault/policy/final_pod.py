@@ -1,0 +1,171 @@
+"""The last check before a pod is created: is it still the pod that the platform meant?"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any
+
+from airflow_k8s_vault import pod_shape
+from airflow_k8s_vault.document import dotted
+from airflow_k8s_vault.errors import PolicyError, problems
+from airflow_k8s_vault.policy import changes, images, literals, pod_security
+from airflow_k8s_vault.policy.expected import Expected
+from airflow_k8s_vault.policy.manifest import Flat, Path, containers, flatten, shown
+from airflow_k8s_vault.teams import Team
+
+_ASCII_NAME = re.compile(r"[\x21-\x7e]+")
+# Never shown in a message: their values may be what should not be there.
+_NOT_SHOWN = ("value", "command", "args", "data")
+_UNIQUE = (("env", "name"), ("volumeMounts", "mountPath"), ("volumeDevices", "devicePath"))
+
+
+def check(pod: dict[str, Any], team: Team, expected: Expected, asked: Collection[str] = ()) -> None:
+    """Raise PolicyError, with everything that is wrong, unless the pod is one that the team may have.
+
+    pod: the manifest to be created, after pod_mutation_hook. asked: the names of the KubernetesPodOperator
+    arguments that the DAG set, so that the message can say where a value came from.
+    """
+    pod = _as_sent(pod)
+    # The shape first: what follows reads the manifest as a v1 Pod.
+    found = [f"{dotted(path)} {said}" for path, said in pod_shape.mistakes(pod)]
+    found = found or list(_violations(pod, team, expected, frozenset(asked)))
+    if found:
+        raise PolicyError(problems(f"The pod is not one that team '{team.name}' may run:", dict.fromkeys(found)))
+
+
+def _as_sent(pod: dict[str, Any]) -> dict[str, Any]:
+    """Return the manifest as the cluster will read it: text that only claims to be equal to other text is not."""
+    try:
+        sent: dict[str, Any] = json.loads(json.dumps(pod, allow_nan=False))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise PolicyError(f"The pod cannot be written as JSON: {error}.") from error
+    return sent
+
+
+def _violations(pod: dict[str, Any], team: Team, expected: Expected, asked: frozenset[str]) -> Iterator[str]:
+    final = flatten(pod)
+    yield from _identity(final, team)
+    yield from _names(pod)
+    for change in changes.refused(expected, final, team):
+        yield _sentence(change, expected, team, asked)
+    for path, container in containers(pod):
+        if path[-1] not in expected.own_containers:
+            image = container.get("image")
+            for said in images.mistakes(image, team):
+                yield f"{shown(path)}.image is {image!r}, {_who((*path, 'image'), image, expected, asked)}; {said}"
+            yield from _guarded_mounts(path, container, expected)
+    yield from pod_security.violations(pod, team.pod_security)  # type: ignore[arg-type]
+    yield from literals_in(pod, expected.own_containers)
+
+
+def _identity(final: Flat, team: Team) -> Iterator[str]:
+    wanted: tuple[tuple[Path, str, str], ...] = (
+        (("metadata", "namespace"), team.namespace, "namespace"),
+        (("spec", "serviceAccountName"), team.service_account, "service_account"),
+    )
+    for path, value, key in wanted:
+        if final.get(path) != value:
+            yield f"{shown(path)} is {final.get(path)!r}; allowed is '{value}' ({team.where(key)})."
+    if final.get(("spec", "ephemeralContainers")) or any(path[1:2] == ("ephemeralContainers",) for path in final):
+        yield "spec.ephemeralContainers is set; a task's pod has none."
+
+
+def _names(pod: dict[str, Any]) -> Iterator[str]:
+    """Yield names that are there twice, or that are written with look-alikes: they could hide a second one."""
+    spec = pod.get("spec") or {}
+    lists: list[tuple[str, str, Any]] = [("spec.volumes", "name", spec.get("volumes"))]
+    everyone = [container for _, container in containers(pod)]
+    lists.append(("spec.containers and spec.initContainers", "name", everyone))
+    for path, container in containers(pod):
+        lists += [(f"{shown(path)}.{key}", name, container.get(key)) for key, name in _UNIQUE]
+    for where, key, items in lists:
+        named = Counter(str(item.get(key)) for item in items or ())
+        for name, times in named.items():
+            if times > 1:
+                yield f"{where} has {name!r} {times} times; each {key} may be there once."
+            if not _ASCII_NAME.fullmatch(name):
+                yield f"{where} has {name!r}; a {key} is plain ASCII here."
+
+
+def _guarded_mounts(path: Path, container: Mapping[str, Any], expected: Expected) -> Iterator[str]:
+    known = expected.containers.get(path, {})
+    meant = list(known.get("volumeMounts") or ())
+    for mount in container.get("volumeMounts") or ():
+        where = f"{shown(path)}.volumeMounts[{mount.get('mountPath')}]"
+        if mount.get("name") in expected.guarded_volumes and mount not in meant:
+            yield (
+                f"{where} mounts volume '{mount.get('name')}', which holds credentials or belongs to the package; "
+                "only the containers that were given it may, and only so."
+            )
+        for other in meant:
+            guarded = other["name"] in expected.guarded_volumes and mount not in meant
+            if guarded and _overlap(str(mount.get("mountPath")), other["mountPath"]):
+                yield f"{where} lies over {other['mountPath']}, where credentials are; choose another path."
+
+
+def _overlap(one: str, other: str) -> bool:
+    first, second = _segments(one), _segments(other)
+    shorter = min(len(first), len(second))
+    return first[:shorter] == second[:shorter] or ".." in first
+
+
+def _segments(path: str) -> list[str]:
+    return [segment for segment in path.split("/") if segment not in ("", ".")]
+
+
+def literals_in(pod: dict[str, Any], own_containers: Collection[str]) -> Iterator[str]:
+    """Yield a sentence, without the value, for each literal that looks like a credential."""
+    for path, container in containers(pod):
+        if path[-1] in own_containers:
+            # Equal to what the package made, or refused already.
+            continue
+        for variable in container.get("env") or ():
+            what = literals.kind_of_variable(str(variable.get("name")), str(variable.get("value") or ""))
+            if what:
+                yield _hidden(f"{shown(path)}.env[{variable.get('name')}].value", what)
+        for key in ("command", "args"):
+            what = literals.kind_of_words([str(word) for word in container.get(key) or ()])
+            if what:
+                yield _hidden(f"{shown(path)}.{key}", what)
+    for path, value in flatten(pod).items():
+        if path[1:2] in (("labels",), ("annotations",)) and (
+            what := literals.kind_of_variable(path[-1], str(value))
+        ):
+            yield _hidden(shown(path), what)
+        elif path[2:3] and path[2] in own_containers:
+            continue
+        elif what := literals.kind(str(value)) or literals.kind(path[-1]):
+            # Anywhere else (a probe's header, a name, a volume's attributes): what is plainly a credential.
+            yield _hidden(shown(path[:-1] if literals.kind(path[-1]) else path), what)
+
+
+def _hidden(field: str, what: str) -> str:
+    return f"{field} looks like {what} (not shown); put it in Vault and name it in vault_secrets."
+
+
+def _sentence(change: changes.Change, expected: Expected, team: Team, asked: frozenset[str]) -> str:
+    path, meant, found = change
+    hidden = any(step in _NOT_SHOWN for step in path[2:]) or literals.kind(str(found)) is not None
+    value = "not set any more" if found is None else "set (not shown)" if hidden else _short(found)
+    allowed = "nothing" if meant is None else "what the template has" if hidden else _short(meant)
+    openers = [item.name for item in changes.arguments_for(path) if item.rule == "team"]
+    way = f" Opened by: overridable {', '.join(openers)} ({team.where('overridable')})." if openers else ""
+    field = shown(path[:-1] if literals.kind(path[-1]) else path)
+    return f"{field} is {value}, {_who(path, found, expected, asked)}; allowed is {allowed}.{way}"
+
+
+def _who(path: Path, found: Any, expected: Expected, asked: frozenset[str]) -> str:
+    if path in expected.flat and expected.flat[path] == found:
+        return f"set by {expected.source}"
+    named = [item.name for item in changes.arguments_for(path) if item.name in asked]
+    if named:
+        return f"set by the task's {', '.join(named)}"
+    return "set by pod_mutation_hook, a callback, or code that changed the task"
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}…"

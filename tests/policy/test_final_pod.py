@@ -1,0 +1,257 @@
+"""The check of the final pod: what is right passes, and no way around it does."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import string
+import time
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from airflow_k8s_vault.errors import PolicyError
+from airflow_k8s_vault.pod_arguments import OPENABLE
+from airflow_k8s_vault.policy import Expected, check
+from airflow_k8s_vault.teams import Platform, Team
+from tests.policy import bypasses
+
+_KEYS = {"volumeMounts": "mountPath"}
+
+
+def edited(pod: dict[str, Any], field: str, value: Any) -> dict[str, Any]:
+    """Return a copy of the pod with the field set (see bypasses)."""
+    pod = copy.deepcopy(pod)
+    steps = field.replace("[", "\0[").replace("].", "]\0").split("\0")
+    steps = [part for step in steps for part in ([step] if step.startswith("[") else step.split(".")) if part]
+    at: Any = pod
+    *before, last = steps
+    for index, step in enumerate(before):
+        at = _entry(at, before[index - 1], step) if step.startswith("[") else _below(at, step)
+    if last.endswith("+"):
+        at.setdefault(last[:-1], []).append(value)
+    elif last.startswith("[") and isinstance(at, list):
+        index = at.index(_entry(at, before[-1], last))
+        at[index : index + 1] = [] if value is bypasses.Gone else [value]
+    else:
+        key = last.strip("[]") if last.startswith("[") else last
+        at.pop(key, None)
+        if value is not bypasses.Gone:
+            at[key] = value
+    return pod
+
+
+def _entry(items: Any, name: str, step: str) -> Any:
+    return next(item for item in items if item[_KEYS.get(name, "name")] == step[1:-1])
+
+
+def _below(at: Any, step: str) -> Any:
+    return at.setdefault(step, {})
+
+
+def test_what_the_platform_meant_and_a_dag_may_set_passes(
+    final: dict[str, Any], team: Team, expected: Expected
+) -> None:
+    check(final, team, expected)
+
+
+def test_the_corpus_has_at_least_two_hundred_ways() -> None:
+    assert len(bypasses.ALL) >= 200
+    assert len(bypasses.ALL) == len({(field, repr(value)) for field, value in bypasses.ALL})
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), bypasses.ALL, ids=[f"{i}-{field}" for i, (field, _) in enumerate(bypasses.ALL)]
+)
+def test_every_way_around_is_refused(
+    field: str, value: Any, final: dict[str, Any], team: Team, expected: Expected
+) -> None:
+    pod = edited(final, field, value)
+
+    with pytest.raises(PolicyError):
+        check(pod, team, expected)
+
+
+@pytest.mark.parametrize("opened", [(), OPENABLE])
+@pytest.mark.parametrize(("field", "value"), bypasses.LITERALS)
+def test_a_refusal_never_repeats_what_looks_like_a_credential(
+    field: str, value: Any, opened: tuple[str, ...], final: dict[str, Any], team: Team, expected: Expected
+) -> None:
+    with pytest.raises(PolicyError) as refused:
+        check(edited(final, field, value), replace(team, overridable=opened), expected)
+
+    words = value if isinstance(value, list) else [value.get("value", "")] if isinstance(value, dict) else [value]
+    assert not any(word in str(refused.value) for word in words if len(word) > 12 or "hunter2" in word)
+    assert bypasses.GITHUB not in str(refused.value)
+
+
+def test_a_refusal_names_field_value_limit_and_who_set_it(
+    final: dict[str, Any], team: Team, expected: Expected
+) -> None:
+    pod = edited(final, "spec.containers[base].image", "postgres:17")
+
+    with pytest.raises(PolicyError) as by_task:
+        check(pod, team, expected, asked=["image"])
+    with pytest.raises(PolicyError) as by_hook:
+        check(pod, team, expected)
+
+    assert str(by_task.value) == (
+        "The pod is not one that team 'payments' may run:\n"
+        "  - spec.containers[base].image is 'postgres:17', set by the task's image; "
+        "allowed are postgres:18, python:3.12-slim (pod_templates/payments/team.yaml, line 4)."
+    )
+    assert "set by pod_mutation_hook, a callback, or code that changed the task" in str(by_hook.value)
+
+
+# A value that no field of the pod has, of each type that JSON has.
+_VALUES = st.one_of(
+    st.text(string.ascii_lowercase, min_size=1, max_size=8).map(lambda text: f"x-{text}"),
+    st.integers(min_value=10**6, max_value=10**9),
+    st.dictionaries(st.sampled_from(["name", "type", "path", "secretName"]), st.just("x-other"), min_size=1),
+    st.lists(st.just("x-other"), min_size=1, max_size=2),
+    st.just(bypasses.Gone),
+)
+# What a DAG of this team may set, or KubernetesPodOperator always does.
+_FREE = (
+    "metadata.name",
+    "spec.containers[base].command",
+    "spec.containers[base].args",
+    "spec.containers[base].resources",
+    "spec.affinity",
+    "spec.nodeSelector",
+    "spec.initContainers[wait]",
+    "spec.containers[base].env[BATCH]",
+    "spec.containers[base].env[HOME]",
+    "spec.containers[base].volumeMounts[/scratch]",
+    "spec.volumes[scratch]",
+    "metadata.annotations",
+    "metadata.labels",
+    "spec.restartPolicy",
+    "spec.hostNetwork",
+    "spec.hostname",
+)
+
+
+def _fields(value: Any, field: str = "") -> list[str]:
+    """Return every field in a manifest, at all depths, as `edited` takes them."""
+    found = [field] if field else []
+    if isinstance(value, dict):
+        for key, item in value.items():
+            step = f"[{key}]" if field.endswith(("labels", "annotations", "nodeSelector")) else f".{key}"
+            found += _fields(item, f"{field}{step}".lstrip("."))
+    elif isinstance(value, list):
+        for item in value:
+            if isinstance(item, dict) and ("name" in item or "mountPath" in item):
+                key = "mountPath" if field.endswith("volumeMounts") else "name"
+                found += _fields(item, f"{field}[{item[key]}]")
+    return found
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_any_other_field_set_to_any_other_value_is_refused(
+    data: st.DataObject, final: dict[str, Any], team: Team, expected: Expected
+) -> None:
+    locked = [
+        field for field in _fields(final) if not field.startswith(_FREE) and field not in ("spec", "metadata")
+    ]
+    field = data.draw(st.sampled_from(locked))
+    value = data.draw(_VALUES)
+
+    with pytest.raises(PolicyError):
+        check(edited(final, field, value), team, expected)
+
+
+def test_a_team_that_opens_nothing_gets_nothing(final: dict[str, Any], team: Team, expected: Expected) -> None:
+    closed = replace(team, overridable=())
+
+    with pytest.raises(PolicyError) as refused:
+        check(final, closed, expected, asked=["cmds"])
+
+    said = str(refused.value)
+    assert "spec.containers[base].command is set (not shown), set by the task's cmds" in said
+    for field in (
+        "env[BATCH]",
+        "volumes[scratch]",
+        "volumeMounts[/scratch]",
+        "initContainers[wait]",
+        "annotations[owner]",
+        "labels[tier]",
+    ):
+        assert field in said
+
+
+def test_the_mutation_hook_may_change_what_the_platform_says_it_may(
+    final: dict[str, Any], team: Team, expected: Expected
+) -> None:
+    pod = edited(final, "metadata.annotations[prometheus.io/scrape]", "true")
+    trusting = Platform(hook_fields=("metadata.annotations[prometheus.io/scrape]",))
+
+    check(pod, replace(team, platform=trusting), expected)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("spec.initContainers[vault-agent].image", "evil.example.com/bao"),
+        ("spec.volumes[vault-env].emptyDir.medium", bypasses.Gone),
+        ("spec.containers[airflow-xcom-sidecar].command", ["sh"]),
+    ],
+)
+def test_the_mutation_hook_never_changes_what_the_package_adds(
+    field: str, value: Any, final: dict[str, Any], team: Team, expected: Expected
+) -> None:
+    trusting = Platform(hook_fields=("spec.initContainers", "spec.volumes", "spec.containers"))
+
+    with pytest.raises(PolicyError):
+        check(edited(final, field, value), replace(team, platform=trusting), expected)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("MAX_TOKENS", "4096"),
+        ("USE_TOKEN", "true"),
+        ("PGPASSFILE", "/vault/secrets/pgpass"),
+        ("DB_PASSWORD_FILE", "/vault/secrets/db"),
+        ("PASSWORD", ""),
+        ("DSN", "postgres://etl:$(PGPASSWORD)@db/warehouse"),
+        ("NOTE", "ask the token service for a password when needed"),
+        ("SECRET_NAME", "warehouse"),
+        ("VAULT_AUTH", "kubernetes"),
+        ("SHA", "0123456789abcdef0123456789abcdef01234567"),
+        ("JSON", '{"user": "etl", "table": "loads"}'),
+        ("COMPASS", "north"),
+        ("SQL", "select token from sessions where password is null"),
+    ],
+)
+def test_a_setting_that_only_sounds_like_a_credential_passes(
+    name: str, value: str, final: dict[str, Any], team: Team, expected: Expected
+) -> None:
+    check(edited(final, "spec.containers[base].env+", {"name": name, "value": value}), team, expected)
+
+
+def test_a_long_value_takes_no_long_time(final: dict[str, Any], team: Team, expected: Expected) -> None:
+    start = time.monotonic()
+    for value in ("a" * 300_000, "password " * 30_000, "--" * 100_000, "eyJ" * 100_000, "://:" * 50_000):
+        with contextlib.suppress(PolicyError):
+            check(edited(final, "spec.containers[base].env+", {"name": "A", "value": value}), team, expected)
+
+    assert time.monotonic() - start < 5
+
+
+@pytest.mark.parametrize(
+    ("platform", "said"),
+    [
+        (Platform(registries=("registry.example.com/payments",)), "allowed are images from registry.example.com"),
+        (Platform(digests_only=True), "images are named by digest"),
+    ],
+)
+def test_the_platforms_limits_on_images_hold_for_a_teams_own_images(
+    platform: Platform, said: str, final: dict[str, Any], team: Team, expected: Expected
+) -> None:
+    with pytest.raises(PolicyError, match=said):
+        check(final, replace(team, platform=platform), expected)
