@@ -1,0 +1,139 @@
+"""The Vault client: reads, logs in when it has to, and says in Vault's words what went wrong."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from airflow_k8s_vault.errors import VaultRefused, VaultUnavailable
+from airflow_k8s_vault.vault import logins, notices
+from airflow_k8s_vault.vault.breaker import CircuitBreaker
+from airflow_k8s_vault.vault.deadline import Deadline
+from airflow_k8s_vault.vault.fork import reset_in_children
+from airflow_k8s_vault.vault.identity import who_asks
+from airflow_k8s_vault.vault.keeper import TokenKeeper
+from airflow_k8s_vault.vault.reading import settings_from
+from airflow_k8s_vault.vault.secret_value import SecretValue
+from airflow_k8s_vault.vault.settings import Settings
+from airflow_k8s_vault.vault.token import Token
+
+if TYPE_CHECKING:
+    from airflow_k8s_vault.vault.requesting import Requests
+    from airflow_k8s_vault.vault.transport import Transport
+
+T = TypeVar("T")
+
+
+class VaultClient:
+    """One Vault, one role. Safe under threads and across fork; nothing is sent until the first read.
+
+    >>> VaultClient.from_settings(url="http://127.0.0.1:8200", token="not shown")
+    <VaultClient of http://127.0.0.1:8200, token>
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.keeper = TokenKeeper(settings, self._requests)
+        self._breaker = CircuitBreaker.of(settings.url or "", settings.breaker_seconds)
+        self._transport: Transport | None = None
+        reset_in_children(self)
+
+    @classmethod
+    def from_settings(cls, **given: Any) -> VaultClient:
+        """Return a client of checked settings; raises ConfigError, which lists all mistakes."""
+        settings, mistakes = settings_from(given, os.environ)
+        # It may hold plain secrets, and a traceback may show the variables of its frames.
+        del given
+        if mistakes:
+            raise mistakes
+        return cls(settings)
+
+    def __repr__(self) -> str:
+        return f"<VaultClient of {self.settings.url}, {self.settings.auth_type}>"
+
+    def after_fork(self) -> None:
+        # Not closed: a TLS connection says goodbye on its shared socket. Dropped, with all that it held.
+        self._transport = None
+        self.keeper.after_fork()
+
+    def read(self, path: str, deadline: Deadline | None = None) -> SecretValue[dict[str, Any]] | None:
+        """GET /v1/{path} and return the answer's `data`; None where Vault says 404.
+
+        deadline: that of a look-up which this read is a part of; None: `deadline_seconds` from now.
+        Raises VaultRefused (a 4xx, a refused login) and VaultUnavailable (no answer within the deadline).
+        """
+        return self._guarded(lambda deadline: self._read(path, deadline), deadline)
+
+    def _guarded(self, work: Callable[[Deadline], T], given: Deadline | None = None) -> T:
+        """Do the work unless the circuit breaker is open, and tell it how that went."""
+        state = self._breaker.enter()
+        if state == "stop":
+            raise VaultUnavailable(f"{self._breaker.reason} Not asked again: that was a moment ago.")
+        try:
+            deadline = given or Deadline(self.settings.deadline_seconds)
+            result = work(deadline.of_a_probe(CircuitBreaker.PROBE_SECONDS) if state == "probe" else deadline)
+        except VaultUnavailable as failure:
+            self._breaker.failed(str(failure))
+            raise
+        except VaultRefused:
+            self._breaker.answered()
+            raise
+        except BaseException:
+            self._breaker.abandoned()
+            raise
+        self._breaker.answered()
+        return result
+
+    def _read(self, path: str, deadline: Deadline) -> SecretValue[dict[str, Any]] | None:
+        from airflow_k8s_vault.vault.requesting import Rejected
+
+        token = self.keeper.current(deadline)
+        for tries_left in (1, 0):
+            try:
+                return self._get(path, token, deadline)
+            except Rejected as rejected:
+                status, words = rejected.status, str(rejected)
+            if not tries_left or status != 403 or not self.keeper.may_help_to_replace(token, deadline):
+                break
+            token = self.keeper.replacement(token, deadline)
+        # Outside of `except`: the frames of the request hold the token.
+        raise VaultRefused(
+            f"Vault at {self.settings.url} refused path {path!r} ({words}).\n  {who_asks(self.settings, token)}"
+        )
+
+    def _get(self, path: str, token: Token, deadline: Deadline) -> SecretValue[dict[str, Any]] | None:
+        from airflow_k8s_vault.vault.requesting import Rejected
+
+        try:
+            answer = self._requests(deadline, token).get(f"/v1/{path}")
+        except Rejected as rejected:
+            if rejected.status != 404:
+                raise
+            if rejected.hint:
+                notices.once(
+                    ("hint", path), f"Vault at {self.settings.url} has nothing at {path!r}: {rejected.hint}"
+                )
+            return None
+        data = answer.get("data")
+        return SecretValue(data if isinstance(data, dict) else {})
+
+    def _requests(self, deadline: Deadline, token: Token | None) -> Requests:
+        from airflow_k8s_vault.vault.requesting import Requests
+        from airflow_k8s_vault.vault.transport import Transport
+
+        if self._transport is None:
+            self._transport = Transport(self.settings)
+        return Requests(self.settings, self._transport, deadline, token.value if token else None)
+
+
+def team_settings(settings: Settings, team: str) -> Settings:
+    """Return the settings of one team's look-ups: its role, namespace and mount, by their templates."""
+    templates = {
+        logins.METHODS[settings.auth_type].role: settings.team_role,
+        "namespace": settings.team_namespace,
+        "mount_point": settings.team_mount_point,
+    }
+    changes = {name: template.replace("{team}", team) for name, template in templates.items() if name and template}
+    return replace(settings, **changes)  # type: ignore[arg-type]

@@ -1,0 +1,113 @@
+"""One login for one pod, made by somebody else with the pod's own service-account token."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from airflow_k8s_vault.errors import VaultRefused
+from airflow_k8s_vault.vault.deadline import Deadline
+from airflow_k8s_vault.vault.requesting import Rejected, Requests
+from airflow_k8s_vault.vault.secret_value import SecretValue
+from airflow_k8s_vault.vault.settings import Settings
+from airflow_k8s_vault.vault.transport import Transport
+
+# What a token is asked to live for where the task has no limit: Vault cuts it to the role's maximum.
+LONGEST_SECONDS = 10 * 365 * 24 * 3600
+
+
+@dataclass(frozen=True)
+class Found:
+    """What Vault answered to one read. lease_seconds: 0 where it is no lease."""
+
+    data: SecretValue[dict[str, Any]]
+    lease_id: str = ""
+    lease_seconds: int = 0
+    renewable: bool = False
+
+
+class Session:
+    """One token's life: `login`, `live`, `read`, `revoke`. Every call ends within settings.deadline_seconds.
+
+    Each raises VaultRefused where Vault says no, and VaultUnavailable where it does not answer. A login, and a
+    read that makes a credential, are sent once where their answer is lost: see Requests.
+    """
+
+    def __init__(self, settings: Settings, token: SecretValue[str] | None = None) -> None:
+        self.settings, self.token = settings, token
+        self._transport = Transport(settings)
+
+    def login(self, jwt: SecretValue[str]) -> SecretValue[str]:
+        """Log in to the settings' jwt_role with that token; the kubernetes and jwt methods take the same."""
+        body = {"role": self.settings.jwt_role, "jwt": jwt.reveal()}
+        try:
+            answer = self._requests().post(f"/v1/auth/{self.settings.auth_mount_point}/login", body, once=True)
+            refused = "" if answer.get("auth") else "the answer holds no token"
+        except Rejected as rejected:
+            answer, refused = {}, str(rejected)
+        finally:
+            del body
+        if refused:
+            # Outside of `except`: the frames of the request hold the credential.
+            raise VaultRefused(refused)
+        self.token = SecretValue(str(answer["auth"]["client_token"]))
+        return self.token
+
+    def live(self, seconds: int) -> int:
+        """Let the token live for that long from now, shorter or longer than it would; return what it got."""
+        answer = self._asked(lambda: self._requests().post("/v1/auth/token/renew-self", {"increment": seconds}))
+        return int(answer["auth"].get("lease_duration") or 0)
+
+    def read(self, path: str, once: bool) -> Found | None:
+        """GET /v1/{path}; None where there is nothing. once: the read makes a credential."""
+        try:
+            answer = self._requests().get(f"/v1/{path}", once=once)
+        except Rejected as rejected:
+            if rejected.status == 404:
+                return None
+            words = str(rejected)
+        else:
+            return Found(
+                SecretValue(answer.get("data") or {}),
+                str(answer.get("lease_id") or ""),
+                int(answer.get("lease_duration") or 0),
+                bool(answer.get("renewable")),
+            )
+        raise VaultRefused(words)
+
+    def mount_of(self, path: str) -> str:
+        """Return the mount that a path is in, with its slash at the end; "" where Vault does not say."""
+        try:
+            answer = self._requests().get(f"/v1/sys/internal/ui/mounts/{path}")
+        except Rejected:
+            return ""
+        return str((answer.get("data") or {}).get("path") or "")
+
+    def extend(self, lease_id: str, seconds: int) -> int:
+        """Let a lease live for that long from now; return what it got, 0 where the role may not extend it."""
+        body = {"lease_id": lease_id, "increment": seconds}
+        try:
+            return int(self._requests().post("/v1/sys/leases/renew", body).get("lease_duration") or 0)
+        except Rejected:
+            return 0
+
+    def revoke(self) -> None:
+        """End the token, and with it every lease; nothing where it has ended already."""
+        if self.token is None:
+            return
+        try:
+            self._requests().post("/v1/auth/token/revoke-self")
+        except Rejected as rejected:
+            # 403: the token is not there any more, which is what was wanted.
+            if rejected.status != 403:
+                raise VaultRefused(str(rejected)) from None
+
+    def _asked(self, work: Any) -> dict[str, Any]:
+        try:
+            return dict(work())
+        except Rejected as rejected:
+            words = str(rejected)
+        raise VaultRefused(words)
+
+    def _requests(self) -> Requests:
+        return Requests(self.settings, self._transport, Deadline(self.settings.deadline_seconds), self.token)

@@ -1,0 +1,130 @@
+"""An HTTP proxy before Vault that counts what passes and makes the faults that a network makes."""
+
+from __future__ import annotations
+
+import http.client
+import socket
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import urlsplit
+
+
+class FaultyProxy:
+    """Passes requests on to `target` until `fault` says otherwise; `seen` lists them as "GET /v1/…".
+
+    fault: None, a status (int), "hang" (never answer), "cut" (hang up without an answer), "cut after" (pass it on,
+    then hang up: the work is done, the answer lost), "drip" (one byte every 0.2 s), "rubbish" (200, no JSON),
+    "elsewhere" (404, as a server that is no Vault says it), or ("delay", seconds).
+    faults_left: after so many faults it passes again; None: it does not.
+    """
+
+    def __init__(self, target: str) -> None:
+        self.fault: Any = None
+        self.faults_left: int | None = None
+        self.retry_after: str | None = None
+        self.redirect_to: str | None = None
+        self.seen: list[str] = []
+        self.connections = 0
+        self._target = urlsplit(target)
+        self._stopping = threading.Event()
+        self._server = _Server(("127.0.0.1", 0), _handler(self))
+        self.address = f"http://127.0.0.1:{self._server.server_address[1]}"
+        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
+
+    def stop(self) -> None:
+        self._stopping.set()
+        self._server.shutdown()
+        self._server.server_close()
+
+    def count(self, part: str) -> int:
+        return sum(part in request for request in self.seen)
+
+    def next_fault(self) -> Any:
+        if self.faults_left is not None:
+            if self.faults_left <= 0:
+                return None
+            self.faults_left -= 1
+        return self.fault
+
+    def wait(self, seconds: float) -> None:
+        self._stopping.wait(seconds)
+
+    def pass_on(self, method: str, path: str, headers: Any, body: bytes) -> http.client.HTTPResponse:
+        connection = http.client.HTTPConnection(str(self._target.hostname), self._target.port, timeout=20)
+        sent = {name: value for name, value in headers.items() if name.lower() not in ("host", "connection")}
+        connection.request(method, path, body or None, sent)
+        return connection.getresponse()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 256
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that gave up is part of the test."""
+
+
+def _handler(proxy: FaultyProxy) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def setup(self) -> None:
+            proxy.connections += 1
+            super().setup()
+
+        def log_message(self, *args: Any) -> None:
+            pass
+
+        def handle_any(self) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            proxy.seen.append(f"{self.command} {self.path}")
+            fault = proxy.next_fault()
+            if isinstance(fault, tuple):
+                proxy.wait(fault[1])
+                fault = None
+            if proxy.redirect_to:
+                self._answer(307, b"")
+            elif fault == "hang":
+                proxy.wait(3600)
+            elif fault == "cut":
+                self._hang_up()
+            elif isinstance(fault, int):
+                self._answer(fault, b'{"errors":["made by the proxy"]}')
+            elif fault == "elsewhere":
+                self._answer(404, b"<html>No such page</html>")
+            elif fault == "rubbish":
+                self._answer(200, b"<html>Sign in to the hotel network</html>")
+            else:
+                answer = proxy.pass_on(self.command, self.path, self.headers, body)
+                content = answer.read()
+                if fault == "cut after":
+                    self._hang_up()
+                else:
+                    self._answer(answer.status, content, drip=fault == "drip")
+
+        do_GET = do_POST = do_PUT = do_DELETE = do_LIST = handle_any
+
+        def _answer(self, status: int, content: bytes, drip: bool = False) -> None:
+            head = (
+                f"HTTP/1.1 {status} Made\r\nContent-Type: application/json\r\nContent-Length: {len(content)}\r\n"
+            )
+            if proxy.redirect_to:
+                head += f"Location: {proxy.redirect_to}{self.path}\r\n"
+            if proxy.retry_after:
+                head += f"Retry-After: {proxy.retry_after}\r\n"
+            whole = head.encode() + b"\r\n" + content
+            if not drip:
+                self.wfile.write(whole)
+                return
+            for byte in whole:
+                self.wfile.write(bytes([byte]))
+                self.wfile.flush()
+                time.sleep(0.2)
+
+        def _hang_up(self) -> None:
+            self.close_connection = True
+            self.connection.shutdown(socket.SHUT_RDWR)
+
+    return Handler
