@@ -1,0 +1,107 @@
+"""From a place to a value: from memory, else from Vault; one per settings in this process.
+
+Airflow makes a new backend for each `*_secret` option of its configuration. They share a reader, and with it one
+login and one memory.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Hashable
+from typing import Any
+from urllib.parse import quote
+
+from airflow_k8s_vault.errors import SecretShapeError, VaultError, VaultRefused, VaultUnavailable
+from airflow_k8s_vault.secrets_backend.cache import Entry, SecretCache
+from airflow_k8s_vault.secrets_backend.places import Place
+from airflow_k8s_vault.vault import notices
+from airflow_k8s_vault.vault.client import VaultClient
+from airflow_k8s_vault.vault.deadline import Deadline
+from airflow_k8s_vault.vault.secret_value import SecretValue
+from airflow_k8s_vault.vault.settings import Settings
+
+Shape = Callable[[dict[str, Any], str], str]
+
+_shared: dict[str, Reader] = {}
+
+
+class Reader:
+    """Reads places of one Vault with one role, through one memory."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.client = VaultClient(settings)
+        self.cache = SecretCache(
+            settings.cache_ttl_seconds,
+            settings.cache_negative_seconds,
+            settings.cache_stale_seconds,
+            settings.cache_max_entries,
+        )
+        self.client.keeper.on_login.append(self.cache.clear)
+
+    @classmethod
+    def of(cls, settings: Settings, for_a_team: bool = False) -> Reader:
+        """Return the one reader of these settings in this process.
+
+        for_a_team: forked children do not get its token (docs/decisions/0002).
+        """
+        mark = settings.fingerprint()
+        # Without a lock: a fork while another thread held it would lock the child out. Two make one, one wins.
+        reader = _shared.get(mark) or _shared.setdefault(mark, cls(settings))
+        if for_a_team:
+            reader.client.keeper.kept_in_children = False
+        return reader
+
+    def known(self, place: Place, shape: Shape) -> Entry | None:
+        """Return what memory holds of that place, None where it has to be read."""
+        return self.cache.fresh((shape, place))
+
+    def read(self, place: Place, shape: Shape, deadline: Deadline) -> Entry:
+        """Return what the place holds in that shape; an entry without value where there is nothing.
+
+        Raises SecretShapeError, VaultRefused and VaultUnavailable; each is logged once, without values.
+        """
+        api_path, begin = self.api_path(place), time.monotonic()
+        try:
+            entry = self.cache.load(
+                (shape, place), lambda: self._value(api_path, shape, deadline), deadline.at_most(0)
+            )
+        except VaultError as error:
+            notices.once(self._subject(error, api_path), str(error))
+            raise
+        if entry.value is not None and entry.fresh_until < begin:
+            notices.once(
+                ("stale", api_path),
+                f"Vault at {self.settings.url} is unavailable: serving the value of {api_path!r} "
+                f"that was read {begin - entry.read_at:.0f} s ago.",
+            )
+        return entry
+
+    def _value(self, api_path: str, shape: Shape, deadline: Deadline) -> SecretValue[str] | None:
+        data = self.client.read(api_path, deadline)
+        notices.forget(("unavailable", self.settings.url), ("stale", api_path))
+        if data is not None and self.settings.kv_engine_version == 2:
+            data = self._inner(data, api_path)
+        if data is None:
+            return None
+        value = SecretValue(shape(data.reveal(), api_path))
+        notices.forget(("refused", api_path), ("shape", api_path))
+        return value
+
+    def _inner(self, data: SecretValue[dict[str, Any]], api_path: str) -> SecretValue[dict[str, Any]] | None:
+        """KV 2 wraps a secret's data in its metadata; a deleted version has metadata alone."""
+        inner = data.reveal().get("data", data)
+        if inner is None:
+            return None
+        if not isinstance(inner, dict):
+            raise SecretShapeError(f"The answer at {api_path!r} is not KV version 2: is kv_engine_version right?")
+        return SecretValue(inner)
+
+    def api_path(self, place: Place) -> str:
+        middle = "/data/" if self.settings.kv_engine_version == 2 else "/"
+        return quote(place.mount) + middle + quote(place.path)
+
+    def _subject(self, error: VaultError, api_path: str) -> Hashable:
+        if isinstance(error, VaultUnavailable):
+            return ("unavailable", self.settings.url)
+        return ("refused" if isinstance(error, VaultRefused) else "shape", api_path)
