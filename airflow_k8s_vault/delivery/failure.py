@@ -1,0 +1,130 @@
+"""Why a pod did not start: read off its status, in words that say which part failed and what to do.
+
+Pure functions on V1Pod, of the kubernetes client or of kubernetes_asyncio.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from airflow_k8s_vault.delivery.agent import CONTAINER
+from airflow_k8s_vault.delivery.agent_template import FAILURE
+from airflow_k8s_vault.delivery.login import VaultLogin
+from airflow_k8s_vault.errors import DeliveryRefused, DeliveryUnavailable
+
+# The kubelet retries these for ever, and KubernetesPodOperator waits for its start-up timeout.
+_STUCK = {
+    "ErrImagePull",
+    "ImagePullBackOff",
+    "InvalidImageName",
+    "ErrImageNeverPull",
+    "CreateContainerConfigError",
+    "CreateContainerError",
+    "RunContainerError",
+}
+_CODE = re.compile(r"Code: (\d{3})")
+_LAST_WORDS_LINES = 12
+
+
+def of_delivery(pod: Any, login: VaultLogin, base_container: str) -> DeliveryRefused | DeliveryUnavailable | None:
+    """Return why the credentials did not reach the pod, or None while nothing speaks against it.
+
+    Once the base container has started, the agent's later troubles are no failed delivery.
+    """
+    statuses = {status.name: status for status in _statuses(pod)}
+    base, agent = statuses.get(base_container), statuses.get(CONTAINER)
+    if agent is None or (base is not None and _has_started(base)):
+        return None
+    for status in filter(None, (agent, base)):
+        waiting = status.state.waiting
+        if waiting and waiting.reason in _STUCK:
+            return _stuck(pod, status.name, waiting)
+    ended = agent.state.terminated or (agent.last_state and agent.last_state.terminated)
+    if not ended or ended.exit_code == 0:
+        return None
+    return _agent_gave_up(pod, login, ended)
+
+
+def of_start(pod: Any, container: str) -> str | None:
+    """Return why the container's command could not be started, or None when it did."""
+    for status in _statuses(pod):
+        ended = status.state.terminated
+        if status.name != container or not ended or ended.reason not in ("StartError", "ContainerCannotRun"):
+            continue
+        missing = re.search(r'exec: "([^"]+)": (executable file not found|stat|no such file)', ended.message or "")
+        if missing:
+            return (
+                f"Container '{container}' never ran: its image '{status.image}' has no executable "
+                f"'{missing[1]}' (exit code {ended.exit_code}).\n"
+                "  Choose a pod template whose image has it, or change cmds."
+            )
+        return f"Container '{container}' never ran ({ended.reason}): {ended.message}"
+    return None
+
+
+def _has_started(status: Any) -> bool:
+    """A container that never ran is shown as terminated, without a start, once its pod is being deleted."""
+    ended = status.state.terminated
+    return bool(status.state.running or (ended and ended.started_at))
+
+
+def _statuses(pod: Any) -> list[Any]:
+    status = pod.status if pod else None
+    if status is None:
+        return []
+    return [*(status.init_container_statuses or []), *(status.container_statuses or [])]
+
+
+def _stuck(pod: Any, container: str, waiting: Any) -> DeliveryRefused:
+    what = "The Vault agent's container" if container == CONTAINER else f"Container '{container}'"
+    setting = "\n  The image is [k8s_vault] vault_agent_image." if container == CONTAINER else ""
+    where = f"pod {pod.metadata.namespace}/{pod.metadata.name}"
+    return DeliveryRefused(f"{what} of {where} cannot start ({waiting.reason}): {waiting.message}{setting}")
+
+
+def _agent_gave_up(pod: Any, login: VaultLogin, ended: Any) -> DeliveryRefused | DeliveryUnavailable:
+    said = ended.message or ""
+    words = "\n".join(f"    {line}" for line in _last_words(said))
+    ran = (
+        f"  The pod ran as service account '{pod.spec.service_account_name}' in namespace "
+        f"'{pod.metadata.namespace}', token audience '{login.audience}'."
+    )
+    if ended.reason == "OOMKilled":
+        return DeliveryUnavailable(f"The Vault agent ran out of memory before it had fetched the secrets.\n{ran}")
+    # After `error calling`: the template's own text, which the agent quotes before it, holds our words too.
+    own = re.search(rf"error calling sprig_fail: {FAILURE} (.+?)(?:\"| exitCode=|\n|$)", said)
+    if own:
+        return DeliveryRefused(f"The Vault agent cannot deliver what the task asks for: {own[1]}.\n{ran}")
+    missing = re.search(r"no secret exists at (\S+?)[\"\s]", said + " ")
+    if missing:
+        return DeliveryRefused(f"There is no secret at '{missing[1]}' in Vault at {login.address}.\n{ran}")
+    codes = _CODE.findall(said)
+    refused = codes and codes[-1].startswith("4") and codes[-1] != "429"
+    if refused and f"auth/{login.auth_mount}/login" in said:
+        return DeliveryRefused(
+            f"Vault at {login.address} refused role '{login.role}' on auth/{login.auth_mount} ({codes[-1]}):\n"
+            f"{words}\n{ran}\n"
+            f"  Check auth/{login.auth_mount}/role/{login.role} (bound service account, namespace, audience), and "
+            "that the mount has a token_reviewer_jwt: a token of that audience cannot review itself."
+        )
+    if refused:
+        return DeliveryRefused(
+            f"Vault at {login.address} refused to give role '{login.role}' a secret ({codes[-1]}):\n{words}\n{ran}"
+        )
+    if "x509:" in said:
+        return DeliveryRefused(
+            f"The pod does not trust the certificate of Vault at {login.address}:\n{words}\n{ran}\n"
+            "  Set [k8s_vault] vault_cacert to the CA that signed it."
+        )
+    return DeliveryUnavailable(
+        f"Vault at {login.address} could not be reached from the pod, or did not answer in time:\n{words}\n{ran}"
+    )
+
+
+def _last_words(said: str) -> list[str]:
+    """Keep what the agent says of the error that ended it, without the log's time stamps and margins."""
+    final = re.search(r"runtime error encountered:(.*?)(?:exitCode=|\Z)", said, re.DOTALL)
+    lines = final[1].splitlines() if final else said.splitlines()[-_LAST_WORDS_LINES:]
+    words = [re.sub(r"^(\s*error=)?[\s|]*", "", line).strip() for line in lines]
+    return [word for word in words if word] or ["it ended without a word"]

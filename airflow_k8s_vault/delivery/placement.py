@@ -1,0 +1,58 @@
+"""Which container gets which variables and files, and what is in their way: alike in all deliveries."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from airflow_k8s_vault.errors import DeliveryRefused
+from airflow_k8s_vault.secret import VaultSecret
+
+FILES_DIR = "/vault/secrets"
+
+
+def conflicts(secrets: Iterable[VaultSecret], base_container: str) -> list[str]:
+    """Return a sentence for each variable or file that two secrets would give to one container."""
+    found, taken = [], dict[tuple[str, str], VaultSecret]()
+    for secret in secrets:
+        container = secret.container or base_container
+        names = [f"variable {name}" for name in secret.env or {}]
+        names += [f"file {secret.file}"] if secret.file else []
+        for name in names:
+            if (container, name) in taken:
+                other = taken[container, name].path
+                found.append(f"{name} of container '{container}' comes from both '{other}' and '{secret.path}'.")
+            taken[container, name] = secret
+    return found
+
+
+def by_container(secrets: Iterable[VaultSecret], base: str) -> dict[str, list[VaultSecret]]:
+    """Return the secrets of each container, by its name; `base` is the one of those that name none."""
+    wanted: dict[str, list[VaultSecret]] = {}
+    for secret in secrets:
+        wanted.setdefault(secret.container or base, []).append(secret)
+    return wanted
+
+
+def refuse_clashes(
+    containers: dict[str, dict[str, Any]], wanted: dict[str, list[VaultSecret]], others: Iterable[str] = ()
+) -> None:
+    """Raise DeliveryRefused, with all problems (`others` among them), where a secret has no place to go."""
+    found = list(others)
+    for name, secrets in wanted.items():
+        if name not in containers:
+            found.append(f"there is no container '{name}'; the pod has: {', '.join(containers)}.")
+            continue
+        own = {variable["name"] for variable in containers[name].get("env", [])}
+        for variable in sorted(own & {v for secret in secrets for v in secret.env or {}}):
+            found.append(f"container '{name}' sets {variable} itself, and a VaultSecret does too.")
+        taken = [m["mountPath"] for m in containers[name].get("volumeMounts", [])]
+        if any(secret.file for secret in secrets) and any(_overlap(path, FILES_DIR) for path in taken):
+            found.append(f"container '{name}' mounts a volume of its own over {FILES_DIR}.")
+    if found:
+        raise DeliveryRefused("\n  - ".join(["The secrets cannot be delivered:", *found]))
+
+
+def _overlap(one: str, other: str) -> bool:
+    one, other = one.rstrip("/") + "/", other.rstrip("/") + "/"
+    return one.startswith(other) or other.startswith(one)

@@ -1,0 +1,5 @@
+"""The worker's part of delivery `secret`, and the only part of any delivery that knows the Vault client.
+
+Nothing imports this package with an import statement: delivery.handover() does it by name, when a
+task wants this delivery. docs/decisions/0005 says why.
+"""

@@ -1,0 +1,210 @@
+"""One pod's hand-over: log in for it while it is gated, hand its values over, and see the login end."""
+
+from __future__ import annotations
+
+import datetime
+import logging
+import tempfile
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from kubernetes.client import CoreV1Api
+
+from airflow_k8s_vault.delivery.attempts import TIMEOUT_SECONDS, attempt
+from airflow_k8s_vault.delivery.login import VaultLogin
+from airflow_k8s_vault.delivery.secret import LABEL, LABEL_VALUE, is_gated
+from airflow_k8s_vault.errors import (
+    DeliveryRefused,
+    DeliveryUnavailable,
+    VaultError,
+    VaultRefused,
+    VaultUnavailable,
+)
+from airflow_k8s_vault.handover.pod_secrets import PodSecrets, kept_token
+from airflow_k8s_vault.handover.pod_values import PodValues
+from airflow_k8s_vault.secret import VaultSecret
+from airflow_k8s_vault.vault.reading import settings_from
+from airflow_k8s_vault.vault.secret_value import SecretValue
+from airflow_k8s_vault.vault.session import Session
+from airflow_k8s_vault.vault.settings import Settings
+
+__all__ = ["Handover", "kept_token", "revoke"]
+
+log = logging.getLogger(__name__)
+
+# A worker hands over in less than a second, and gives up after a minute: what waits longer has no worker left.
+ABANDONED_SECONDS = 600
+
+
+class Handover:
+    """One task's hand-over. Nothing is sent before `deliver`, `resume`, `discard` or `end`.
+
+    lifetime_seconds: how long the task may run, None where it has no limit. step: called with the name of each
+    step that was done, which tests use to end the process there.
+    """
+
+    def __init__(
+        self,
+        core: CoreV1Api,
+        login: VaultLogin,
+        secrets: Sequence[VaultSecret],
+        base_container: str = "base",
+        lifetime_seconds: int | None = None,
+        step: Callable[[str], None] = lambda name: None,
+    ) -> None:
+        self._core, self._login, self._step = core, login, step
+        self._values = PodValues(secrets, base_container, lifetime_seconds)
+        self._session: Session | None = None
+        self._belongings: PodSecrets | None = None
+        self._ended = False
+
+    def deliver(self, pod: Any) -> None:
+        """Give a gated pod, as the API returned it, its credentials and let it start.
+
+        Raises DeliveryRefused or DeliveryUnavailable, and leaves neither pod nor login then.
+        """
+        self._belongings = belongings = PodSecrets(self._core, pod)
+        try:
+            self._deliver(belongings)
+        except BaseException as failure:
+            self.discard(pod)
+            if isinstance(failure, VaultError):
+                raise self._in_words(failure) from None
+            raise
+        self._collect_abandoned(belongings.namespace)
+
+    def _deliver(self, belongings: PodSecrets) -> None:
+        self._done("pod")
+        jwt = belongings.pod_token(self._login.audience)
+        self._done("pod token")
+        session = self._session = Session(settings_of(self._login))
+        token = self._logged_in(session, jwt, belongings.pod)
+        self._done("login")
+        # Before anything is read: a lease whose token nobody knows could only run out.
+        belongings.keep_login(token)
+        self._done("login kept")
+        values = self._values.read(session)
+        self._done("read")
+        belongings.create(values)
+        self._done("secret")
+        belongings.open_gate()
+        self._done("gate")
+        if not self._values.are_leased:
+            # Nothing ends with this token: it need not live as long as the pod.
+            session.revoke()
+
+    def resume(self, pod: Any) -> None:
+        """Take over the pod of an earlier try, which has its credentials: find the login that is to be ended."""
+        self._belongings = PodSecrets(self._core, pod)
+        token = self._belongings.kept_login()
+        self._session = Session(settings_of(self._login), token) if token else None
+
+    def is_of(self, pod: Any) -> bool:
+        """Whether this is the hand-over of that very pod."""
+        return self._belongings is not None and self._belongings.pod.metadata.uid == pod.metadata.uid
+
+    def discard(self, pod: Any) -> None:
+        """End the login of a pod that never ran and delete the pod; its Secrets go with it."""
+        if self._session is None:
+            self.resume(pod)
+        try:
+            self.end(keeps_pod=False)
+        finally:
+            PodSecrets(self._core, pod).delete_pod()
+
+    def end(self, keeps_pod: bool) -> None:
+        """End the login, and with it every lease; delete the Secrets, too, where the pod stays.
+
+        Where Vault does not answer the login ends by its TTL, which is no longer than the task's limit: that is
+        logged and not raised, for the task's own end is worth more.
+        """
+        self._ended = True
+        try:
+            if self._session is not None and self._session.token is not None:
+                # A session of its own: a signal may have come while the other one was in the middle of a request.
+                revoke(self._login, self._session.token)
+        except VaultError as failure:
+            log.warning("The login of this task's pod could not be revoked, and ends by its TTL: %s", failure)
+        if keeps_pod and self._belongings is not None:
+            self._belongings.delete()
+
+    def _done(self, step: str) -> None:
+        self._step(step)
+        if self._ended:
+            raise DeliveryRefused("The task was ended while its pod waited for its credentials.")
+
+    def _logged_in(self, session: Session, jwt: SecretValue[str], pod: Any) -> SecretValue[str]:
+        refused = ""
+        try:
+            return session.login(jwt)
+        except VaultRefused as refusal:
+            refused = str(refusal)
+        login = self._login
+        raise DeliveryRefused(
+            f"Vault at {login.address} refused role '{login.role}' on auth/{login.auth_mount} ({refused}).\n"
+            f"  The login was made for service account '{pod.spec.service_account_name}' in namespace "
+            f"'{pod.metadata.namespace}', token audience '{login.audience}'.\n"
+            f"  Check auth/{login.auth_mount}/role/{login.role} (bound service account, namespace, audience), and "
+            "that the mount has a token_reviewer_jwt: a token of that audience cannot review itself."
+        )
+
+    def _in_words(self, failure: VaultError) -> DeliveryRefused | DeliveryUnavailable:
+        if isinstance(failure, VaultUnavailable):
+            return DeliveryUnavailable(f"The credentials could not be fetched for the pod. {failure}")
+        return DeliveryRefused(f"Vault at {self._login.address} refused role '{self._login.role}': {failure}")
+
+    def _collect_abandoned(self, namespace: str) -> None:
+        """End what workers left that nobody came after: after the gate is off, so that no pod waits for it."""
+        now = datetime.datetime.now(datetime.UTC)
+        try:
+            selector = f"{LABEL}={LABEL_VALUE}"
+            answer = attempt(
+                f"list the pods of namespace {namespace}",
+                lambda: self._core.list_namespaced_pod(
+                    namespace,
+                    label_selector=selector,
+                    field_selector="status.phase=Pending",
+                    _request_timeout=TIMEOUT_SECONDS,
+                ),
+            )
+            for pod in answer.items:
+                age = now - pod.metadata.creation_timestamp
+                if is_gated(pod) and age.total_seconds() > ABANDONED_SECONDS:
+                    log.warning("Pod %s waits for a worker that is gone: deleting it.", pod.metadata.name)
+                    Handover(self._core, self._login, ()).discard(pod)
+        except (DeliveryRefused, DeliveryUnavailable) as failure:
+            # This task's own pod runs: somebody else's is no reason to fail it.
+            log.warning("Abandoned pods in namespace %s were not looked for: %s", namespace, failure)
+
+
+def revoke(login: VaultLogin, token: SecretValue[str]) -> None:
+    """End a login, and with it every lease. Raises VaultUnavailable, VaultRefused."""
+    Session(settings_of(login, deadline_seconds=5), token).revoke()
+
+
+def settings_of(login: VaultLogin, deadline_seconds: int = 20) -> Settings:
+    """Return the client's settings for a pod's login; the deadline is of each request with all its tries."""
+    given: dict[str, Any] = {
+        "url": login.address,
+        "auth_type": "jwt",
+        "auth_mount_point": login.auth_mount,
+        # A triggerer only revokes: it knows no role, and needs none.
+        "jwt_role": login.role or "unknown",
+        # The token comes with each login; the settings want one.
+        "jwt_token": "given at the login",
+        "deadline_seconds": deadline_seconds,
+        "timeout": 10,
+        "namespace": login.namespace or None,
+        "verify": _ca_file(login.cacert) if login.cacert else None,
+    }
+    settings, mistakes = settings_from({name: value for name, value in given.items() if value is not None}, {})
+    if mistakes:
+        raise mistakes
+    return settings
+
+
+def _ca_file(pem: str) -> str:
+    """Return a file with the CA's certificate, which is no secret; it lives as long as this process."""
+    with tempfile.NamedTemporaryFile("w", suffix=".pem", prefix="vault-ca-", delete=False) as file:
+        file.write(pem)
+    return file.name

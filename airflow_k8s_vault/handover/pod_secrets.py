@@ -1,0 +1,137 @@
+"""The requests to Kubernetes of delivery `secret`: a token for the pod, its Secrets, its gate.
+
+No request or answer here goes through the Kubernetes client's own decoding: at log level DEBUG that writes whole
+answers into the task's log, and these hold tokens and values.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from kubernetes.client import ApiException, CoreV1Api
+
+from airflow_k8s_vault.delivery import REQUEST_ANNOTATION
+from airflow_k8s_vault.delivery.attempts import TIMEOUT_SECONDS, attempt, unless_gone
+from airflow_k8s_vault.delivery.secret import GATE, LABEL, LABEL_VALUE, login_name, secret_name
+from airflow_k8s_vault.vault.secret_value import SecretValue
+
+_RAW: dict[str, Any] = {"_preload_content": False, "_request_timeout": TIMEOUT_SECONDS}
+_TOKEN_KEY = "token"  # noqa: S105 - a name
+# The shortest life that Kubernetes grants; Vault looks at it once, at the login.
+_POD_TOKEN_SECONDS = 600
+
+
+class PodSecrets:
+    """What belongs to one pod (V1Pod, as the API returned it) and goes when the pod does."""
+
+    def __init__(self, core: CoreV1Api, pod: Any) -> None:
+        self._core, self.pod = core, pod
+        self.namespace: str = pod.metadata.namespace
+        request = (pod.metadata.annotations or {}).get(REQUEST_ANNOTATION, "")
+        self.name, self.login_name = secret_name(request), login_name(request)
+
+    def pod_token(self, audience: str) -> SecretValue[str]:
+        """Return a token of the pod's service account that is bound to the pod, and ends with it."""
+        account, meta = self.pod.spec.service_account_name, self.pod.metadata
+        bound = {"kind": "Pod", "apiVersion": "v1", "name": meta.name, "uid": meta.uid}
+        spec = {"audiences": [audience], "expirationSeconds": _POD_TOKEN_SECONDS, "boundObjectRef": bound}
+        answer = attempt(
+            f"make a token for service account {self.namespace}/{account}",
+            lambda: _decoded(
+                self._core.create_namespaced_service_account_token(account, self.namespace, {"spec": spec}, **_RAW)
+            ),
+        )
+        return SecretValue(answer.reveal()["status"]["token"])
+
+    def keep_login(self, token: SecretValue[str]) -> None:
+        """Write the login's token down, so that whoever sees the end of the pod can revoke it."""
+        self._create(self.login_name, SecretValue({_TOKEN_KEY: token.reveal()}))
+
+    def kept_login(self) -> SecretValue[str] | None:
+        """Return that token, None where it was not written down or has gone with the pod."""
+        found = unless_gone(
+            f"read Secret {self.namespace}/{self.login_name}",
+            lambda: _decoded(self._core.read_namespaced_secret(self.login_name, self.namespace, **_RAW)),
+        )
+        return kept_token(found.reveal()) if found and self._owns(found.reveal()) else None
+
+    def create(self, values: SecretValue[dict[str, str]]) -> None:
+        self._create(self.name, values)
+
+    def open_gate(self) -> None:
+        """Take our gate off, and only ours, of this very pod."""
+        names = [gate.name for gate in self.pod.spec.scheduling_gates or ()]
+        at = f"/spec/schedulingGates/{names.index(GATE)}"
+        patch = [
+            {"op": "test", "path": "/metadata/uid", "value": self.pod.metadata.uid},
+            {"op": "test", "path": f"{at}/name", "value": GATE},
+            {"op": "remove", "path": at},
+        ]
+        name = self.pod.metadata.name
+        attempt(
+            f"remove the scheduling gate of pod {self.namespace}/{name}",
+            lambda: bool(
+                self._core.patch_namespaced_pod(name, self.namespace, patch, _request_timeout=TIMEOUT_SECONDS)
+            ),
+            already=self._is_open,
+        )
+
+    def delete(self) -> None:
+        """Delete the Secrets; needed where the pod stays, for otherwise they go with it."""
+        for name in (self.login_name, self.name):
+            unless_gone(
+                f"delete Secret {self.namespace}/{name}",
+                lambda name=name: self._core.delete_namespaced_secret(name, self.namespace, **_RAW),  # type: ignore[misc]
+            )
+
+    def delete_pod(self) -> None:
+        """Delete this very pod, at once where it never ran; nothing where it is gone."""
+        meta = self.pod.metadata
+        body = {"preconditions": {"uid": meta.uid}}
+        unless_gone(
+            f"delete pod {meta.namespace}/{meta.name}",
+            lambda: self._core.delete_namespaced_pod(
+                meta.name, meta.namespace, body=body, _request_timeout=TIMEOUT_SECONDS
+            ),
+        )
+
+    def _is_open(self) -> bool | None:
+        found = self._core.read_namespaced_pod(self.pod.metadata.name, self.namespace)
+        open_ = not any(gate.name == GATE for gate in found.spec.scheduling_gates or ())
+        return True if open_ and found.metadata.uid == self.pod.metadata.uid else None
+
+    def _create(self, name: str, values: SecretValue[dict[str, str]]) -> None:
+        meta = self.pod.metadata
+        owner = {"apiVersion": "v1", "kind": "Pod", "name": meta.name, "uid": meta.uid}
+        head = {"name": name, "labels": {LABEL: LABEL_VALUE}, "ownerReferences": [owner]}
+
+        def send() -> bool:
+            body = {"metadata": head, "immutable": True, "type": "Opaque", "stringData": values.reveal()}
+            _decoded(self._core.create_namespaced_secret(self.namespace, body, **_RAW))
+            return True
+
+        attempt(f"create Secret {self.namespace}/{name}", send, already=lambda: self._is_ours(name))
+
+    def _is_ours(self, name: str) -> bool | None:
+        found = _decoded(self._core.read_namespaced_secret(name, self.namespace, **_RAW))
+        return True if self._owns(found.reveal()) else None
+
+    def _owns(self, secret: Mapping[str, Any]) -> bool:
+        owners = secret["metadata"].get("ownerReferences", [])
+        return [owner["uid"] for owner in owners] == [self.pod.metadata.uid]
+
+
+def kept_token(secret: Mapping[str, Any]) -> SecretValue[str] | None:
+    """Return the token in a Secret that `keep_login` made."""
+    text = (secret.get("data") or {}).get(_TOKEN_KEY)
+    return SecretValue(base64.b64decode(text).decode()) if text else None
+
+
+def _decoded(answer: Any) -> SecretValue[dict[str, Any]]:
+    """Return the JSON of a raw answer. Raises ApiException without the body, which may repeat the request."""
+    if not 200 <= answer.status <= 299:
+        raise ApiException(status=answer.status, reason=answer.reason)
+    return SecretValue(json.loads(answer.data))

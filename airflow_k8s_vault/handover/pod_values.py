@@ -1,0 +1,117 @@
+"""What a pod's Secret holds: every secret read once, its lease as long as the task may run."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+from airflow_k8s_vault.delivery import secret as delivery
+from airflow_k8s_vault.errors import DeliveryRefused, VaultRefused, problems
+from airflow_k8s_vault.secret import VaultSecret
+from airflow_k8s_vault.vault.secret_value import SecretValue
+from airflow_k8s_vault.vault.session import LONGEST_SECONDS, Found, Session
+
+log = logging.getLogger(__name__)
+
+# Vault counts in whole seconds and has spent some of them by the time it answers.
+_ROUNDING_SECONDS = 5
+
+
+class PodValues:
+    """The secrets of one task. lifetime_seconds: how long it may run; None: it has no limit."""
+
+    def __init__(self, secrets: Sequence[VaultSecret], base_container: str, lifetime_seconds: int | None) -> None:
+        self._secrets = list(dict.fromkeys(secrets))
+        self._places = list(delivery.places(secrets, base_container))
+        self._lifetime_seconds = lifetime_seconds
+        self.are_leased = any(secret.engine == "dynamic" for secret in secrets)
+
+    def read(self, session: Session) -> SecretValue[dict[str, str]]:
+        """Return the Secret's content. Each secret is read once, however many places it goes to.
+
+        Raises DeliveryRefused (a secret or key that is not there, a lease that is too short), VaultRefused and
+        VaultUnavailable.
+        """
+        short = []
+        if self.are_leased:
+            lives = session.live(self._lifetime_seconds or LONGEST_SECONDS)
+            short += self._too_short("the login, and with it every lease", lives)
+        answers, data, reads = {}, {}, dict[tuple[str, str], Found]()
+        for secret in self._secrets:
+            key = (secret.engine, secret.path)
+            if key not in reads:
+                reads[key] = _read(session, secret)
+            answers[secret] = reads[key]
+        for (_, path), answer in reads.items():
+            short += self._lease_problems(session, path, answer)
+        if short and self._lifetime_seconds:
+            raise DeliveryRefused(problems("The credentials would end before the task may:", short))
+        for line in short:
+            log.warning("%s", line)
+        data = {secret: _data(secret, answer) for secret, answer in answers.items()}
+        return SecretValue(delivery.values(self._places, data))
+
+    def _lease_problems(self, session: Session, path: str, answer: Found) -> list[str]:
+        if not answer.lease_id:
+            return []
+        lives, wanted = answer.lease_seconds, self._lifetime_seconds or LONGEST_SECONDS
+        if answer.renewable and lives < wanted:
+            lives = max(lives, session.extend(answer.lease_id, wanted))
+        return self._too_short(f"the lease of '{path}'", lives)
+
+    def _too_short(self, what: str, lives_seconds: int) -> list[str]:
+        limit = self._lifetime_seconds
+        if limit is None:
+            return [
+                f"This task has no limit, and {what} ends after {lives_seconds} s: set execution_timeout, so that "
+                "this is known to be enough, and ends earlier where nobody could revoke it."
+            ]
+        if not lives_seconds or lives_seconds >= limit - _ROUNDING_SECONDS:
+            return []
+        return [
+            f"{what} lives for {lives_seconds} s at most, and the task may run for {limit} s: raise its max_ttl "
+            "in Vault, or lower the task's execution_timeout."
+        ]
+
+
+def _read(session: Session, secret: VaultSecret) -> Found:
+    refused = ""
+    try:
+        if secret.engine == "kv2":
+            answer = _read_kv2(session, secret.path)
+        else:
+            answer = session.read(secret.path, once=secret.engine == "dynamic")
+    except VaultRefused as refusal:
+        refused = str(refusal)
+    if refused:
+        raise VaultRefused(f"it may not read '{secret.path}' ({refused}).")
+    if answer is None:
+        raise DeliveryRefused(f"There is no secret at '{secret.path}' in Vault at {session.settings.url}.")
+    return answer
+
+
+def _read_kv2(session: Session, path: str) -> Found | None:
+    """Read below the first segment as the mount, as most are; ask Vault for the mount where that leads nowhere."""
+    mount, _, rest = path.partition("/")
+    refused = ""
+    try:
+        if answer := session.read(f"{mount}/data/{rest}", once=False):
+            return answer
+    except VaultRefused as refusal:
+        refused = str(refusal)
+    real = session.mount_of(path).strip("/")
+    if real and real != mount and path.startswith(f"{real}/"):
+        return session.read(f"{real}/data/{path.removeprefix(f'{real}/')}", once=False)
+    if refused:
+        raise VaultRefused(refused)
+    return None
+
+
+def _data(secret: VaultSecret, answer: Found) -> dict[str, Any]:
+    data = answer.data.reveal()
+    if secret.engine != "kv2":
+        return data
+    if not isinstance(data.get("data"), dict):
+        raise DeliveryRefused(f"'{secret.path}' is no KV 2 secret: is engine= right?")
+    return dict(data["data"])

@@ -1,0 +1,136 @@
+"""Why a pod did not get its credentials, as its status tells: the messages are a real agent's."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from airflow.providers.cncf.kubernetes.pod_generator import PodGenerator
+from kubernetes.client import V1Pod
+
+from airflow_k8s_vault.delivery import failure
+from airflow_k8s_vault.delivery.login import VaultLogin
+from airflow_k8s_vault.errors import DeliveryRefused, DeliveryUnavailable
+
+LOGIN = VaultLogin(address="https://vault:8200", role="payments")
+STOPPING = "2026-01-02T03:04:05.678Z [INFO]  agent: (runner) stopping\n"
+FATAL = STOPPING + "2026-01-02T03:04:05.678Z [ERROR] agent: runtime error encountered:"
+REFUSED_LOGIN = f"""{FATAL}
+  error=
+  | Error making API request.
+  |\x20
+  | URL: PUT https://vault:8200/v1/auth/kubernetes/login
+  | Code: 403. Errors:
+  |\x20
+  | * permission denied
+   exitCode=1
+Error encountered during run, refer to logs for more details.
+"""
+SEALED = REFUSED_LOGIN.replace("403", "503").replace("permission denied", "Vault is sealed")
+FORBIDDEN = REFUSED_LOGIN.replace("PUT", "GET").replace("auth/kubernetes/login", "secret/data/payments/x")
+UNREACHABLE = f'{FATAL} error="dial tcp 10.0.0.1:8200: connect: connection refused" exitCode=1\n'
+MISSING = f'{FATAL} error="template server: vault.read(a/b): no secret exists at secret/data/payments/b"'
+OWN = (
+    f'{FATAL} error="template server: (dynamic): execute: executing \\"\\" at <sprig_fail (printf '
+    'airflow-k8s-vault: secret has no key; it has: %!s(MISSING)\\"...>: '
+    "error calling sprig_fail: airflow-k8s-vault: secret 'secret/a' has no key 'x'; it has: password\" exitCode=1"
+)
+
+
+def pod(agent: dict[str, Any], base: dict[str, Any] | None = None, **status: Any) -> V1Pod:
+    """Return a V1Pod of the kubernetes client with these states of the agent and of the base container."""
+    common = {"image": "i", "imageID": "", "ready": False, "restartCount": 0}
+    manifest = {
+        "metadata": {"name": "load-abc", "namespace": "team-payments"},
+        "spec": {"serviceAccountName": "airflow-payments", "containers": []},
+        "status": {
+            "initContainerStatuses": [{**common, "name": "vault-agent", "state": agent, **status}],
+            "containerStatuses": [{**common, "name": "base", "state": base or WAITING}],
+        },
+    }
+    return PodGenerator.deserialize_model_dict(manifest)
+
+
+WAITING: dict[str, Any] = {"waiting": {"reason": "PodInitializing"}}
+RUNNING: dict[str, Any] = {"running": {"startedAt": "2026-01-02T03:04:05Z"}}
+
+
+def ended(message: str, exit_code: int = 1, reason: str = "Error") -> dict[str, Any]:
+    started = {"startedAt": "2026-01-02T03:04:05Z", "finishedAt": "2026-01-02T03:04:06Z"}
+    return {"terminated": {"exitCode": exit_code, "reason": reason, "message": message, **started}}
+
+
+def why(agent: dict[str, Any], base: dict[str, Any] | None = None, **status: Any) -> Exception | None:
+    return failure.of_delivery(pod(agent, base, **status), LOGIN, "base")
+
+
+@pytest.mark.parametrize(
+    ("message", "kind", "said"),
+    [
+        (REFUSED_LOGIN, DeliveryRefused, "refused role 'payments' on auth/kubernetes (403)"),
+        (REFUSED_LOGIN, DeliveryRefused, "    * permission denied\n"),
+        (REFUSED_LOGIN, DeliveryRefused, "service account 'airflow-payments' in namespace 'team-payments'"),
+        (FORBIDDEN, DeliveryRefused, "refused to give role 'payments' a secret (403)"),
+        (MISSING, DeliveryRefused, "There is no secret at 'secret/data/payments/b' in Vault"),
+        (OWN, DeliveryRefused, "secret 'secret/a' has no key 'x'; it has: password."),
+        (SEALED, DeliveryUnavailable, "* Vault is sealed"),
+        (UNREACHABLE, DeliveryUnavailable, "connect: connection refused"),
+        ("", DeliveryUnavailable, "it ended without a word"),
+    ],
+)
+def test_the_agents_last_words_tell_a_refusal_from_an_outage(
+    message: str, kind: type[Exception], said: str
+) -> None:
+    found = why(ended(message))
+
+    assert type(found) is kind
+    assert said in str(found)
+    assert "[INFO]" not in str(found)
+
+
+def test_an_agent_that_waits_for_its_next_start_has_failed_too() -> None:
+    crash_loop = {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 10s"}}
+
+    assert "refused role" in str(why(crash_loop, lastState=ended(REFUSED_LOGIN)))
+
+
+def test_an_agent_without_memory_is_an_outage() -> None:
+    assert isinstance(why(ended("", 137, "OOMKilled")), DeliveryUnavailable)
+
+
+@pytest.mark.parametrize("reason", ["ErrImagePull", "ImagePullBackOff", "CreateContainerConfigError"])
+def test_a_container_that_cannot_be_made_is_named_with_its_reason(reason: str) -> None:
+    found = why({"waiting": {"reason": reason, "message": "no such thing"}})
+
+    assert isinstance(found, DeliveryRefused)
+    assert f"Vault agent's container of pod team-payments/load-abc cannot start ({reason})" in str(found)
+    assert "vault_agent_image" in str(found)
+
+
+@pytest.mark.parametrize("agent", [RUNNING, WAITING, ended("", 0, "Completed")])
+def test_nothing_is_wrong_while_the_agent_runs_waits_or_ended_well(agent: dict[str, Any]) -> None:
+    assert why(agent) is None
+
+
+@pytest.mark.parametrize("base", [RUNNING, ended("", 0, "Completed")])
+def test_an_agent_that_fails_later_does_not_undo_the_delivery(base: dict[str, Any]) -> None:
+    assert why(ended(UNREACHABLE), base) is None
+
+
+def test_a_base_container_that_only_ended_with_its_pod_never_started() -> None:
+    never = {"terminated": {"exitCode": 137, "reason": "ContainerStatusUnknown"}}
+
+    assert isinstance(why(ended(REFUSED_LOGIN), never), DeliveryRefused)
+
+
+def test_a_missing_executable_is_named_with_its_image() -> None:
+    message = 'OCI runtime create failed: exec: "python": executable file not found in $PATH: unknown'
+
+    told = failure.of_start(pod(RUNNING, ended(message, 128, "StartError")), "base")
+
+    assert told is not None
+    assert "image 'i' has no executable 'python' (exit code 128)" in told
+
+
+def test_a_program_that_ran_and_failed_is_none_of_our_business() -> None:
+    assert failure.of_start(pod(RUNNING, ended("oh", 1)), "base") is None

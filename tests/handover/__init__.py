@@ -1,0 +1,1 @@
+"""Delivery `secret` against a real Vault."""
