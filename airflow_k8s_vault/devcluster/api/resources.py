@@ -1,0 +1,74 @@
+"""The resources that this API serves: one line of data each, read by routes, discovery and RBAC."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+READ = ("get", "list", "watch")
+ALL = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
+
+RBAC = "rbac.authorization.k8s.io"
+
+
+@dataclass(frozen=True)
+class Resource:
+    """A kind of object: `plural` is its name in paths; `subresources` map a name to (kind, verbs)."""
+
+    plural: str
+    kind: str
+    group: str = ""
+    namespaced: bool = True
+    verbs: tuple[str, ...] = ALL
+    short_names: tuple[str, ...] = ()
+    categories: tuple[str, ...] = ()
+    subresources: tuple[tuple[str, str, tuple[str, ...]], ...] = ()
+
+    @property
+    def api_version(self) -> str:
+        return f"{self.group}/v1" if self.group else "v1"
+
+
+_POD_SUBRESOURCES = (
+    ("eviction", "Eviction", ("create",)),
+    ("exec", "PodExecOptions", ("create", "get")),
+    ("log", "Pod", ("get",)),
+    ("status", "Pod", ("get", "patch", "update")),
+)
+
+RESOURCES = (
+    Resource("configmaps", "ConfigMap", short_names=("cm",)),
+    Resource("events", "Event", short_names=("ev",)),
+    Resource("namespaces", "Namespace", namespaced=False, short_names=("ns",)),
+    Resource("nodes", "Node", namespaced=False, verbs=READ, short_names=("no",)),
+    Resource("pods", "Pod", short_names=("po",), categories=("all",), subresources=_POD_SUBRESOURCES),
+    Resource("secrets", "Secret"),
+    Resource(
+        "serviceaccounts",
+        "ServiceAccount",
+        short_names=("sa",),
+        subresources=(("token", "TokenRequest", ("create",)),),
+    ),
+    Resource("clusterrolebindings", "ClusterRoleBinding", RBAC, namespaced=False),
+    Resource("clusterroles", "ClusterRole", RBAC, namespaced=False),
+    Resource("rolebindings", "RoleBinding", RBAC),
+    Resource("roles", "Role", RBAC),
+    Resource("tokenreviews", "TokenReview", "authentication.k8s.io", namespaced=False, verbs=("create",)),
+    Resource(
+        "selfsubjectreviews", "SelfSubjectReview", "authentication.k8s.io", namespaced=False, verbs=("create",)
+    ),
+    Resource(
+        "selfsubjectaccessreviews",
+        "SelfSubjectAccessReview",
+        "authorization.k8s.io",
+        namespaced=False,
+        verbs=("create",),
+    ),
+    Resource(
+        "subjectaccessreviews", "SubjectAccessReview", "authorization.k8s.io", namespaced=False, verbs=("create",)
+    ),
+)
+
+BY_NAME = {(resource.group, resource.plural): resource for resource in RESOURCES}
+# The store knows resources by plural alone: no two groups here share one.
+BY_PLURAL = {resource.plural: resource for resource in RESOURCES}
+GROUPS = tuple(sorted({resource.group for resource in RESOURCES if resource.group}))
