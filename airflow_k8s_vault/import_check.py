@@ -1,0 +1,93 @@
+"""What can be said of a task when its DAG is imported: without network, and all mistakes at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from airflow_k8s_vault import config
+from airflow_k8s_vault.delivery import placement
+from airflow_k8s_vault.errors import PolicyError, SecretSpecError, problems
+from airflow_k8s_vault.policy import arguments
+from airflow_k8s_vault.secret import VaultSecret
+from airflow_k8s_vault.teams import Team
+
+
+def shapes(task_id: str, given: Mapping[str, object]) -> None:
+    """Raise SecretSpecError where an argument is text or one thing where a list, or a mapping, is meant."""
+    found = []
+    for name in ("cmds", "arguments"):
+        if isinstance(given.get(name), str):
+            # Not shown: a command line is where people put what belongs into Vault.
+            found.append(f"{name} is one text: give a list, one word an entry.")
+    if isinstance(given.get("vault_secrets"), VaultSecret):
+        found.append("vault_secrets is one VaultSecret: give a list of them.")
+    if not isinstance(given.get("template_vars") or {}, Mapping):
+        kind = type(given["template_vars"]).__name__
+        found.append(f"template_vars is of type {kind}: give a mapping of variable to value.")
+    if found:
+        raise SecretSpecError(problems(f"The arguments of task '{task_id}' have mistakes:", found))
+
+
+def secrets(
+    task_id: str, asked: Sequence[object], delivery: str | None, base_container: str, env_vars: object = None
+) -> None:
+    """Raise SecretSpecError, or ConfigError where there are secrets and no Vault to get them from."""
+    found = []
+    for secret in asked:
+        if isinstance(secret, VaultSecret):
+            found += secret.mistakes()
+        else:
+            found.append(
+                f"vault_secrets holds a {type(secret).__name__}: give VaultSecret(path, env=… or file=…)."
+            )
+    well_formed = [s for s in asked if isinstance(s, VaultSecret) and not s.mistakes()]
+    found += placement.conflicts(well_formed, base_container)
+    for name in sorted(_variables(env_vars) & {v for s in well_formed if not s.container for v in s.env or {}}):
+        found.append(f"variable {name} is set by env_vars and by a VaultSecret.")
+    if delivery not in (None, *config.DELIVERIES):
+        found.append(f"delivery is {delivery!r}, which is none of: {', '.join(config.DELIVERIES)}.")
+    if found:
+        raise SecretSpecError(problems(f"The secrets of task '{task_id}' have mistakes:", found))
+    if asked:
+        config.get("vault_addr")
+
+
+def _variables(env_vars: object) -> set[str]:
+    """Return the names of KubernetesPodOperator's env_vars, which may be a mapping or a list of V1EnvVar."""
+    if isinstance(env_vars, Mapping):
+        return {str(name) for name in env_vars}
+    return {str(getattr(item, "name", "")) for item in env_vars} if isinstance(env_vars, list) else set()
+
+
+def limits(task_id: str, team: Team, asked: Sequence[str], vault_secrets: Sequence[VaultSecret]) -> None:
+    """Raise PolicyError where the task sets arguments, or asks for paths, that the team does not leave open."""
+    refused = [arguments.refusal(task_id, team, asked), _over_the_ceiling(task_id, team, vault_secrets)]
+    if any(refused):
+        raise PolicyError("\n".join(filter(None, refused)))
+
+
+def settled(task: Any, team: Team) -> dict[str, object]:
+    """Return what must not change once the task is made, and what its final pod would not tell."""
+    names = (*arguments.traceless(team), "pod_template", "team")
+    return {name: getattr(task, name, None) for name in names}
+
+
+def require_settled(task: Any, before: Mapping[str, object], team: Team) -> None:
+    """Raise PolicyError where something of `before`, which `settled` gave, is not what it was."""
+    changed = [name for name, value in settled(task, team).items() if value != before.get(name)]
+    if changed:
+        raise PolicyError(
+            f"{', '.join(changed)} of task '{task.task_id}' changed after the task was made: what team "
+            f"'{team.name}' does not leave open to DAGs stays as it was ({team.where('overridable')})."
+        )
+
+
+def _over_the_ceiling(task_id: str, team: Team, vault_secrets: Sequence[VaultSecret]) -> str | None:
+    paths = [secret.path for secret in vault_secrets if not team.allows_path(secret.path)]
+    if not paths:
+        return None
+    return (
+        f"Task '{task_id}' asks for {', '.join(paths)}, which team '{team.name}' may not read.\n"
+        f"  Its ceiling: {', '.join(team.secrets) or 'nothing'} ({team.where('secrets')})."
+    )

@@ -1,0 +1,125 @@
+"""The pod that the platform means a task to have: its template, rendered, with the secrets wired in."""
+
+from __future__ import annotations
+
+import copy
+import secrets
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from airflow_k8s_vault import config, policy, templates
+from airflow_k8s_vault.delivery import REQUEST_ANNOTATION, TEMPLATE_ANNOTATION, lifetime
+from airflow_k8s_vault.errors import PolicyError
+from airflow_k8s_vault.teams import Team
+from airflow_k8s_vault.templates import PodTemplate
+
+_RENDERED: set[tuple[object, str, str]] = set()
+
+
+@dataclass(frozen=True)
+class TaskPod:
+    """`rendered` is what the template gave for this team, `attached` the same with the delivery's additions."""
+
+    template: PodTemplate
+    rendered: dict[str, Any]
+    attached: dict[str, Any]
+    base_container: str
+
+    def manifest(self) -> dict[str, Any]:
+        """Return a copy of the v1 Pod manifest that KubernetesPodOperator starts from."""
+        return copy.deepcopy(self.attached)
+
+    def check(self, pod: dict[str, Any], xcom_sidecar: dict[str, Any] | None, asked: Sequence[str]) -> None:
+        """Raise PolicyError, with all that is wrong, unless the manifest is still the pod that was meant.
+
+        xcom_sidecar: the manifest of the container that is added for XCom, None where there is none.
+        asked: the arguments that the DAG set, for the message.
+        """
+        source = self.template.where(None)
+        expected = policy.Expected(self.rendered, self.attached, source, xcom_sidecar, self.base_container)
+        policy.check(pod, self.template.team, expected, asked)
+
+
+def find_template(name: str, team: str | None = None) -> PodTemplate:
+    """Return the template of that name in `[k8s_vault] templates_dir`; team: where the name has none.
+
+    Raises what templates.find raises. A DAG file may make a thousand operators in a second: the files are looked
+    at again each second, not each time.
+    """
+    return _found(name, team, config.get("templates_dir"), int(time.monotonic()))
+
+
+@lru_cache(maxsize=1024)
+def _found(name: str, team: str | None, folder: str, second: int) -> PodTemplate:
+    return templates.find(name, templates_dir=Path(folder), team=team)
+
+
+def require_own_team(context: Any, team: Team) -> None:
+    """With Airflow's multi-team on, raise PolicyError unless the run is of the team whose template it names.
+
+    Nothing is checked outside of a run, or where `[core] multi_team` is off.
+    """
+    # Imported here: airflow.configuration may still be importing when a secrets backend loads this package.
+    from airflow.configuration import conf
+
+    if not context or not conf.getboolean("core", "multi_team", fallback=False):
+        return
+    own = getattr(context.get("dag_run"), "team_name", None)
+    if own != team.name:
+        whose = f"team '{own}'" if own else "no team"
+        raise PolicyError(
+            f"The run is of {whose}, and its task names a pod template of team '{team.name}'.\n"
+            "  With [core] multi_team on, a task gets the pods of its own team only: name a template of that "
+            f"team, or move the DAG to a bundle of '{team.name}'."
+        )
+
+
+def render(
+    template: PodTemplate, variables: Mapping[str, Any], context: Any, execution_timeout: timedelta | None = None
+) -> dict[str, Any]:
+    """Return the template's manifest for the running task, in the team's namespace and under its account.
+
+    context: Airflow's of the running task; None outside of a run. execution_timeout bounds how long the pod, and
+    so its credentials, may live. Raises TemplateError.
+    """
+    rendered = template.render(variables, context=running_task(context))
+    rendered["metadata"]["namespace"] = template.team.namespace
+    annotations = rendered["metadata"].setdefault("annotations", {})
+    annotations[TEMPLATE_ANNOTATION] = template.name
+    annotations[REQUEST_ANNOTATION] = secrets.token_hex(5)
+    rendered["spec"]["serviceAccountName"] = template.team.service_account
+    lifetime.bound(rendered, execution_timeout)
+    return rendered
+
+
+def check_variables(template: PodTemplate, variables: dict[str, Any]) -> None:
+    """Render at import what the task will render, as far as its variables are known; once for equal ones.
+
+    Raises TemplateError with every mistake.
+    """
+    key = (template.folder.root, template.name, repr(variables))
+    if key in _RENDERED:
+        return
+    template.check_vars(variables)
+    if "{{" not in key[2] and "{%" not in key[2]:
+        template.render(variables, context=running_task(None))
+    _RENDERED.add(key)
+
+
+def running_task(context: Any) -> dict[str, Any]:
+    """Return the names that a template may use of the running task; empty values outside of a run."""
+    if not context:
+        return {"dag_id": "", "task_id": "", "run_id": "", "try_number": 1, "map_index": -1}
+    ti = context["ti"]
+    return {
+        "dag_id": ti.dag_id,
+        "task_id": ti.task_id,
+        "run_id": context["run_id"],
+        "try_number": ti.try_number,
+        "map_index": ti.map_index if ti.map_index is not None else -1,
+    }

@@ -1,0 +1,189 @@
+"""What a DAG author learns when the DAG is imported, without any network."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from airflow.sdk import DAG
+from kubernetes.client import ApiClient
+
+from airflow_k8s_vault import VaultPodOperator, VaultSecret
+from airflow_k8s_vault.errors import ConfigError, PolicyError, SecretSpecError, TeamError, TemplateError
+from airflow_k8s_vault.policy import pod_security
+
+ROOT = Path(__file__).parents[2]
+PASSWORD = VaultSecret("secret/payments/warehouse", env={"PGPASSWORD": "password"})
+
+
+@pytest.fixture(autouse=True)
+def settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW__K8S_VAULT__TEMPLATES_DIR", str(ROOT / "pod_templates"))
+    monkeypatch.setenv("AIRFLOW__K8S_VAULT__VAULT_ADDR", "https://vault:8200")
+
+
+def operator(**arguments: Any) -> VaultPodOperator:
+    return VaultPodOperator(**{"task_id": "load", "pod_template": "payments/etl", **arguments})
+
+
+def test_a_task_needs_no_more_than_a_template() -> None:
+    assert operator().pod_template == "payments/etl"
+
+
+def test_all_that_is_wrong_with_the_secrets_is_listed_with_the_task() -> None:
+    wrong = [
+        VaultSecret("warehouse", env={"A": "a"}),
+        VaultSecret("secret/payments/x", env={}),
+        VaultSecret("secret/payments/x", env={"NOT-A-NAME": "k"}),
+        VaultSecret("secret/payments/list", env=["PGPASSWORD"]),  # type: ignore[arg-type]
+        VaultSecret("secret/payments/x", file="a/b"),
+        "secret/payments/x",
+    ]
+
+    with pytest.raises(SecretSpecError) as error:
+        operator(vault_secrets=wrong)
+
+    told = str(error.value)
+    assert told.startswith("The secrets of task 'load' have mistakes:")
+    for part in (
+        "path 'warehouse'",
+        "maps nothing",
+        "env of 'secret/payments/list' is ['PGPASSWORD']; it maps variable to key",
+        "'NOT-A-NAME' is no name",
+        "'a/b' is no file name",
+        "vault_secrets holds a str: give VaultSecret",
+    ):
+        assert part in told
+
+
+def test_the_same_variable_from_two_secrets_is_refused() -> None:
+    other = VaultSecret("secret/payments/other", env={"PGPASSWORD": "password"})
+
+    with pytest.raises(SecretSpecError, match="variable PGPASSWORD of container 'base' comes from both"):
+        operator(vault_secrets=[PASSWORD, other])
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"cmds": "psql -c 1"}, "cmds is one text: give a list"),
+        ({"vault_secrets": PASSWORD}, "vault_secrets is one VaultSecret: give a list of them"),
+        ({"template_vars": ["memory"]}, "give a mapping of variable to value"),
+        (
+            {"vault_secrets": [PASSWORD], "env_vars": {"PGPASSWORD": "x"}},
+            "variable PGPASSWORD is set by env_vars and by a VaultSecret",
+        ),
+    ],
+    ids=["text for a list", "one secret", "a list for a mapping", "twice"],
+)
+def test_an_argument_of_the_wrong_shape_is_told_with_the_right_one(given: dict[str, Any], said: str) -> None:
+    with pytest.raises(SecretSpecError, match=said) as error:
+        operator(**given)
+
+    assert "task 'load'" in str(error.value)
+    assert "psql -c 1" not in str(error.value)
+
+
+def test_an_unknown_team_or_template_is_told_with_what_there_is() -> None:
+    with pytest.raises(TeamError, match="Did you mean 'payments'"):
+        operator(pod_template="payment/etl")
+    with pytest.raises(TemplateError, match="Did you mean 'etl'"):
+        operator(pod_template="payments/etk")
+
+
+def test_an_unknown_or_wrong_variable_is_told() -> None:
+    with pytest.raises(TemplateError, match="memry"):
+        operator(template_vars={"memry": "1Gi"})
+    with pytest.raises(TemplateError, match="memory"):
+        operator(template_vars={"memory": 3})
+
+
+def test_a_template_that_gives_no_pod_is_told_with_file_and_line(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    shutil.copytree(ROOT / "pod_templates", tmp_path / "pod_templates")
+    (tmp_path / "pod_templates/payments/broken.yaml.j2").write_text(
+        '{% extends "base.yaml.j2" %}\n{% block placement %}\n  nodeSelektor: {}\n{% endblock %}\n'
+    )
+    monkeypatch.setenv("AIRFLOW__K8S_VAULT__TEMPLATES_DIR", str(tmp_path / "pod_templates"))
+
+    with pytest.raises(TemplateError, match=r"payments/broken.yaml.j2, line 3: .*nodeSelektor"):
+        operator(pod_template="payments/broken")
+
+
+def test_a_path_over_the_teams_ceiling_is_refused() -> None:
+    with pytest.raises(PolicyError, match="secret/data-science/model") as error:
+        operator(vault_secrets=[VaultSecret("secret/data-science/model", env={"A": "a"})])
+
+    assert "team.yaml" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "argument",
+    [
+        {"image": "evil:latest"},
+        {"namespace": "kube-system"},
+        {"service_account_name": "admin"},
+        {"hostnetwork": True},
+    ],
+    ids=lambda argument: next(iter(argument)),
+)
+def test_an_argument_that_the_team_does_not_leave_open_is_refused(argument: dict[str, Any]) -> None:
+    with pytest.raises(PolicyError, match=next(iter(argument))):
+        operator(**argument)
+
+
+def test_default_args_of_the_dag_are_no_way_around_the_locks() -> None:
+    with DAG("d", schedule=None, default_args={"image": "evil:latest"}), pytest.raises(PolicyError, match="image"):
+        operator()
+
+
+@pytest.mark.parametrize("setting", ["TEMPLATES_DIR", "VAULT_ADDR"])
+def test_a_missing_setting_is_named_with_its_environment_variable(
+    monkeypatch: pytest.MonkeyPatch, setting: str
+) -> None:
+    monkeypatch.delenv(f"AIRFLOW__K8S_VAULT__{setting}")
+
+    with pytest.raises(ConfigError, match=f"AIRFLOW__K8S_VAULT__{setting}"):
+        operator(vault_secrets=[PASSWORD])
+
+
+def test_a_task_without_secrets_needs_no_vault(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AIRFLOW__K8S_VAULT__VAULT_ADDR")
+
+    assert operator().vault_secrets == []
+
+
+def test_a_dry_run_shows_the_whole_pod_without_a_cluster(capsys: pytest.CaptureFixture[str]) -> None:
+    operator(vault_secrets=[PASSWORD], cmds=["psql"], do_xcom_push=False).dry_run()
+
+    shown = capsys.readouterr().out
+    assert "vault-agent" in shown
+    assert "namespace: team-payments" in shown
+
+
+def test_a_pod_can_be_built_again_after_a_dry_run() -> None:
+    task = operator(vault_secrets=[PASSWORD])
+
+    first, second = (task.build_pod_request_obj(dry_run=True) for _ in range(2))
+
+    assert first.spec.containers[0].image == second.spec.containers[0].image
+
+
+def test_the_default_of_each_setting_is_shown_by_airflow(capsys: pytest.CaptureFixture[str]) -> None:
+    from airflow_k8s_vault.config import SETTINGS
+    from airflow_k8s_vault.provider import get_provider_info
+
+    options = get_provider_info()["config"]["k8s_vault"]["options"]
+
+    assert {s.name: s.default for s in SETTINGS} == {name: option["default"] for name, option in options.items()}
+    assert all(option["description"] for option in options.values())
+
+
+def test_the_whole_pod_passes_the_restricted_standard(capsys: pytest.CaptureFixture[str]) -> None:
+    key = VaultSecret("secret/payments/partner", file="partner.key", key="api_key")
+    pod = operator(vault_secrets=[PASSWORD, key], cmds=["psql"]).build_pod_request_obj(dry_run=True)
+
+    assert pod_security.violations(ApiClient().sanitize_for_serialization(pod), "restricted") == []
