@@ -1,0 +1,90 @@
+"""Definition of the commands `templates …` and `secrets …`: `airflow k8s-vault` adds what these return."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow.cli.cli_config import ActionCommand, Arg, GroupCommand, lazy_load_command
+
+
+def _arg(*flags: str, **options: Any) -> Arg:
+    return Arg(flags, **options)  # type: ignore[no-untyped-call]
+
+
+_FOLDER = _arg("--templates-dir", help="Folder of the templates. Default: [k8s_vault] templates_dir")
+_NAME = _arg("name", help="Name of the template, with its team: payments/etl")
+_OPTIONAL_NAME = _arg("name", nargs="?", help="Name of one template. Default: all of all teams")
+_VAR = _arg("--var", action="append", metavar="NAME=VALUE", help="A variable of the template; may be repeated")
+_OUTPUT = _arg(
+    "-o", "--output", choices=("table", "json", "yaml"), default="table", help="Output format. Default: table"
+)
+_YAML = _arg(
+    "-o", "--output", choices=("table", "json", "yaml"), default="yaml", help="Output format. Default: yaml"
+)
+_JSON = _arg(
+    "-o", "--output", choices=("table", "json", "yaml"), default="json", help="Output format. Default: json"
+)
+_LINT_DIR = _arg("dir", nargs="?", help="Folder of the templates. Default: [k8s_vault] templates_dir")
+_INIT_DIR = _arg("dir", help="Folder to write; files that are there already are left as they are")
+_TEAM = _arg("--team", default="example", help="Name of the first team. Default: example")
+_REV = _arg("rev", help="Git revision to compare with: HEAD, main, a commit")
+_OF = _arg("--of", choices=("team", "platform"), default="team", help="Which file. Default: team")
+_DAGS = _arg("--dags", required=True, help="Folder, or file, of the DAGs")
+_BY = _arg("--by", choices=("task", "path"), default="task", help="What the rows are sorted by. Default: task")
+_PATH = _arg("--path", help="Only who gets this Vault path")
+
+
+def _command(
+    name: str, help_: str, *args: Arg, description: str | None = None, of: str = "templates"
+) -> ActionCommand:
+    function = f"airflow_k8s_vault.commands.{of}.{'list_' if name == 'list' else name}"
+    return ActionCommand(
+        name=name, help=help_, func=lazy_load_command(function), args=args, description=description
+    )
+
+
+def templates_group() -> GroupCommand:
+    """Return the group `templates`."""
+    commands = (
+        _command("list", "List the templates that each team can use", _FOLDER, _OUTPUT),
+        _command("show", "Show what a template is made of and what it takes", _NAME, _FOLDER, _OUTPUT),
+        _command(
+            "render",
+            "Print the pod that a task of the template would send",
+            *(_NAME, _VAR, _FOLDER, _YAML),
+            description="Needs neither a cluster nor Vault. What only a run knows, and secrets, are not in it.",
+        ),
+        _command(
+            "explain",
+            "Show where each field comes from, and whether a DAG may change it",
+            *(_NAME, _VAR, _FOLDER, _OUTPUT),
+        ),
+        _command(
+            "lint",
+            "Check a whole folder",
+            *(_LINT_DIR, _FOLDER, _OUTPUT),
+            description="Renders every template of every team over its variables' limits and enums. "
+            "Exit status: 0 without errors, 1 with, 2 where it could not run.",
+        ),
+        _command(
+            "diff",
+            "Show what a change in git does to the pods",
+            *(_REV, _OPTIONAL_NAME, _FOLDER, _OUTPUT),
+            description="Exit status: 0 where all pods are as they were, 1 where not, 2 where it could not run.",
+        ),
+        _command("schema", "Print the JSON Schema of team.yaml, for editors", _OF, _JSON),
+        _command("init", "Write a folder to start from", _INIT_DIR, _TEAM, _OUTPUT),
+    )
+    return GroupCommand(name="templates", help="Pod templates of the teams", subcommands=commands)
+
+
+def secrets_group() -> GroupCommand:
+    """Return the group `secrets`."""
+    listing = _command(
+        "list",
+        "List which task gets which Vault path, or who gets a path",
+        *(_DAGS, _BY, _PATH, _OUTPUT),
+        description="Reads the DAG files; needs neither a cluster nor Vault. Names and paths only, never values.",
+        of="secrets",
+    )
+    return GroupCommand(name="secrets", help="Vault secrets of tasks", subcommands=(listing,))

@@ -1,0 +1,169 @@
+"""`airflow k8s-vault templates …`: each function takes the parsed arguments and returns the exit status."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from pathlib import Path
+from typing import Any
+
+from airflow_k8s_vault import config, team_file, teams, templates
+from airflow_k8s_vault.commands import diff as diffs
+from airflow_k8s_vault.commands import exact, output, samples, starter_folder
+from airflow_k8s_vault.commands import explain as explanations
+from airflow_k8s_vault.commands import lint as lints
+from airflow_k8s_vault.document import parse
+from airflow_k8s_vault.errors import TemplateError
+from airflow_k8s_vault.policy import manifest
+from airflow_k8s_vault.templates import PodTemplate
+from airflow_k8s_vault.templates.folder import folder
+
+
+def folder_of(arguments: Namespace) -> Path:
+    """Return --templates-dir, or the setting of that name."""
+    given = getattr(arguments, "templates_dir", None)
+    return Path(given or config.get("templates_dir")).absolute()
+
+
+def every(root: Path) -> list[str]:
+    """Return the names of all templates of all teams ("payments/etl")."""
+    return [f"{team}/{short}" for team in teams.names(root) for short in folder(root).available(team)]
+
+
+@output.reports_errors
+def list_(arguments: Namespace) -> None:
+    """Print every template that a team can use."""
+    root = folder_of(arguments)
+    rows = []
+    for name in every(root):
+        template = templates.find(name, root)
+        rows.append(
+            {
+                "template": name,
+                "file": template.file,
+                "variables": list(template.variables.variables),
+                "about": _about(template),
+            }
+        )
+    output.show(rows, arguments.output)
+
+
+@output.reports_errors
+def show(arguments: Namespace) -> None:
+    """Print what a template is made of, what it takes, and what its team may have."""
+    template = templates.find(arguments.name, folder_of(arguments))
+    team = template.team
+    facts: dict[str, Any] = {
+        "template": template.name,
+        "about": _about(template),
+        "files": template.folder.chain(template.file),
+        "namespace": team.namespace,
+        "service_account": team.service_account,
+        "vault_role": team.vault_role,
+        "pod_security": team.pod_security,
+        "images": dict(team.images),
+        "secrets": list(team.secrets),
+        "overridable": list(team.overridable),
+        "variables": {
+            name: {**variable.schema, "required": variable.required}
+            for name, variable in template.variables.variables.items()
+        },
+    }
+    if arguments.output != "table":
+        output.document(facts, arguments.output)
+        return
+    variables = facts.pop("variables")
+    output.show([{"": key, " ": value} for key, value in facts.items()], "table")
+    print()
+    columns = ("type", "default", "required", "minimum", "maximum", "enum", "description")
+    rows = [{"variable": name, **{key: of.get(key) for key in columns}} for name, of in variables.items()]
+    output.show(rows, "table")
+
+
+@output.reports_errors
+def render(arguments: Namespace) -> None:
+    """Print the pod that a task of the template would send, without a cluster or Vault."""
+    template, values = _with_values(arguments)
+    pod = exact.pod(template, values)
+    if arguments.output == "table":
+        rows = [{"field": manifest.shown(path), "value": value} for path, value in manifest.flatten(pod).items()]
+        output.show(rows, "table")
+    else:
+        output.document(pod, arguments.output)
+
+
+@output.reports_errors
+def explain(arguments: Namespace) -> None:
+    """Print each field of the pod with its value, the file and line that set it, and whether a DAG may."""
+    template, values = _with_values(arguments)
+    fields = explanations.explain(template, values, samples.CONTEXT)
+    output.show([field.row() for field in fields], arguments.output)
+
+
+@output.reports_errors
+def lint(arguments: Namespace) -> int:
+    """Print everything that is wrong with the folder; status 1 where one of it is an error."""
+    root = Path(arguments.dir).absolute() if arguments.dir else folder_of(arguments)
+    found = list(lints.of_folder(root))
+    for team in output.with_progress(teams.names(root), "Rendering the templates of all teams"):
+        found += lints.of_team(team, root)
+    rows = [finding._asdict() for finding in dict.fromkeys(found)]
+    output.show(rows, arguments.output)
+    return output.FOUND_PROBLEMS if any(row["severity"] == "error" for row in rows) else 0
+
+
+@output.reports_errors
+def diff(arguments: Namespace) -> int:
+    """Print what a change in git does to the rendered pods; status 1 where it does something."""
+    root = folder_of(arguments)
+    changes = list(diffs.since(arguments.rev, root, arguments.name))
+    if arguments.output == "table":
+        output.coloured_diff(line for change in changes for line in change.lines())
+    else:
+        output.document([change._asdict() for change in changes], arguments.output)
+    return output.FOUND_PROBLEMS if changes else 0
+
+
+@output.reports_errors
+def schema(arguments: Namespace) -> None:
+    """Print the JSON Schema of team.yaml, or of platform.yaml, for editors."""
+    keys = team_file.PLATFORM_KEYS if arguments.of == "platform" else team_file.TEAM_KEYS
+    if arguments.output == "table":
+        rows = [{"key": key.name, "required": key.required, "about": key.description} for key in keys]
+        output.show(rows, "table")
+    else:
+        output.document(team_file.json_schema(keys), arguments.output)
+
+
+@output.reports_errors
+def init(arguments: Namespace) -> None:
+    """Write a folder to start from; files that are there already are left as they are."""
+    written = starter_folder.write(Path(arguments.dir), arguments.team)
+    output.show([{"file": str(file), "state": state} for file, state in written], arguments.output)
+
+
+def _with_values(arguments: Namespace) -> tuple[PodTemplate, dict[str, Any]]:
+    template = templates.find(arguments.name, folder_of(arguments))
+    values = {}
+    for assignment in arguments.var or ():
+        name, separator, text = assignment.partition("=")
+        if not separator:
+            raise TemplateError(f"--var {assignment} has no value.\n  Write it as name=value.")
+        values[name] = _typed(template, name, text)
+    return template, values
+
+
+def _typed(template: PodTemplate, name: str, text: str) -> Any:
+    """Return text for a variable that is declared as text, and otherwise what YAML makes of it."""
+    variable = template.variables.variables.get(name)
+    if variable is None or variable.schema["type"] in ("string", "quantity"):
+        return text
+    return parse(text).data
+
+
+def _about(template: PodTemplate) -> str:
+    """Return the comment at the top of the template's file, on one line."""
+    source = (template.folder.root / template.file).read_text(encoding="utf-8").lstrip()
+    if not source.startswith("{#"):
+        return ""
+    comment, closed, _ = source.removeprefix("{#").partition("#}")
+    return " ".join(comment.strip("-+ \n").split()) if closed else ""
