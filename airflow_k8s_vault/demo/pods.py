@@ -1,0 +1,69 @@
+"""A record of every pod of some namespaces, as anyone who may read pods there could have kept it."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Iterable
+from typing import Any
+
+from kubernetes import client, watch
+from urllib3.exceptions import HTTPError
+
+from airflow_k8s_vault.delivery.agent import CONTAINER
+
+
+class PodRecord:
+    """Watches pods until `stop`; `states` holds each state of each pod, `pods` the last one of each by uid."""
+
+    def __init__(self, core: client.CoreV1Api, namespaces: Iterable[str]) -> None:
+        self.states: list[dict[str, Any]] = []
+        self.pods: dict[str, dict[str, Any]] = {}
+        self._core, self._watches = core, [watch.Watch() for _ in namespaces]
+        self._threads = [
+            threading.Thread(target=self._record, args=(namespace, stream), daemon=True)
+            for namespace, stream in zip(namespaces, self._watches, strict=True)
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self) -> None:
+        for stream in self._watches:
+            stream.stop()
+
+    def of_task(self, dag_id: str, task_id: str) -> dict[str, Any] | None:
+        """Return the last state of a task's pod, found by the labels of KubernetesPodOperator."""
+        for pod in self.pods.values():
+            labels = pod["metadata"].get("labels", {})
+            if (labels.get("dag_id"), labels.get("task_id")) == (dag_id, task_id):
+                return pod
+        return None
+
+    def _record(self, namespace: str, stream: watch.Watch) -> None:
+        # A watch that is cut, as when the cluster stops, has recorded all that there was.
+        with contextlib.suppress(HTTPError):
+            for event in stream.stream(self._core.list_namespaced_pod, namespace, timeout_seconds=600):
+                pod = event["raw_object"]
+                self.states.append(pod)
+                self.pods[pod["metadata"]["uid"]] = pod
+
+
+def credentials(pod: dict[str, Any]) -> dict[str, list[str]]:
+    """Return what each container of a pod gets from Vault: names of variables and files, never values."""
+    found: dict[str, list[str]] = {}
+    spec = pod["spec"]
+    agent = next((c for c in spec.get("initContainers", []) if c["name"] == CONTAINER), None)
+    if agent is None:
+        return found
+    folders = {mount["name"]: mount["mountPath"] for mount in agent["volumeMounts"]}
+    rendered = agent["lifecycle"]["postStart"]["exec"]["command"][4:]
+    for container in [*spec.get("initContainers", []), *spec["containers"]]:
+        if container is agent:
+            continue
+        names = [v["name"] for v in container.get("env", []) if "fileKeyRef" in v.get("valueFrom", {})]
+        for mount in container.get("volumeMounts", []):
+            folder = folders.get(mount["name"], "\0")
+            names += [path.removeprefix(f"{folder}/") for path in rendered if path.startswith(f"{folder}/")]
+        if names:
+            found[container["name"]] = names
+    return found

@@ -1,0 +1,20 @@
+"""A Vault that nobody listens at, as pods of a wrongly configured platform see it."""
+
+from __future__ import annotations
+
+import os
+
+from airflow.sdk import DAG
+
+from airflow_k8s_vault import VaultPodOperator, VaultSecret
+
+# The setting is read in the process that runs the task, which has imported this file.
+os.environ["AIRFLOW__K8S_VAULT__VAULT_ADDR"] = "http://127.0.0.1:9"
+
+with DAG("unreachable", schedule=None, catchup=False):
+    VaultPodOperator(
+        task_id="main",
+        pod_template="payments/etl",
+        vault_secrets=[VaultSecret("secret/payments/warehouse", env={"A": "host"})],
+        cmds=["sh", "-c", "echo the main process ran"],
+    )

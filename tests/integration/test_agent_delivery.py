@@ -1,0 +1,191 @@
+"""The whole path in a real Airflow: each DAG of `dags/` is triggered once, all at the same time."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from airflow_k8s_vault import teams
+from airflow_k8s_vault.demo import isolation
+from airflow_k8s_vault.demo.pods import PodRecord
+from airflow_k8s_vault.demo.stage import Stage
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(420)]
+
+ROOT = Path(__file__).parents[2]
+DAGS = (
+    "delivers_sync",
+    "delivers_deferrable",
+    "hands_over_sync",
+    "hands_over_deferrable",
+    "refused_login_sync",
+    "refused_login_deferrable",
+    "missing_secret",
+    "missing_key",
+    "single_quote",
+    "forbidden_path",
+    "retries",
+    "maps",
+    "decorated",
+    "unreachable",
+)
+
+
+class Runs:
+    """What became of the runs: task instances, their logs and their pods."""
+
+    def __init__(self, stage: Stage, instances: dict[str, list[dict[str, Any]]], record: PodRecord) -> None:
+        self.stage, self.instances, self.record = stage, instances, record
+        self.roles_left = isolation.wait_for_no_roles(stage)
+
+    def state(self, dag_id: str) -> str:
+        return ",".join(sorted(ti["state"] for ti in self.instances[dag_id]))
+
+    def log(self, dag_id: str) -> str:
+        files = sorted(self.stage.airflow.logs.rglob(f"dag_id={dag_id}/**/*.log"))
+        return "\n".join(path.read_text().replace("\\n", "\n") for path in files)
+
+    def run_id(self, dag_id: str) -> str:
+        return str(self.instances[dag_id][0]["dag_run_id"])
+
+    def xcom(self, dag_id: str) -> object:
+        run = f"/api/v2/dags/{dag_id}/dagRuns/{self.run_id(dag_id)}"
+        return self.stage.airflow.get(f"{run}/taskInstances/main/xcomEntries/return_value?deserialize=true")[
+            "value"
+        ]
+
+    def tries(self, dag_id: str) -> int:
+        return max(ti["try_number"] for ti in self.instances[dag_id])
+
+    def containers_started(self, dag_id: str) -> set[str]:
+        """Return the containers of the DAG's pods that were ever seen running or ended."""
+        states = [pod for pod in self.record.states if pod["metadata"]["labels"].get("dag_id") == dag_id]
+        return {
+            status["name"]
+            for pod in states
+            for status in pod["status"].get("containerStatuses", [])
+            if "running" in status["state"] or status["state"].get("terminated", {}).get("startedAt")
+        }
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runs]:
+    folder = tmp_path_factory.mktemp("stage")
+    templates_dir = folder / "pod_templates"
+    shutil.copytree(ROOT / "pod_templates", templates_dir)
+    for name, ceiling in (("strangers", "secret/payments/*"), ("wide", "secret/*")):
+        shutil.copytree(templates_dir / "payments", templates_dir / name)
+        team = yaml.safe_load((templates_dir / name / "team.yaml").read_text())
+        team |= {"namespace": f"team-{name}", "vault_role": name, "secrets": [ceiling]}
+        (templates_dir / name / "team.yaml").write_text(yaml.safe_dump(team))
+    with Stage(folder, templates_dir, Path(__file__).parent / "dags", print) as stage:
+        for name in ("strangers", "wide"):
+            stage.setup.team(teams.load(name, templates_dir))
+        stage.vault.request("DELETE", f"auth/{stage.auth_mount}/role/strangers")
+        policy = {"policy": 'path "secret/data/payments/*" { capabilities = ["read"] }'}
+        stage.vault.request("PUT", "sys/policies/acl/airflow-wide", policy)
+        stage.setup.kv("secret/payments/quoted", {"word": "it's"})
+        stage.airflow.wait_until_ready(DAGS)
+        namespaces = [f"team-{team}" for team in ("payments", "data-science", "strangers", "wide")]
+        record = PodRecord(stage.core(), namespaces)
+        started = {dag_id: stage.airflow.trigger(dag_id) for dag_id in DAGS}
+        instances = stage.airflow.watch(started, lambda *seen: print(*seen), timeout_seconds=300)
+        yield Runs(stage, instances, record)
+        record.stop()
+
+
+@pytest.mark.parametrize("mode", ["sync", "deferrable"])
+@pytest.mark.parametrize("way", ["delivers", "hands_over"])
+def test_the_base_container_gets_variables_and_files_and_returns_its_xcom(runs: Runs, way: str, mode: str) -> None:
+    assert runs.state(f"{way}_{mode}") == "success", runs.log(f"{way}_{mode}")
+    assert runs.xcom(f"{way}_{mode}") == {"who": "pod"}
+
+
+def test_a_decorated_function_runs_in_the_teams_pod_with_its_secrets(runs: Runs) -> None:
+    assert runs.state("decorated") == "success", runs.log("decorated")
+    assert runs.xcom("decorated") == {"bytes": len(runs.stage.canary)}
+
+
+@pytest.mark.parametrize("mode", ["sync", "deferrable"])
+def test_a_refused_login_fails_the_task_for_good_in_vaults_words(runs: Runs, mode: str) -> None:
+    dag_id = f"refused_login_{mode}"
+
+    assert runs.state(dag_id) == "failed"
+    assert "refused role 'strangers' on auth/" in runs.log(dag_id)
+    assert 'invalid role name "strangers"' in runs.log(dag_id).replace("\\", "")
+    assert runs.containers_started(dag_id) == set()
+
+
+@pytest.mark.parametrize(
+    ("dag_id", "said"),
+    [
+        ("missing_secret", "There is no secret at 'secret/data/payments/nothing' in Vault"),
+        ("missing_key", "secret 'secret/payments/warehouse' has no key 'hots'; it has: database, host, port"),
+        ("single_quote", "key 'word' of 'secret/payments/quoted' holds a single quote"),
+        ("forbidden_path", "refused to give role 'wide' a secret (403)"),
+    ],
+)
+def test_a_secret_that_cannot_be_had_fails_the_task_at_once_and_without_a_retry(
+    runs: Runs, dag_id: str, said: str
+) -> None:
+    assert runs.state(dag_id) == "failed"
+    assert said in runs.log(dag_id)
+    assert runs.tries(dag_id) == 1
+    assert runs.containers_started(dag_id) == set()
+    assert "it's" not in runs.log(dag_id)
+
+
+def test_an_unreachable_vault_is_named_and_the_main_process_never_ran(runs: Runs) -> None:
+    assert runs.state("unreachable") == "failed"
+    assert "Vault at http://127.0.0.1:9 could not be reached from the pod" in runs.log("unreachable")
+    assert runs.containers_started("unreachable") == set()
+
+
+@pytest.mark.parametrize("dag_id", ["refused_login_sync", "missing_secret", "forbidden_path", "unreachable"])
+def test_a_pod_whose_delivery_failed_is_gone_within_20_seconds(runs: Runs, dag_id: str) -> None:
+    # From the agent's first start: how long an image takes to arrive is not ours.
+    states = [pod for pod in runs.record.states if pod["metadata"]["labels"].get("dag_id") == dag_id]
+    started = min(time for pod in states for time in _agent_starts(pod))
+    last = states[-1]["metadata"]
+    grace = timedelta(seconds=last["deletionGracePeriodSeconds"])
+
+    assert datetime.fromisoformat(last["deletionTimestamp"]) - grace - started < timedelta(seconds=20)
+
+
+def _agent_starts(pod: dict[str, Any]) -> list[datetime]:
+    statuses = [s for s in pod["status"].get("initContainerStatuses", []) if s["name"] == "vault-agent"]
+    states = [state for s in statuses for kind in ("state", "lastState") for state in s.get(kind, {}).values()]
+    return [datetime.fromisoformat(state["startedAt"]) for state in states if state.get("startedAt")]
+
+
+def test_each_try_and_each_mapped_task_gets_credentials_of_its_own(runs: Runs) -> None:
+    assert runs.state("retries") == "success", runs.log("retries")
+    assert runs.tries("retries") == 2
+    assert runs.state("maps") == "success,success", runs.log("maps")
+
+
+def test_no_login_outlives_its_pod(runs: Runs) -> None:
+    assert runs.roles_left == []
+
+
+def test_no_value_is_in_pods_database_or_logs(runs: Runs) -> None:
+    surfaces = isolation.search(runs.stage, runs.record)
+
+    assert {s.name: s.found_in for s in surfaces} == {s.name: [] for s in surfaces}
+
+
+def test_every_pod_passes_the_restricted_standard(runs: Runs) -> None:
+    # The namespaces enforce it: a pod that does not pass would not have been created.
+    core = runs.stage.core()
+
+    for namespace in ("team-payments", "team-data-science"):
+        labels = core.read_namespace(namespace).metadata.labels
+        assert labels["pod-security.kubernetes.io/enforce"] == "restricted"
+    assert re.search("delivers_sync", " ".join(runs.instances))
