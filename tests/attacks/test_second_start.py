@@ -1,0 +1,83 @@
+"""An agent that gave up has revoked its token: what it had rendered until then must not start a main process."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from kubernetes import client, config
+
+from airflow_k8s_vault import VaultSecret, teams, templates
+from airflow_k8s_vault.delivery import agent
+from airflow_k8s_vault.devcluster.openbao import OpenBao
+from airflow_k8s_vault.devcluster.provision import Provisioning
+from airflow_k8s_vault.devcluster.server import DevCluster
+from tests.attacks.conftest import SHIPPED
+
+SECRETS = [
+    VaultSecret("secret/payments/first", env={"FIRST": "key"}),
+    VaultSecret("secret/payments/late", file="late", key="key"),
+]
+
+
+@pytest.fixture
+def setup(
+    openbao: OpenBao, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[client.CoreV1Api, Provisioning, teams.Team]]:
+    cluster = DevCluster(tmp_path_factory.mktemp("second"))
+    api = config.new_client_from_config(str(cluster.kubeconfig))
+    team = teams.load("payments", SHIPPED)
+    try:
+        with Provisioning(openbao.admin, api, auth_mount="second") as provisioning:
+            provisioning.login()
+            provisioning.team(team)
+            provisioning.kv("secret/payments/first", {"key": "old"})
+            yield client.CoreV1Api(api), provisioning, team
+    finally:
+        cluster.stop()
+
+
+def _until(found: Callable[[], Any]) -> Any:
+    deadline = time.monotonic() + 40
+    while time.monotonic() < deadline:
+        if value := found():
+            return value
+        time.sleep(0.05)
+    raise AssertionError("it did not come to that")
+
+
+def _gave_up(pod: Any) -> bool:
+    agents = pod.status.init_container_statuses or []
+    return bool(agents and (agents[0].state.terminated or agents[0].restart_count))
+
+
+def test_nothing_that_an_agent_rendered_before_it_gave_up_is_used(
+    openbao: OpenBao, setup: tuple[client.CoreV1Api, Provisioning, teams.Team]
+) -> None:
+    core, provisioning, team = setup
+    pod = templates.find("payments/etl", SHIPPED).render({})
+    pod["metadata"]["name"] = "second"
+    pod["spec"]["containers"][0]["command"] = ["sh", "-c", 'echo "first is $FIRST"']
+    login = agent.VaultLogin(openbao.address, team.vault_role, auth_mount="second")
+    core.create_namespaced_pod(team.namespace, agent.attach(pod, SECRETS, login))
+
+    def read() -> Any:
+        return core.read_namespaced_pod("second", team.namespace)
+
+    _until(lambda: _gave_up(read()))
+    # The first secret is gone, as a revoked lease would be; the second one has arrived.
+    openbao.request("DELETE", "secret/data/payments/first")
+    provisioning.kv("secret/payments/late", {"key": "here"})
+    deadline = time.monotonic() + 13  # the kubelet starts the agent again after 10 s
+    while time.monotonic() < deadline and not _started(read()):
+        time.sleep(0.1)
+    log = core.read_namespaced_pod_log("second", team.namespace, container="base") if _started(read()) else ""
+
+    assert "first is old" not in log
+
+
+def _started(pod: Any) -> bool:
+    status = (pod.status.container_statuses or [None])[0]
+    return bool(status and (status.state.terminated or status.state.running))

@@ -1,0 +1,155 @@
+"""Ways to ask Vault for more than the team's ceiling, or to write into the agent's configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from airflow.sdk import DAG
+
+from airflow_k8s_vault import VaultPodOperator, VaultSecret
+from airflow_k8s_vault.delivery import agent
+from airflow_k8s_vault.errors import DeliveryRefused, K8sVaultError, PolicyError
+from tests.attacks.conftest import Liar, Manifest, make
+
+OWN = VaultSecret("secret/payments/warehouse", env={"A": "key"})
+THEIRS = VaultSecret("secret/data-science/model", env={"A": "key"})
+BREAK_OUT = 'key" }}{{ with secret "secret/data-science/model" }}{{ .Data }}{{ end }}{{ "'
+Created = Callable[[VaultPodOperator], Manifest]
+
+
+def _replaced(task: VaultPodOperator) -> None:
+    task.vault_secrets = [THEIRS]
+
+
+def _appended(task: VaultPodOperator) -> None:
+    task.vault_secrets.append(VaultSecret("secret/data-science/model", env={"B": "key"}))
+
+
+def _moved(task: VaultPodOperator) -> None:
+    object.__setattr__(task.vault_secrets[0], "path", "secret/data-science/model")
+
+
+def _broken_out(task: VaultPodOperator) -> None:
+    assert task.vault_secrets[0].env is not None
+    task.vault_secrets[0].env["A"] = BREAK_OUT
+
+
+def _other_team(task: VaultPodOperator) -> None:
+    task.pod_template = "data-science/python"
+
+
+@pytest.mark.parametrize("change", [_replaced, _appended, _moved, _broken_out, _other_team])
+def test_secrets_that_change_after_the_task_was_made_are_checked_again(
+    change: Callable[[VaultPodOperator], None], created: Created
+) -> None:
+    task = make(vault_secrets=[VaultSecret("secret/payments/warehouse", env={"A": "key"})])
+    change(task)
+
+    with pytest.raises(K8sVaultError):
+        created(task)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "secret/data-science/model",
+        "secret/payments/../data-science/model",
+        "secret/payments/./x",
+        "secret//payments/x",
+        "secret/payments/x/",
+        "secret/payments/x?version=1",
+        "secret/payments/%2e%2e/data-science/model",
+        "secret/payments/x\n",
+        "secret/payments/x\x00",
+        'secret/payments/x" }}',
+        "Secret/payments/x",
+        "secret/paymentѕ/x",
+        "auth/token/lookup-self",
+        "cubbyhole/token/x",
+        "sys/raw/core",
+        b"secret/payments/x",
+        ["secret/payments/x"],
+        None,
+    ],
+)
+def test_a_path_outside_the_ceiling_is_refused(path: Any) -> None:
+    for engine in ("kv2", "kv1", "dynamic"):
+        with pytest.raises(K8sVaultError):
+            make(vault_secrets=[VaultSecret(path, engine=engine, env={"A": "key"})])
+
+
+def test_a_path_that_reads_differently_when_it_is_written_out_does_not_reach_the_agent(created: Created) -> None:
+    lying = VaultSecret(Liar("secret/payments/warehouse", "secret/data-science/model"), env={"A": "key"})
+
+    manifest = created(make(vault_secrets=[lying]))
+
+    assert "data-science" not in str(manifest["spec"]["initContainers"])
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"env": {Liar('A"', "A"): "key"}},
+        {"env": {"A": Liar(BREAK_OUT, "key")}},
+        {"file": Liar("../token", "f")},
+        {"file": "f", "key": Liar("{{ x }}", "key")},
+        {"env": {"A": "key"}, "engine": Liar("own", "kv2")},
+        {"env": {"A": "key"}, "container": Liar("vault agent", "base")},
+        {"file": "a/b"},
+        {"file": ".."},
+        {"file": "x\n"},
+        {"file": "$(id)"},
+        {"env": {"A=B": "key"}},
+        {"env": {"A'": "key"}},
+        {"env": {"А": "key"}},
+        {"env": {"A": "k'ey"}},
+        {"env": {"A": "k`ey"}},
+        {"env": [("A", "key")]},
+        {"env": {"A": 1}},
+    ],
+)
+def test_no_name_can_break_out_of_the_agents_configuration(given: dict[str, Any]) -> None:
+    with pytest.raises(K8sVaultError, match="mistakes"):
+        make(vault_secrets=[VaultSecret("secret/payments/warehouse", **given)])
+
+
+def test_the_mapping_that_a_dag_gave_is_not_the_one_that_is_delivered(created: Created) -> None:
+    env = {"A": "key"}
+    task = make(vault_secrets=[VaultSecret("secret/payments/warehouse", env=env)])
+    env["A"] = BREAK_OUT
+
+    assert "data-science" not in str(created(task))
+
+
+def test_a_secret_cannot_be_subclassed() -> None:
+    with pytest.raises(TypeError, match="no subclasses"):
+        type("Trojan", (VaultSecret,), {"mistakes": lambda self: []})
+
+
+@pytest.mark.parametrize("container", ["vault-agent", "airflow-xcom-sidecar", "extra"])
+def test_no_container_outside_the_template_gets_a_secret(container: str, created: Created) -> None:
+    secret = VaultSecret("secret/payments/warehouse", env={"A": "key"}, container=container)
+
+    with pytest.raises(DeliveryRefused, match="there is no container"):
+        created(make(vault_secrets=[secret], do_xcom_push=True))
+
+
+def test_a_mapped_task_is_held_to_the_ceiling() -> None:
+    with DAG("mapped", schedule=None):
+        mapped: Any = VaultPodOperator.partial(task_id="load", pod_template="payments/etl").expand(
+            vault_secrets=[[THEIRS]]
+        )
+
+        with pytest.raises(PolicyError, match="may not read"):
+            mapped.unmap({"vault_secrets": [THEIRS]})
+
+
+@pytest.mark.parametrize("field", ["shareProcessNamespace", "hostPID"])
+def test_the_agents_token_is_out_of_reach_of_a_shared_process_namespace(field: str) -> None:
+    """/proc/<agent>/root/vault/agent/token is open to any process of the same user that can see the agent's."""
+    pod = {"spec": {field: True, "securityContext": {"runAsUser": 10001}, "containers": [{"name": "base"}]}}
+
+    with pytest.raises(DeliveryRefused, match=field):
+        agent.attach(pod, [OWN], agent.VaultLogin(address="https://vault:8200", role="payments"))

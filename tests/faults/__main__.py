@@ -1,0 +1,34 @@
+"""`make faults`, or `python -m tests.faults [part of a case's name]`: run all cases and print their table."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+os.environ.setdefault("AIRFLOW_HOME", tempfile.mkdtemp(prefix="k8s-vault-faults-"))
+os.environ.update(AIRFLOW__CORE__LOAD_EXAMPLES="False", AIRFLOW__LOGGING__LOGGING_LEVEL="ERROR")
+
+
+def main(part: str = "") -> int:
+    from tests.faults import endings, outages
+    from tests.faults.arena import Arena
+    from tests.faults.row import table
+
+    rows = []
+    chosen = [case for case in [*endings.cases(), *outages.cases()] if part in case.id]
+    begin = time.monotonic()
+    with Arena(Path(tempfile.mkdtemp(prefix="k8s-vault-arena-"))) as arena:
+        for number, case in enumerate(chosen, 1):
+            print(f"{number}/{len(chosen)} {time.monotonic() - begin:4.0f} s  {case.id}", file=sys.stderr)
+            rows.append(case.run(arena))
+            if rows[-1].wrong:
+                print(f"  {rows[-1].cells}", file=sys.stderr)
+    print(table(rows))
+    return 1 if any(row.wrong for row in rows) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))

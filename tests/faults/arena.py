@@ -1,0 +1,222 @@
+"""Real servers with proxies in between, and what is left on them when a task is over."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import shutil
+import time
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import yaml
+from airflow.sdk import DAG
+
+from airflow_k8s_vault import VaultSecret
+from airflow_k8s_vault.demo.ground import Ground
+from airflow_k8s_vault.demo.pods import PodRecord
+from airflow_k8s_vault.devcluster.vault_admin import VaultAdmin
+from airflow_k8s_vault.errors import VaultError
+from tests.faults.fault_proxy import FaultProxy
+from tests.faults.worker import WatchedOperator
+
+ROOT = Path(__file__).parents[2]
+NAMESPACE = "team-payments"
+LOGIN = VaultSecret(
+    "database/creds/payments-rw", engine="dynamic", env={"PGUSER": "username", "PGPASSWORD": "password"}
+)
+KEY = VaultSecret("secret/payments/partner", file="partner.key", key="api_key")
+HAS_ALL = 'test -n "$PGPASSWORD" && test -s /vault/secrets/partner.key'
+
+
+# A second container, which shows all that it can see; the base template ends with its containers.
+_BESIDE = """\
+    - name: beside
+      image: {{ images.etl }}
+      command:
+        - sh
+        - -c
+        - >-
+          sleep 1; env; echo FILES;
+          find /vault /var/run/secrets /tmp -type f 2>/dev/null | while read -r f; do echo $f; cat $f; done
+      resources: {requests: {cpu: 50m, memory: 64Mi}, limits: {memory: 64Mi}}
+      securityContext:
+        allowPrivilegeEscalation: false
+        runAsNonRoot: true
+        capabilities: {drop: ["ALL"]}
+        seccompProfile: {type: RuntimeDefault}
+"""
+
+
+@dataclass
+class Traces:
+    """What is left of tasks, by kind; `waited_seconds`: until all was gone, or until that was given up."""
+
+    pods: list[str] = field(default_factory=list)
+    secrets: list[str] = field(default_factory=list)
+    tokens: list[str] = field(default_factory=list)
+    roles: list[str] = field(default_factory=list)
+    waited_seconds: float = 0
+
+    def __bool__(self) -> bool:
+        return bool(self.pods or self.secrets or self.tokens or self.roles)
+
+    def __str__(self) -> str:
+        kinds = {"pod": self.pods, "Secret": self.secrets, "token": self.tokens, "role": self.roles}
+        return ", ".join(f"{len(found)} {kind}" for kind, found in kinds.items() if found) or "nothing"
+
+
+class Arena:
+    """One PostgreSQL, one Vault and one cluster for all cases, each behind a proxy of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        templates_dir = folder / "pod_templates"
+        shutil.copytree(ROOT / "pod_templates", templates_dir)
+        base = (templates_dir / "base.yaml.j2").read_text()
+        (templates_dir / "payments/beside.yaml.j2").write_text(f"{base.rstrip()}\n{_BESIDE}")
+        shutil.copy(templates_dir / "base.vars.yaml", templates_dir / "payments/beside.vars.yaml")
+        self.ground = Ground(folder, templates_dir, lambda line: None)
+        # What was read while pods ran, by kind and place.
+        self.kept: dict[str, dict[str, str]] = {}
+
+    def __enter__(self) -> Arena:
+        ground = self.ground.__enter__()
+        self.core = ground.core()
+        self.vault = FaultProxy(ground.vault.address, ground.host)
+        self.kube = FaultProxy(ground.api.configuration.host, ca=_ca(ground.kubeconfig))
+        kubeconfig = ground.folder / "kubeconfig-of-workers"
+        kubeconfig.write_text(yaml.safe_dump(_through(ground.kubeconfig, self.kube.address)))
+        os.environ["K8S_VAULT_TEST_WORKER_LOG"] = str(ground.folder / "workers.log")
+        connection = {"conn_type": "kubernetes", "extra": {"kube_config_path": str(kubeconfig)}}
+        os.environ.update(
+            AIRFLOW__K8S_VAULT__TEMPLATES_DIR=str(ground.templates_dir),
+            AIRFLOW__K8S_VAULT__VAULT_ADDR=self.vault.address,
+            AIRFLOW__K8S_VAULT__VAULT_AUTH_MOUNT=ground.auth_mount,
+            AIRFLOW_CONN_KUBERNETES_DEFAULT=json.dumps(connection),
+        )
+        self.record = PodRecord(self.core, [NAMESPACE])
+        self._known_tokens = set(self._tokens())
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.record.stop()
+        for name in list(os.environ):
+            if name.startswith("AIRFLOW__K8S_VAULT__") or name == "AIRFLOW_CONN_KUBERNETES_DEFAULT":
+                del os.environ[name]
+        self.kube.stop()
+        self.vault.stop()
+        self.ground.close()
+
+    def operator(
+        self, script: str = "true", secrets: Sequence[VaultSecret] = (LOGIN, KEY), **arguments: Any
+    ) -> WatchedOperator:
+        """Return a task of a DAG of its own whose main process sees that it has its credentials."""
+        with DAG(f"dag-{uuid.uuid4().hex[:8]}", schedule=None):
+            return WatchedOperator(
+                **{
+                    "task_id": "main",
+                    "pod_template": "payments/etl",
+                    "vault_secrets": list(secrets),
+                    "cmds": ["sh", "-c", f"{HAS_ALL} && {script}"],
+                    "execution_timeout": timedelta(minutes=10),
+                    "poll_interval": 0.5,
+                    **arguments,
+                }
+            )
+
+    def keep(self, what: str, texts: dict[str, str]) -> None:
+        self.kept.setdefault(what, {}).update(texts)
+
+    def begin(self) -> None:
+        """Forget what the case before did."""
+        self.vault.reset()
+        self.kube.reset()
+        self._known_tokens = set(self._tokens())
+
+    def pods_of(self, operator: WatchedOperator) -> list[dict[str, Any]]:
+        """Return the last known state of each pod that the task ever had."""
+        dag_id = operator.dag.dag_id
+        return [pod for pod in self.record.pods.values() if pod["metadata"]["labels"].get("dag_id") == dag_id]
+
+    def started(self, operator: WatchedOperator) -> bool:
+        """Whether the main process of any of the task's pods ever ran."""
+        return any(
+            "running" in status["state"] or status["state"].get("terminated", {}).get("startedAt")
+            for pod in self.record.states
+            if pod["metadata"]["labels"].get("dag_id") == operator.dag.dag_id
+            for status in pod["status"].get("containerStatuses", [])
+            if status["name"] == "base"
+        )
+
+    def running(self, operator: WatchedOperator) -> dict[str, Any] | None:
+        """Return the task's pod whose main process runs now."""
+        for pod in self.pods_of(operator):
+            for status in pod["status"].get("containerStatuses", []):
+                if status["name"] == "base" and "running" in status["state"]:
+                    return pod
+        return None
+
+    def logins(self) -> int:
+        return self.vault.count(r"(POST|PUT) /v1/auth/.*/login")
+
+    def leases(self) -> int:
+        return self.vault.count(r"GET /v1/database/creds")
+
+    def traces(self, within_seconds: float = 10) -> Traces:
+        """Return what is left; waits until it is nothing, or until the time is over."""
+        begin = time.monotonic()
+        while True:
+            pods = self.core.list_namespaced_pod(NAMESPACE).items
+            secrets = self.core.list_namespaced_secret(NAMESPACE).items
+            tokens = [token for token in self._tokens() if token not in self._known_tokens]
+            found = Traces(
+                [pod.metadata.name for pod in pods],
+                [secret.metadata.name for secret in secrets if secret.metadata.name.startswith("vault-")],
+                tokens,
+                self.ground.roles_left(),
+                time.monotonic() - begin,
+            )
+            if not found or found.waited_seconds > within_seconds:
+                return found
+            time.sleep(0.1)
+
+    def clean(self) -> None:
+        """Take away what a case left on purpose."""
+        for pod in self.core.list_namespaced_pod(NAMESPACE).items:
+            self.core.delete_namespaced_pod(pod.metadata.name, NAMESPACE, grace_period_seconds=0)
+        for accessor in set(self._tokens()) - self._known_tokens:
+            self.vault_admin.request("POST", "auth/token/revoke-accessor", {"accessor": accessor})
+
+    def login_ttl(self, seconds: int) -> None:
+        """Set how long a login of the team lives that nobody renews."""
+        path = f"auth/{self.ground.auth_mount}/role/payments"
+        role = self.vault_admin.request("GET", path)["data"]
+        self.vault_admin.request("POST", path, {**role, "token_ttl": seconds})
+
+    @property
+    def vault_admin(self) -> VaultAdmin:
+        return self.ground.vault
+
+    def _tokens(self) -> list[str]:
+        """Return the accessors of all live tokens."""
+        try:
+            return list(self.vault_admin.request("LIST", "auth/token/accessors")["data"]["keys"])
+        except VaultError:
+            return ["Vault does not answer"]
+
+
+def _ca(kubeconfig: Path) -> str:
+    cluster = yaml.safe_load(kubeconfig.read_text())["clusters"][0]["cluster"]
+    return base64.b64decode(cluster["certificate-authority-data"]).decode()
+
+
+def _through(kubeconfig: Path, address: str) -> dict[str, Any]:
+    """Return the kubeconfig with another address, and a token where it held a client certificate."""
+    content: dict[str, Any] = yaml.safe_load(kubeconfig.read_text())
+    content["clusters"][0]["cluster"] = {"server": address}
+    return content

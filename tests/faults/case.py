@@ -1,0 +1,102 @@
+"""One case: a task with secrets, what happens to it, and what has to be true when it is over."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.faults.arena import Arena
+from tests.faults.row import Row
+from tests.faults.worker import Process, WatchedOperator, resume, run, trigger
+
+# What a case does with an operator; it returns how the task ended.
+Script = Callable[[Arena, WatchedOperator], tuple[str, Any]]
+
+
+@dataclass(frozen=True)
+class Case:
+    """`script` runs the task. ends: what its outcome has to hold, "" for success.
+
+    pods, logins, leases: how many there have to be over all tries; None: not counted (a fault made more).
+    ran: whether the main process has to have run; None: either. within_seconds: until when nothing is left.
+    """
+
+    name: str
+    delivery: str
+    script: Script
+    mode: str = "sync"
+    ends: str = ""
+    pods: int | None = 1
+    logins: int | None = 1
+    leases: int | None = 1
+    ran: bool | None = True
+    within_seconds: float = 10
+    slow: bool = False
+    operator: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def id(self) -> str:
+        return f"{self.name}, {self.delivery}, {self.mode}"
+
+    def run(self, arena: Arena) -> Row:
+        """Do it; the row says what was wrong."""
+        arena.begin()
+        settings = {"delivery": self.delivery, "deferrable": self.mode == "deferrable", **self.operator}
+        operator = arena.operator(**settings)
+        try:
+            state, said = self.script(arena, operator)
+            traces = arena.traces(self.within_seconds)
+            row = Row(
+                self.name,
+                self.delivery,
+                self.mode,
+                _short(state, said),
+                len(arena.pods_of(operator)),
+                arena.logins(),
+                arena.leases(),
+                str(traces),
+                traces.waited_seconds,
+            )
+            row.wrong = [*self._wrong(row, f"{state} {said}"), *self._ran(arena.started(operator))]
+            return row
+        finally:
+            arena.vault.reset()
+            arena.kube.reset()
+            arena.clean()
+
+    def _wrong(self, row: Row, ended: str) -> list[str]:
+        found = [] if row.left == "nothing" else [f"left after {self.within_seconds:g} s: {row.left}"]
+        if self.ends not in ended or (not self.ends and not ended.startswith("ok")):
+            found.append(f"ended as {ended!r}")
+        for what in ("pods", "logins", "leases"):
+            wanted, counted = getattr(self, what), getattr(row, what)
+            if wanted is not None and counted != wanted:
+                found.append(f"{counted} {what}, not {wanted}")
+        return found
+
+    def _ran(self, started: bool) -> list[str]:
+        if self.ran is None or self.ran == started:
+            return []
+        return ["the main process ran" if started else "the main process never ran"]
+
+
+def finish(operator: WatchedOperator, process: Process, try_number: int = 1) -> tuple[str, Any]:
+    """Return how the task ended: the worker's outcome, or, deferred, what came of trigger and re-entry."""
+    state, said = process.outcome()
+    if state != "ok" or not operator.deferrable:
+        return state, said
+    state, event = trigger(said).outcome()
+    return resume(operator, event, try_number).outcome() if state == "ok" else (state, event)
+
+
+def whole(arena: Arena, operator: WatchedOperator) -> tuple[str, Any]:
+    """Run the task to its end."""
+    return finish(operator, run(operator))
+
+
+def _short(state: str, said: Any) -> str:
+    if state == "ok":
+        return "succeeds"
+    text = str(said).splitlines()[0] if state == "failed" else f"killed by signal {said}"
+    return text if len(text) <= 110 else f"{text[:107]}…"

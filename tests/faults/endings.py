@@ -1,0 +1,185 @@
+"""The ways a task can end, each for both deliveries, sync and deferrable where that makes a difference."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+from tests.faults.arena import HAS_ALL, NAMESPACE, Arena
+from tests.faults.case import Case, finish, whole
+from tests.faults.fault_proxy import Fault
+from tests.faults.worker import Dying, WatchedOperator, resume, run, trigger, wait_until
+
+DELIVERIES, MODES = ("agent", "secret"), ("sync", "deferrable")
+# A process 1 without a handler ignores SIGTERM, and its pod would take 30 s to end.
+LONG = {"cmds": ["sh", "-c", f"{HAS_ALL} && {{ trap 'exit 143' TERM; sleep 60 & wait; }}"]}
+SHORT = {"cmds": ["sh", "-c", f"{HAS_ALL} && sleep 3"]}
+# After which step of the hand-over the worker dies, and how many pods, logins and leases there were in the end.
+STEPS = {
+    "pod": (2, 1, 1),
+    "pod token": (2, 1, 1),
+    "login": (2, 2, 1),
+    "login kept": (2, 2, 1),
+    "read": (2, 2, 2),
+    "secret": (2, 2, 2),
+    "gate": (1, 1, 1),
+}
+# How long a login lives in the case where only its TTL can end it.
+SHORT_TTL_SECONDS = 4
+
+
+def cases() -> Iterator[Case]:
+    for delivery in DELIVERIES:
+        for mode in MODES:
+            yield Case("success", delivery, whole, mode)
+            yield Case(
+                "failure", delivery, whole, mode, "failed", operator={"cmds": ["sh", "-c", f"{HAS_ALL} && exit 3"]}
+            )
+            limit = {**LONG, "execution_timeout": timedelta(seconds=4)}
+            ends = "failed"
+            yield Case("execution_timeout", delivery, whole, mode, ends, operator=limit)
+            yield Case("pod deleted from outside", delivery, deleted, mode, "failed", operator=LONG)
+            yield Case("pod evicted", delivery, evicted, mode, "failed", operator=LONG)
+        yield Case("ended by a user", delivery, ended_by_user, "sync", "failed", operator=LONG)
+        yield Case("ended by a user", delivery, ended_by_user_deferred, "deferrable", operator=LONG)
+        yield Case("triggerer killed", delivery, triggerer_killed, "deferrable", operator=SHORT)
+        yield Case("worker killed while the pod runs", delivery, killed_running, operator=SHORT)
+        limit = {**LONG, "execution_timeout": timedelta(seconds=5)}
+        yield (
+            Case("worker killed, no other try", delivery, killed_for_good, "sync", "killed", operator=limit)
+            if delivery == "agent"
+            else Case("retry after a failure", delivery, retried, pods=2, logins=2, leases=2)
+        )
+    for step, (pods, logins, leases) in STEPS.items():
+        yield Case(
+            f"worker killed after step '{step}'",
+            "secret",
+            killed_at(step),
+            pods=pods,
+            logins=logins,
+            leases=leases,
+            operator=SHORT if step == "gate" else {},
+        )
+    name = "worker killed after step 'gate', and the pod ends before the next try"
+    yield Case(name, "secret", killed_at("gate", pause_seconds=2), pods=2, logins=2, leases=2)
+    yield Case(
+        "ended by a user during the login", "secret", ended_at("login"), "sync", "failed", leases=0, ran=False
+    )
+    yield Case(
+        "Vault is gone when the pod ends", "secret", revocation_lost, within_seconds=2 * SHORT_TTL_SECONDS + 10
+    )
+
+
+def deleted(arena: Arena, operator: WatchedOperator) -> tuple[str, Any]:
+    process = run(operator)
+    pod = wait_until(lambda: arena.running(operator))
+    if operator.deferrable:
+        watching = trigger(process.outcome()[1])
+        time.sleep(1)
+        arena.core.delete_namespaced_pod(pod["metadata"]["name"], NAMESPACE)
+        return resume(operator, watching.outcome()[1]).outcome()
+    arena.core.delete_namespaced_pod(pod["metadata"]["name"], NAMESPACE)
+    return process.outcome()
+
+
+def evicted(arena: Arena, operator: WatchedOperator) -> tuple[str, Any]:
+    process = run(operator)
+    name = wait_until(lambda: arena.running(operator))["metadata"]["name"]
+    watching = trigger(process.outcome()[1]) if operator.deferrable else None
+    time.sleep(1)
+    body = {"metadata": {"name": name, "namespace": NAMESPACE}}
+    arena.core.create_namespaced_pod_eviction(name, NAMESPACE, body)
+    if watching is None:
+        return process.outcome()
+    return resume(operator, watching.outcome()[1]).outcome()
+
+
+def ended_by_user(arena: Arena, operator: WatchedOperator) -> tuple[str, Any]:
+    """Airflow's supervisor sends SIGTERM to the task."""
+    process = run(operator)
+    wait_until(lambda: arena.running(operator))
+    process.kill(signal.SIGTERM)
+    return process.outcome()
+
+
+def ended_by_user_deferred(arena: Arena, operator: WatchedOperator) -> tuple[str, Any]:
+    """Only the trigger's on_kill runs."""
+    serialized = run(operator).outcome()[1]
+    wait_until(lambda: arena.running(operator))
+    return trigger(serialized, then="on_kill").outcome()
+
+
+def triggerer_killed(arena: Arena, operator: WatchedOperator) -> tuple[str, Any]:
+    """Another triggerer takes the trigger over."""
+    serialized = run(operator).outcome()[1]
+    first = trigger(serialized)
+    wait_until(lambda: arena.running(operator))
+    first.kill()
+    return resume(operator, trigger(serialized).outcome()[1]).outcome()
+
+
+def killed_running(arena: Arena, operator: WatchedOperator) -> tuple[str, Any]:
+    first = run(operator)
+    wait_until(lambda: arena.running(operator))
+    first.kill()
+    first.outcome()
+    return finish(operator, run(operator, try_number=2), 2)
+
+
+def killed_for_good(arena: Arena, operator: WatchedOperator) -> tuple[str, Any]:
+    """Nobody comes after: the kubelet ends the pod when the task's time is over, and the pod ends its login."""
+    process = run(operator)
+    pod = wait_until(lambda: arena.running(operator))
+    process.kill()
+    name = pod["metadata"]["name"]
+    wait_until(lambda: arena.core.read_namespaced_pod(name, NAMESPACE).status.phase == "Failed")
+    # What is left is the ended pod itself, as with any pod of a worker that died.
+    arena.core.delete_namespaced_pod(name, NAMESPACE)
+    return process.outcome()
+
+
+def retried(arena: Arena, operator: WatchedOperator) -> tuple[str, Any]:
+    fails = operator.cmds
+    operator.cmds = ["sh", "-c", "exit 1"]
+    run(operator).outcome()
+    operator.cmds = fails
+    return run(operator, try_number=2).outcome()
+
+
+def killed_at(step: str, pause_seconds: float = 0) -> Any:
+    """The worker dies after a step of the hand-over; the task's next try finds what it left."""
+
+    def script(arena: Arena, operator: WatchedOperator) -> tuple[str, Any]:
+        if step == "login":
+            arena.login_ttl(SHORT_TTL_SECONDS)
+        operator.at_step = Dying(step)
+        first = run(operator).outcome()
+        assert first[0] == "killed", first
+        time.sleep(pause_seconds)
+        operator.at_step = lambda step: None
+        ended = run(operator, try_number=2).outcome()
+        if step == "login":
+            arena.login_ttl(600)
+        return ended
+
+    return script
+
+
+def ended_at(step: str) -> Any:
+    """SIGTERM comes in the middle of the hand-over."""
+
+    def script(arena: Arena, operator: WatchedOperator) -> tuple[str, Any]:
+        operator.at_step = Dying(step, operator.on_kill)
+        return run(operator).outcome()
+
+    return script
+
+
+def revocation_lost(arena: Arena, operator: WatchedOperator) -> tuple[str, Any]:
+    """The login lives as long as the task may run, and nobody could end it earlier."""
+    operator.execution_timeout = timedelta(seconds=2 * SHORT_TTL_SECONDS)
+    arena.vault.faults = [Fault("revoke-self", 500, None)]
+    return run(operator).outcome()

@@ -1,0 +1,147 @@
+"""An HTTP proxy before Vault or the Kubernetes API that makes the faults of a network, for chosen requests."""
+
+from __future__ import annotations
+
+import http.client
+import re
+import socket
+import ssl
+import threading
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import urlsplit
+
+
+@dataclass
+class Fault:
+    """What happens to the next `times` requests that match ("POST /api/v1/…/pods"); None: to all of them.
+
+    kind: a status, "cut" (hang up, nothing done), "cut after" (do it, then hang up), "hang", "rubbish" (200, no
+    JSON), or seconds of delay as a float.
+    """
+
+    request: str
+    kind: Any
+    times: int | None = 1
+
+    def takes(self, request: str) -> bool:
+        if self.times == 0 or not re.search(self.request, request):
+            return False
+        if self.times is not None:
+            self.times -= 1
+        return True
+
+
+class FaultProxy:
+    """Passes requests on, streams included. `done` lists those that were answered with 2xx as "POST /v1/…"."""
+
+    def __init__(self, target: str, host: str = "127.0.0.1", ca: str | None = None) -> None:
+        self.faults: list[Fault] = []
+        self.done: list[str] = []
+        # What was sent and answered, where somebody wants to know it: see tests/canary.
+        self.exchanges: list[tuple[str, bytes, bytes]] | None = None
+        self._target = urlsplit(target)
+        self._tls = ssl.create_default_context(cadata=ca) if ca else None
+        self._stopping = threading.Event()
+        self._server = _Server((host, 0), _handler(self))
+        self.address = f"http://{host}:{self._server.server_address[1]}"
+        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
+
+    def stop(self) -> None:
+        self._stopping.set()
+        self._server.shutdown()
+        self._server.server_close()
+
+    def reset(self) -> None:
+        self.faults, self.done = [], []
+
+    def count(self, pattern: str) -> int:
+        return sum(re.search(pattern, request) is not None for request in self.done)
+
+    def fault_of(self, request: str) -> Any:
+        return next((fault.kind for fault in self.faults if fault.takes(request)), None)
+
+    def wait(self, seconds: float) -> None:
+        self._stopping.wait(seconds)
+
+    def pass_on(self, method: str, path: str, headers: Any, body: bytes) -> http.client.HTTPResponse:
+        where, port = str(self._target.hostname), self._target.port
+        if self._tls:
+            connection: Any = http.client.HTTPSConnection(where, port, timeout=600, context=self._tls)
+        else:
+            connection = http.client.HTTPConnection(where, port, timeout=600)
+        sent = {name: value for name, value in headers.items() if name.lower() not in ("host", "connection")}
+        connection.request(method, path, body or None, sent)
+        return connection.getresponse()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 256
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that gave up, or was killed, is part of the test."""
+
+
+def _handler(proxy: FaultProxy) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def log_message(self, *args: Any) -> None:
+            pass
+
+        def handle_any(self) -> None:
+            body = self._sent = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            request = f"{self.command} {self.path}"
+            fault = proxy.fault_of(request)
+            if isinstance(fault, float):
+                proxy.wait(fault)
+                fault = None
+            if fault == "hang":
+                proxy.wait(3600)
+            elif fault == "cut":
+                self._hang_up()
+            elif isinstance(fault, int):
+                self._answer(fault, b'{"errors":["made by the proxy"],"message":"made by the proxy"}')
+            elif fault == "rubbish":
+                self._answer(200, b"<html>Sign in to the hotel network</html>")
+            else:
+                answer = proxy.pass_on(self.command, self.path, self.headers, body)
+                if 200 <= answer.status < 300:
+                    proxy.done.append(request)
+                if fault == "cut after":
+                    answer.read()
+                    self._hang_up()
+                else:
+                    self._pass_back(answer)
+
+        do_GET = do_POST = do_PUT = do_DELETE = do_PATCH = do_LIST = handle_any
+
+        def _pass_back(self, answer: http.client.HTTPResponse) -> None:
+            length = answer.getheader("Content-Length")
+            if length is not None:
+                content = answer.read()
+                if proxy.exchanges is not None:
+                    proxy.exchanges.append((f"{self.command} {self.path}", self._sent, content))
+                self._answer(answer.status, content, answer.getheader("Content-Type") or "")
+                return
+            self._head(answer.status, answer.getheader("Content-Type") or "", "Connection: close")
+            self.close_connection = True
+            while chunk := answer.read1(65536):
+                self.wfile.write(chunk)
+                self.wfile.flush()
+
+        def _answer(self, status: int, content: bytes, kind: str = "application/json") -> None:
+            self._head(status, kind, f"Content-Length: {len(content)}")
+            self.wfile.write(content)
+
+        def _head(self, status: int, kind: str, further: str) -> None:
+            head = f"HTTP/1.1 {status} Made\r\nContent-Type: {kind}\r\n{further}\r\n\r\n"
+            self.wfile.write(head.encode())
+
+        def _hang_up(self) -> None:
+            self.close_connection = True
+            self.connection.shutdown(socket.SHUT_RDWR)
+
+    return Handler

@@ -1,0 +1,121 @@
+"""Vault, the Kubernetes API and the cluster failing: never a main process without its credentials."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+from tests.faults.arena import Arena
+from tests.faults.case import Case, whole
+from tests.faults.endings import DELIVERIES
+from tests.faults.fault_proxy import Fault
+from tests.faults.worker import WatchedOperator, run
+
+LOGIN, LEASE, KV = r"(POST|PUT) /v1/auth/.*/login", "GET /v1/database/creds", "GET /v1/secret/data"
+# Refused: Airflow does not try again. Unavailable: it does.
+REFUSED, UNAVAILABLE = "AirflowFailException", "DeliveryUnavailable"
+
+VAULT_FAULTS = (
+    ("Vault answers 403 to the login", LOGIN, 403, REFUSED),
+    ("Vault answers 404 to the login", LOGIN, 404, REFUSED),
+    ("Vault answers 429 to the login", LOGIN, 429, UNAVAILABLE),
+    ("Vault answers 500 to the login", LOGIN, 500, UNAVAILABLE),
+    ("Vault hangs up at the login", LOGIN, "cut", UNAVAILABLE),
+    ("Vault answers rubbish to the login", LOGIN, "rubbish", UNAVAILABLE),
+    ("Vault answers 403 to a read", LEASE, 403, REFUSED),
+    ("Vault answers 404 to a read", KV, 404, REFUSED),
+    ("Vault answers 500 to a read", LEASE, 500, UNAVAILABLE),
+    ("Vault is slow (30 s)", LOGIN, 30.0, UNAVAILABLE),
+)
+POD = r"POST /api/v1/namespaces/[^/]+/pods(\?|$)"
+API_REQUESTS = {
+    "create pod": POD,
+    "token": "POST .*/serviceaccounts/.*/token",
+    "create Secret": r"POST .*/secrets(\?|$)",
+    "remove gate": "PATCH .*/pods/",
+}
+API_FAULTS: tuple[Any, ...] = (429, 500, "cut", "cut after")
+
+
+def cases() -> Iterator[Case]:
+    for delivery in DELIVERIES:
+        for name, request, kind, ends in VAULT_FAULTS:
+            # The agent tells a refusal from an outage in its own way, which docs/decisions/0001 describes.
+            yield Case(
+                name,
+                delivery,
+                failing_vault(request, kind),
+                ends=ends if delivery == "secret" else "failed",
+                logins=None,
+                leases=None,
+                ran=False,
+                slow=isinstance(kind, float) or (delivery == "agent" and ends == UNAVAILABLE),
+            )
+        yield Case("Vault is sealed", delivery, sealed, ends=UNAVAILABLE, logins=0, leases=0, ran=False, slow=True)
+        requests = API_REQUESTS if delivery == "secret" else {"create pod": POD}
+        for what, request in requests.items():
+            for kind in API_FAULTS:
+                yield Case(f"API server, {what}: {_named(kind)}", delivery, failing_api(request, kind, 1))
+    none: dict[str, Any] = {"logins": 0, "leases": 0, "ran": False}
+    lost: dict[str, Any] = {"ends": UNAVAILABLE, "ran": False}
+    yield Case("agent image missing", "agent", no_image, ends=REFUSED, **none)
+    # A login whose answer was lost is nobody's: its TTL ends it, 4 s in this case.
+    yield Case("answer of the login lost", "secret", failing_vault(LOGIN, "cut after"), leases=0, **lost)
+    yield Case("answer of a dynamic read lost", "secret", failing_vault(LEASE, "cut after"), **lost)
+    for what, request in API_REQUESTS.items():
+        for_ever, pods = failing_api(request, 500, None), 0 if what == "create pod" else 1
+        yield Case(
+            f"API server, {what}: 500 for ever", "secret", for_ever, "sync", UNAVAILABLE, pods, None, None, False
+        )
+    yield Case("API server, token: 403", "secret", failing_api("/token", 403, None), ends=REFUSED, **none)
+
+
+def failing_vault(request: str, kind: Any) -> Any:
+    def script(arena: Arena, operator: WatchedOperator) -> tuple[str, Any]:
+        arena.vault.faults = [Fault(request, kind, 1 if kind == "cut after" else None)]
+        if kind != "cut after":
+            return whole(arena, operator)
+        with _short_logins(arena):
+            return whole(arena, operator)
+
+    return script
+
+
+def failing_api(request: str, kind: Any, times: int | None) -> Any:
+    def script(arena: Arena, operator: WatchedOperator) -> tuple[str, Any]:
+        arena.kube.faults = [Fault(request, kind, times)]
+        return whole(arena, operator)
+
+    return script
+
+
+def sealed(arena: Arena, operator: WatchedOperator) -> tuple[str, Any]:
+    """What a sealed Vault answers, without sealing the one that other cases need."""
+    arena.vault.faults = [Fault("/v1/", 503, None)]
+    return whole(arena, operator)
+
+
+def no_image(arena: Arena, operator: WatchedOperator) -> tuple[str, Any]:
+    import os
+
+    name = "AIRFLOW__K8S_VAULT__VAULT_AGENT_IMAGE"
+    os.environ[name] = "registry.invalid/nothing:1"
+    try:
+        return run(operator).outcome()
+    finally:
+        del os.environ[name]
+
+
+@contextlib.contextmanager
+def _short_logins(arena: Arena) -> Iterator[None]:
+    """A login whose answer was lost is nobody's: only its TTL, the role's token_ttl, ends it."""
+    arena.login_ttl(4)
+    try:
+        yield
+    finally:
+        arena.login_ttl(600)
+
+
+def _named(kind: Any) -> str:
+    return {"cut": "connection cut", "cut after": "answer lost"}.get(kind, str(kind))

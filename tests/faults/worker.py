@@ -1,0 +1,180 @@
+"""Workers and triggerers: forked processes that run the real operator and trigger, and can be killed."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import pickle
+import signal
+import sys
+import time
+import traceback
+import types
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+from airflow.sdk.exceptions import TaskDeferred
+
+from airflow_k8s_vault.operator import VaultPodOperator
+from airflow_k8s_vault.pod_watch import VaultPodTrigger
+
+
+class Dying:
+    """SIGKILLs its own process at a step of the hand-over, or does what `then` says."""
+
+    def __init__(self, at: str, then: Callable[[], None] | None = None) -> None:
+        self.at, self.then = at, then or (lambda: os.kill(os.getpid(), signal.SIGKILL))
+
+    def __call__(self, step: str) -> None:
+        if step == self.at:
+            self.then()
+
+
+class WatchedOperator(VaultPodOperator):
+    """VaultPodOperator that tells `at_step` of each step of its hand-over."""
+
+    at_step: Callable[[str], None] = staticmethod(lambda step: None)
+
+    def _new_handover(self, pod: Any) -> Any:
+        made = super()._new_handover(pod)
+        made._step = self.at_step
+        return made
+
+
+def context(operator: VaultPodOperator, try_number: int = 1) -> dict[str, Any]:
+    """What KubernetesPodOperator reads of a running task."""
+    dag_id = operator.dag.dag_id
+    ti = types.SimpleNamespace(
+        dag_id=dag_id,
+        task_id=operator.task_id,
+        run_id="run",
+        try_number=try_number,
+        map_index=-1,
+        start_date=datetime.now(UTC),
+        xcom_push=lambda *args, **kwargs: seen("xcom", (args, kwargs)),
+    )
+    return {"ti": ti, "run_id": "run", "dag": operator.dag}
+
+
+def seen(what: str, value: Any) -> None:
+    """Write down what would go into Airflow's database or log, for whoever looks for secrets there."""
+    with open(f"{os.environ['K8S_VAULT_TEST_WORKER_LOG']}.{what}", "a") as file:
+        file.write(f"{value}\n")
+        file.flush()
+
+
+class Process:
+    """A forked process that does `work`; `outcome` waits for what it returned, or how it failed."""
+
+    def __init__(self, work: Callable[[], Any]) -> None:
+        read, write = os.pipe()
+        sys.stdout.flush()
+        self.pid = os.fork()
+        if self.pid == 0:
+            os.close(read)
+            _do(work, write)
+        os.close(write)
+        self._read = read
+
+    def kill(self, number: int = signal.SIGKILL) -> None:
+        os.kill(self.pid, number)
+
+    def outcome(self) -> tuple[str, Any]:
+        """Return ("ok", value), ("failed", "ExceptionType: text"), or ("killed", signal)."""
+        with os.fdopen(self._read, "rb") as pipe:
+            said = pipe.read()
+        _, status = os.waitpid(self.pid, 0)
+        if os.WIFSIGNALED(status):
+            return "killed", os.WTERMSIG(status)
+        return pickle.loads(said)  # type: ignore[no-any-return]
+
+
+def _do(work: Callable[[], Any], write: int) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    log = os.open(os.environ["K8S_VAULT_TEST_WORKER_LOG"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    for stream in (1, 2):
+        os.dup2(log, stream)
+    if "K8S_VAULT_TEST_DEBUG" in os.environ:
+        logging.getLogger().addHandler(logging.StreamHandler(os.fdopen(log, "w")))
+    try:
+        said: tuple[str, Any] = ("ok", work())
+    except BaseException as failure:
+        seen("exceptions", traceback.format_exc())
+        said = ("failed", f"{type(failure).__name__}: {failure}")
+    with os.fdopen(write, "wb") as pipe:
+        pipe.write(pickle.dumps(said))
+    os._exit(0)
+
+
+def run(operator: VaultPodOperator, try_number: int = 1) -> Process:
+    """Start one try of a task as the task runner does: SIGTERM calls on_kill, execution_timeout ends it."""
+
+    def work() -> Any:
+        signal.signal(signal.SIGTERM, lambda *_: operator.on_kill())
+        with _limited(operator):
+            try:
+                return operator.execute(context(operator, try_number))
+            except TaskDeferred as deferred:
+                seen("trigger", deferred.trigger.serialize())
+                return deferred.trigger.serialize()
+            finally:
+                fields = {name: getattr(operator, name, None) for name in operator.template_fields}
+                seen("rendered", fields)
+
+    return Process(work)
+
+
+def _limited(operator: VaultPodOperator) -> Any:
+    # Source: airflow.sdk.execution_time.task_runner._execute_task.
+    from contextlib import contextmanager
+
+    from airflow.sdk.exceptions import AirflowTaskTimeout
+    from airflow.sdk.execution_time.timeout import timeout
+
+    @contextmanager
+    def limited() -> Iterator[None]:
+        if operator.execution_timeout is None or operator.deferrable:
+            yield
+            return
+        try:
+            with timeout(operator.execution_timeout.total_seconds()):
+                yield
+        except AirflowTaskTimeout:
+            operator.on_kill()
+            raise
+
+    return limited()
+
+
+def trigger(serialized: tuple[str, dict[str, Any]], then: str = "") -> Process:
+    """Start a triggerer with this trigger; `then="on_kill"`: a user ends the task after a second."""
+
+    async def first_event() -> Any:
+        made = VaultPodTrigger(**serialized[1])
+        events = made.run()
+        if then == "on_kill":
+            task = asyncio.ensure_future(anext(events))
+            await asyncio.sleep(1)
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            await made.on_kill()
+            return None
+        return (await anext(events)).payload
+
+    return Process(lambda: asyncio.run(first_event()))
+
+
+def resume(operator: VaultPodOperator, event: dict[str, Any], try_number: int = 1) -> Process:
+    """Start the worker that goes on after the trigger."""
+    return Process(lambda: operator.trigger_reentry(context(operator, try_number), event))
+
+
+def wait_until(met: Callable[[], Any], timeout_seconds: float = 20) -> Any:
+    deadline = time.monotonic() + timeout_seconds
+    while not (value := met()):
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"not met within {timeout_seconds} s: {met}")
+        time.sleep(0.02)
+    return value

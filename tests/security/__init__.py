@@ -1,0 +1,1 @@
+"""The claims of docs/security.md that no other test makes true."""
