@@ -47,9 +47,28 @@ _SECURITY_CONTEXT = {
 # A container that starts a second time finds the files of the first: what that one rendered must not start a main
 # process, since its token is revoked. `clean` names the start (of process 1, in ticks) that has looked after this.
 _SCRIPT = """\
+revoke() {
+  [ ! -s token ] || cat token >> tokens
+  [ -s tokens ] || return 0
+  sort -u tokens | while read -r token; do VAULT_TOKEN=$token "$vault" token revoke -self; done
+  rm -f token tokens
+}
+stop() {
+  # A login that is under way would leave a token that nobody knows: wait, 4 s at most, for the agent to have it.
+  tries=0
+  while [ ! -s token ] && [ $tries -lt 20 ] && kill -0 $agent 2>/dev/null; do
+    tries=$((tries + 1))
+    sleep 0.2
+  done
+  [ -z "$agent" ] || { kill "$agent" 2>/dev/null; wait "$agent"; }
+  revoke
+  exit 0
+}
 umask 077
 cd /vault/agent || exit 1
 if command -v bao >/dev/null 2>&1; then vault=bao; else vault=vault; fi
+agent=
+trap stop TERM INT
 if [ -n "${AGENT_CACERT-}" ]; then
   printf '%s' "$AGENT_CACERT" > ca.pem
   export VAULT_CACERT=/vault/agent/ca.pem
@@ -58,19 +77,6 @@ printf '%s' "$AGENT_CONFIG" > agent.json
 [ ! -s token ] || { cat token >> tokens; echo >> tokens; rm -f token; }
 [ -e started ] || rm -f /vault/env/* /vault/files/*/*
 cut -d' ' -f22 /proc/1/stat > clean
-revoke() {
-  [ ! -s token ] || cat token >> tokens
-  [ -s tokens ] || return 0
-  sort -u tokens | while read -r token; do VAULT_TOKEN=$token "$vault" token revoke -self; done
-  rm -f token tokens
-}
-stop() {
-  kill "$agent" 2>/dev/null
-  wait "$agent"
-  revoke
-  exit 0
-}
-trap stop TERM INT
 while :; do
   "$vault" agent -config=agent.json &
   agent=$!

@@ -128,7 +128,7 @@ class TokenKeeper:
                 token = replace(token, renewable=False)
             except VaultUnavailable:
                 # It still lives: the request that follows, with all its tries, says whether Vault is there.
-                return token
+                return self._replaced(token, deadline)
             else:
                 renewed = token.renewed(answer)
                 token = replace(token, renewable=renewed is not None)
@@ -137,6 +137,18 @@ class TokenKeeper:
         # A given token is used as it is, or as its file holds it now.
         value = logins.static_token(self._settings)
         return token if value == token.value else Token(value)
+
+    def _replaced(self, token: Token, deadline: Deadline) -> Token:
+        """Return a new login's token, or the old one where Vault does not answer that either.
+
+        OpenBao answers 500, as an outage would, to the renewal of a token that has reached its maximum.
+        """
+        if not self._method.login:
+            return token
+        try:
+            return self._logged_in(deadline.without_retries())
+        except VaultUnavailable:
+            return token
 
     def _learned(self, token: Token, deadline: Deadline) -> Token:
         """Ask how long a given token lives: before its second request, so that a process that looks up one name

@@ -69,6 +69,9 @@ def cases() -> Iterator[Case]:
         "ended by a user during the login", "secret", ended_at("login"), "sync", "failed", leases=0, ran=False
     )
     yield Case(
+        "ended by a user during the login", "agent", ended_at_a_late_login, "sync", "failed", leases=None, ran=False
+    )
+    yield Case(
         "Vault is gone when the pod ends", "secret", revocation_lost, within_seconds=2 * SHORT_TTL_SECONDS + 10
     )
 
@@ -176,6 +179,15 @@ def ended_at(step: str) -> Any:
         return run(operator).outcome()
 
     return script
+
+
+def ended_at_a_late_login(arena: Arena, operator: WatchedOperator) -> tuple[str, Any]:
+    """SIGTERM comes when Vault has granted the login and the agent does not know it yet."""
+    arena.vault.faults = [Fault("/login", "late")]
+    process = run(operator)
+    wait_until(arena.logins)
+    process.kill(signal.SIGTERM)
+    return process.outcome()
 
 
 def revocation_lost(arena: Arena, operator: WatchedOperator) -> tuple[str, Any]:

@@ -17,8 +17,8 @@ from urllib.parse import urlsplit
 class Fault:
     """What happens to the next `times` requests that match ("POST /api/v1/…/pods"); None: to all of them.
 
-    kind: a status, "cut" (hang up, nothing done), "cut after" (do it, then hang up), "hang", "rubbish" (200, no
-    JSON), or seconds of delay as a float.
+    kind: a status, "cut" (hang up, nothing done), "cut after" (do it, then hang up), "late" (do it, and answer
+    after 2 s), "hang", "rubbish" (200, no JSON), or seconds of delay as a float.
     """
 
     request: str
@@ -110,6 +110,8 @@ def _handler(proxy: FaultProxy) -> type[BaseHTTPRequestHandler]:
                 answer = proxy.pass_on(self.command, self.path, self.headers, body)
                 if 200 <= answer.status < 300:
                     proxy.done.append(request)
+                if fault == "late":
+                    proxy.wait(2)
                 if fault == "cut after":
                     answer.read()
                     self._hang_up()
