@@ -18,7 +18,7 @@ from airflow_k8s_vault import delivery
 from airflow_k8s_vault.delivery import REQUEST_ANNOTATION, failure
 from airflow_k8s_vault.delivery.attempts import attempt
 from airflow_k8s_vault.delivery.login import VaultLogin
-from airflow_k8s_vault.delivery.secret import login_name
+from airflow_k8s_vault.delivery.secret import login_name, secret_name
 from airflow_k8s_vault.errors import DeliveryRefused, DeliveryUnavailable, K8sVaultError
 
 # The trigger only has to notice; the operator, which knows the login, words the error.
@@ -91,8 +91,9 @@ class _WatchfulAsyncPodManager(AsyncPodManager):
 class VaultPodTrigger(KubernetesPodTrigger):
     """KubernetesPodTrigger that ends as `failed` when the Vault agent gave up before the base container ran.
 
-    request: the pod's annotation where the worker logged in for it (delivery `secret`); the login then ends here
-    when the pod does: a user who ends a deferred task reaches the triggerer alone. None: nothing to end.
+    request: the pod's annotation where the worker logged in for it (delivery `secret`); the login and the Secrets
+    then end here when the pod does: a user who ends a deferred task reaches the triggerer alone, and a task that
+    Airflow gives up meanwhile has no worker any more. None: nothing to end.
     """
 
     def __init__(self, *, request: str | None = None, **arguments: Any) -> None:
@@ -120,8 +121,9 @@ class VaultPodTrigger(KubernetesPodTrigger):
         # At the start: were it read at the end, a pod that somebody deletes would take it along.
         self._token = await self._kept_login()
         async for event in super().run():
-            if self._token is not None and await self._is_over(event.payload["status"]):
+            if self.request is not None and await self._is_over(event.payload["status"]):
                 await self._end_login()
+                await self._delete(secret_name(self.request))
             yield event
 
     async def on_kill(self) -> None:
@@ -159,10 +161,26 @@ class VaultPodTrigger(KubernetesPodTrigger):
         return delivery.handover().kept_token(found) if found else None
 
     async def _end_login(self) -> None:
+        if self.request is None or self._token is None:
+            return
         try:
             await asyncio.to_thread(delivery.handover().revoke, VaultLogin.of_role(""), self._token)
         except K8sVaultError as failure:
+            # Its Secret stays, for the worker to try again.
             self.log.warning("The login of this pod could not be revoked, and ends by its TTL: %s", failure)
+        else:
+            await self._delete(login_name(self.request))
+
+    async def _delete(self, secret: str) -> None:
+        try:
+            async with self.hook.get_conn() as connection:
+                await async_client.CoreV1Api(connection).delete_namespaced_secret(
+                    secret, self.pod_namespace, _preload_content=False
+                )
+        except Exception as failure:
+            self.log.warning(
+                "Secret %s cannot be deleted (%s): it goes with its pod.", secret, type(failure).__name__
+            )
 
     @cached_property
     def pod_manager(self) -> AsyncPodManager:

@@ -68,9 +68,9 @@ def cases() -> Iterator[Case]:
     yield Case(
         "ended by a user during the login", "secret", ended_at("login"), "sync", "failed", leases=0, ran=False
     )
-    yield Case(
-        "ended by a user during the login", "agent", ended_at_a_late_login, "sync", "failed", leases=None, ran=False
-    )
+    name = "ended by a user during the login"
+    yield Case(name, "agent", ended_at_a_late_login, "sync", "failed", leases=None, ran=False)
+    yield Case("given up by Airflow when the trigger is done", "secret", given_up, "deferrable")
     yield Case(
         "Vault is gone when the pod ends", "secret", revocation_lost, within_seconds=2 * SHORT_TTL_SECONDS + 10
     )
@@ -122,6 +122,15 @@ def triggerer_killed(arena: Arena, operator: WatchedOperator) -> tuple[str, Any]
     wait_until(lambda: arena.running(operator))
     first.kill()
     return resume(operator, trigger(serialized).outcome()[1]).outcome()
+
+
+def given_up(arena: Arena, operator: WatchedOperator) -> tuple[str, Any]:
+    """No worker comes after the trigger: its pod stays, and nothing that it could hold."""
+    trigger(run(operator).outcome()[1]).outcome()
+    names = [secret.metadata.name for secret in arena.core.list_namespaced_secret(NAMESPACE).items]
+    arena.clean()
+    left = [name for name in names if name.startswith("vault-")]
+    return ("failed", f"{len(left)} Secrets were left beside the pod") if left else ("ok", None)
 
 
 def killed_running(arena: Arena, operator: WatchedOperator) -> tuple[str, Any]:
