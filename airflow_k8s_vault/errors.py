@@ -50,7 +50,12 @@ class VaultRefused(VaultError):
 
 
 class VaultUnavailable(VaultError):
-    """Vault could not be reached, is sealed or overloaded: trying again may help."""
+    """Vault could not be reached, is sealed or overloaded: trying again may help.
+
+    status: what the last answer was, None where there was none.
+    """
+
+    status: int | None = None
 
 
 class SecretShapeError(VaultError):

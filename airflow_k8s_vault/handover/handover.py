@@ -23,8 +23,8 @@ from airflow_k8s_vault.errors import (
 from airflow_k8s_vault.handover.pod_secrets import PodSecrets, kept_token
 from airflow_k8s_vault.handover.pod_values import PodValues
 from airflow_k8s_vault.secret import VaultSecret
+from airflow_k8s_vault.secret_value import SecretValue
 from airflow_k8s_vault.vault.reading import settings_from
-from airflow_k8s_vault.vault.secret_value import SecretValue
 from airflow_k8s_vault.vault.session import Session
 from airflow_k8s_vault.vault.settings import Settings
 

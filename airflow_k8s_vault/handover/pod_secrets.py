@@ -16,7 +16,7 @@ from kubernetes.client import ApiException, CoreV1Api
 from airflow_k8s_vault.delivery import REQUEST_ANNOTATION
 from airflow_k8s_vault.delivery.attempts import TIMEOUT_SECONDS, attempt, unless_gone
 from airflow_k8s_vault.delivery.secret import GATE, LABEL, LABEL_VALUE, login_name, secret_name
-from airflow_k8s_vault.vault.secret_value import SecretValue
+from airflow_k8s_vault.secret_value import SecretValue
 
 _RAW: dict[str, Any] = {"_preload_content": False, "_request_timeout": TIMEOUT_SECONDS}
 _TOKEN_KEY = "token"  # noqa: S105 - a name

@@ -9,7 +9,7 @@ from typing import Any
 from airflow_k8s_vault.delivery import secret as delivery
 from airflow_k8s_vault.errors import DeliveryRefused, VaultRefused, problems
 from airflow_k8s_vault.secret import VaultSecret
-from airflow_k8s_vault.vault.secret_value import SecretValue
+from airflow_k8s_vault.secret_value import SecretValue
 from airflow_k8s_vault.vault.session import LONGEST_SECONDS, Found, Session
 
 log = logging.getLogger(__name__)

@@ -1,7 +1,8 @@
 """Airflow's connections, variables and config values from Vault: a drop-in for Airflow's own VaultBackend.
 
-Read in this order: backend (what Airflow calls), places (id and team to paths), shapes (what a secret has to
-hold), reader and cache (from memory or from Vault), masking and stopping (how values and errors leave).
+Read in this order: backend (what Airflow calls), lookups.places (id and team to paths), lookups.shapes (what a
+secret has to hold), reader and cache (from memory or from Vault), masking and stopping (how values and errors
+leave).
 """
 
 from __future__ import annotations

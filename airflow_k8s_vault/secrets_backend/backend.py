@@ -13,17 +13,18 @@ from typing import Any, NamedTuple, TypeVar
 from airflow.secrets import BaseSecretsBackend
 
 from airflow_k8s_vault.errors import SecretShapeError, VaultError
-from airflow_k8s_vault.secrets_backend import masking, shapes, stopping
+from airflow_k8s_vault.lookups import shapes
+from airflow_k8s_vault.lookups.places import Place, Rules, places
+from airflow_k8s_vault.secret_value import SecretValue
+from airflow_k8s_vault.secrets_backend import masking, stopping
 from airflow_k8s_vault.secrets_backend.cache import Entry
 from airflow_k8s_vault.secrets_backend.copying import copy_of
-from airflow_k8s_vault.secrets_backend.places import Place, Rules, places
 from airflow_k8s_vault.secrets_backend.reader import Reader, Shape
 from airflow_k8s_vault.secrets_backend.running_team import running_team
 from airflow_k8s_vault.vault import notices
 from airflow_k8s_vault.vault.client import team_settings
 from airflow_k8s_vault.vault.deadline import Deadline
 from airflow_k8s_vault.vault.reading import settings_from
-from airflow_k8s_vault.vault.secret_value import SecretValue
 from airflow_k8s_vault.vault.settings import Settings
 
 T = TypeVar("T")
@@ -67,18 +68,13 @@ class VaultSecretsBackend(BaseSecretsBackend):
         self._reader = Reader.of(settings)
         self._teams: dict[str | None, Reader] = {None: self._reader}
         self._connections = _Kind(
-            self._bases("connections_path"), shapes.connection_text, masking.words_of_connection
+            settings.bases("connections_path"), shapes.connection_text, masking.words_of_connection
         )
-        self._variables = _Kind(self._bases("variables_path"), shapes.value_text, masking.words_of_value)
-        self._config = _Kind(self._bases("config_path"), shapes.value_text, masking.words_of_value)
+        self._variables = _Kind(settings.bases("variables_path"), shapes.value_text, masking.words_of_value)
+        self._config = _Kind(settings.bases("config_path"), shapes.value_text, masking.words_of_value)
 
     def __repr__(self) -> str:
         return f"<VaultSecretsBackend of {self.settings.url}, {self.settings.auth_type}>"
-
-    def _bases(self, name: str) -> tuple[str, ...]:
-        own = getattr(self.settings, name) or ()
-        extra = self.settings.global_secrets_path
-        return own if extra is None else (*own, extra.rstrip("/"))
 
     @cached_property
     def _rules(self) -> Rules:
@@ -86,17 +82,7 @@ class VaultSecretsBackend(BaseSecretsBackend):
         from airflow.configuration import conf
 
         multi_team = conf.getboolean("core", "multi_team", fallback=False)
-        return self._rules_for(multi_team)
-
-    def _rules_for(self, multi_team: bool) -> Rules:
-        settings = self.settings
-        return Rules(
-            settings.mount_point,
-            settings.team_mount_point,
-            settings.use_team_secrets_path,
-            settings.team_fallback_to_shared,
-            multi_team,
-        )
+        return self.settings.rules(multi_team)
 
     # What Airflow calls.
 
@@ -131,7 +117,7 @@ class VaultSecretsBackend(BaseSecretsBackend):
 
     def get_config(self, key: str) -> str | None:
         """Return the value of a `*_secret` option, None where Vault has none of that key."""
-        return self._text(self._look_up(self._config, key, None, self._rules_for(multi_team=False)))
+        return self._text(self._look_up(self._config, key, None, self.settings.rules(multi_team=False)))
 
     # How it gets there.
 

@@ -12,12 +12,12 @@ from typing import Any
 from urllib.parse import quote
 
 from airflow_k8s_vault.errors import SecretShapeError, VaultError, VaultRefused, VaultUnavailable
+from airflow_k8s_vault.lookups.places import Place
+from airflow_k8s_vault.secret_value import SecretValue
 from airflow_k8s_vault.secrets_backend.cache import Entry, SecretCache
-from airflow_k8s_vault.secrets_backend.places import Place
 from airflow_k8s_vault.vault import notices
 from airflow_k8s_vault.vault.client import VaultClient
 from airflow_k8s_vault.vault.deadline import Deadline
-from airflow_k8s_vault.vault.secret_value import SecretValue
 from airflow_k8s_vault.vault.settings import Settings
 
 Shape = Callable[[dict[str, Any], str], str]

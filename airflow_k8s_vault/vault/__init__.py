@@ -5,8 +5,8 @@ imported at the first request, not with this package: Airflow imports its secret
 those that never look anything up.
 """
 
+from airflow_k8s_vault.secret_value import SecretValue
 from airflow_k8s_vault.vault.client import VaultClient
-from airflow_k8s_vault.vault.secret_value import SecretValue
 from airflow_k8s_vault.vault.settings import Settings
 
 __all__ = ["SecretValue", "Settings", "VaultClient"]

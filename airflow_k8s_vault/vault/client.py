@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_k8s_vault.errors import VaultRefused, VaultUnavailable
+from airflow_k8s_vault.secret_value import SecretValue
 from airflow_k8s_vault.vault import logins, notices
 from airflow_k8s_vault.vault.breaker import CircuitBreaker
 from airflow_k8s_vault.vault.deadline import Deadline
@@ -15,7 +16,6 @@ from airflow_k8s_vault.vault.fork import reset_in_children
 from airflow_k8s_vault.vault.identity import who_asks
 from airflow_k8s_vault.vault.keeper import TokenKeeper
 from airflow_k8s_vault.vault.reading import settings_from
-from airflow_k8s_vault.vault.secret_value import SecretValue
 from airflow_k8s_vault.vault.settings import Settings
 from airflow_k8s_vault.vault.token import Token
 

@@ -126,9 +126,9 @@ class TokenKeeper:
                 answer = self._send(deadline.without_retries(), token).post("/v1/auth/token/renew-self")
             except Rejected:
                 token = replace(token, renewable=False)
-            except VaultUnavailable:
+            except VaultUnavailable as unavailable:
                 # It still lives: the request that follows, with all its tries, says whether Vault is there.
-                return self._replaced(token, deadline)
+                return self._replaced(token, deadline) if unavailable.status == 500 else token
             else:
                 renewed = token.renewed(answer)
                 token = replace(token, renewable=renewed is not None)
@@ -141,7 +141,7 @@ class TokenKeeper:
     def _replaced(self, token: Token, deadline: Deadline) -> Token:
         """Return a new login's token, or the old one where Vault does not answer that either.
 
-        OpenBao answers 500, as an outage would, to the renewal of a token that has reached its maximum.
+        500 may be an outage. It is also what OpenBao answers to the renewal of a token past its maximum.
         """
         if not self._method.login:
             return token

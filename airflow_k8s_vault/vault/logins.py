@@ -13,8 +13,8 @@ from typing import Any
 from urllib.parse import quote
 
 from airflow_k8s_vault.errors import VaultRefused
+from airflow_k8s_vault.secret_value import SecretValue
 from airflow_k8s_vault.vault import cloud_logins
-from airflow_k8s_vault.vault.secret_value import SecretValue
 from airflow_k8s_vault.vault.settings import Settings
 
 Answer = dict[str, Any]

@@ -7,9 +7,11 @@ from dataclasses import Field, fields
 from typing import Any
 
 from airflow_k8s_vault.errors import ConfigError, did_you_mean, problems
-from airflow_k8s_vault.vault import cast, logins
-from airflow_k8s_vault.vault.secret_value import SecretValue
-from airflow_k8s_vault.vault.settings import Settings, environment_variable
+from airflow_k8s_vault.lookups import cast
+from airflow_k8s_vault.lookups.settings import environment_variable
+from airflow_k8s_vault.secret_value import SecretValue
+from airflow_k8s_vault.vault import logins
+from airflow_k8s_vault.vault.settings import Settings
 
 ROWS: dict[str, Field[Any]] = {row.name: row for row in fields(Settings)}
 

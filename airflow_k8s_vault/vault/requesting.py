@@ -13,8 +13,8 @@ from urllib3.exceptions import HTTPError
 from urllib3.exceptions import TimeoutError as Urllib3Timeout
 
 from airflow_k8s_vault.errors import VaultError, VaultRefused, VaultUnavailable
+from airflow_k8s_vault.secret_value import SecretValue
 from airflow_k8s_vault.vault.deadline import Deadline
-from airflow_k8s_vault.vault.secret_value import SecretValue
 from airflow_k8s_vault.vault.settings import Settings
 from airflow_k8s_vault.vault.transport import Answer, Transport
 
@@ -84,7 +84,9 @@ class Requests:
             time.sleep(wait)
         again = f" {tries} times" if tries > 1 else ""
         # Raised here, not where it was caught: the library's frames hold tokens in their variables.
-        raise VaultUnavailable(f"Vault at {self._settings.url} did not answer{again}: {outcome.words}.")
+        unavailable = VaultUnavailable(f"Vault at {self._settings.url} did not answer{again}: {outcome.words}.")
+        unavailable.status = outcome.status
+        raise unavailable
 
     def _wait_seconds(self, tries: int) -> float:
         """Full jitter, so that a thousand tasks that failed together do not come back together."""
@@ -133,7 +135,7 @@ class Requests:
         words = _words(answer, body)
         if answer.status >= 500 or answer.status in RETRIED:
             said = f"{answer.status} {words}".strip()
-            return _Failure(said, _retry_after_seconds(answer), answer.status not in NOT_DONE)
+            return _Failure(said, _retry_after_seconds(answer), answer.status not in NOT_DONE, answer.status)
         if answer.status == 404 and not (body and {"errors", "data"} & body.keys()):
             # Another server, or a proxy that does not know the path: this does not say what Vault has.
             return _Failure("404, but not in Vault's words: is this really its address?")
@@ -148,8 +150,11 @@ class Requests:
 class _Failure:
     """A try that may be repeated. perhaps_done: Vault may have done it, and only the answer is missing."""
 
-    def __init__(self, words: str, wait_seconds: float = 0, perhaps_done: bool = True) -> None:
+    def __init__(
+        self, words: str, wait_seconds: float = 0, perhaps_done: bool = True, status: int | None = None
+    ) -> None:
         self.words = words
+        self.status = status
         self.wait_seconds = wait_seconds
         self.perhaps_done = perhaps_done
 

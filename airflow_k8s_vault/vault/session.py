@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from airflow_k8s_vault.errors import VaultRefused
+from airflow_k8s_vault.secret_value import SecretValue
 from airflow_k8s_vault.vault.deadline import Deadline
 from airflow_k8s_vault.vault.requesting import Rejected, Requests
-from airflow_k8s_vault.vault.secret_value import SecretValue
 from airflow_k8s_vault.vault.settings import Settings
 from airflow_k8s_vault.vault.transport import Transport
 

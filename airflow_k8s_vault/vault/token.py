@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
-from airflow_k8s_vault.vault.secret_value import SecretValue
+from airflow_k8s_vault.secret_value import SecretValue
 
 RENEW_AFTER = 2 / 3
 # A renewal that gives back less than this part of the first life ran into the token's maximum: log in instead.

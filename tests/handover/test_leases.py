@@ -12,7 +12,7 @@ from airflow_k8s_vault.delivery import lifetime
 from airflow_k8s_vault.devcluster.openbao import OpenBao
 from airflow_k8s_vault.errors import DeliveryRefused
 from airflow_k8s_vault.handover.pod_values import PodValues
-from airflow_k8s_vault.vault.secret_value import SecretValue
+from airflow_k8s_vault.secret_value import SecretValue
 from airflow_k8s_vault.vault.session import Session
 from airflow_k8s_vault.vault.settings import Settings
 

@@ -12,8 +12,9 @@ from airflow.providers.hashicorp.secrets.vault import VaultBackend
 
 from airflow_k8s_vault import VaultSecretsBackend
 from airflow_k8s_vault.errors import ConfigError
+from airflow_k8s_vault.lookups.settings import environment_variable
 from airflow_k8s_vault.vault.reading import settings_from
-from airflow_k8s_vault.vault.settings import Settings, environment_variable
+from airflow_k8s_vault.vault.settings import Settings
 
 MINIMAL = {"url": "http://127.0.0.1:8200", "token": "t"}
 PREFIX = "AIRFLOW__SECRETS__BACKEND_KWARG__"

@@ -221,3 +221,27 @@ def test_a_login_goes_on_with_its_token_while_a_renewal_is_not_answered(
 
     assert client.read(path)
     assert (proxy.count(LOGIN), proxy.count(RENEWAL)) == (1, 1)
+
+
+def test_it_logs_in_again_when_the_renewal_is_answered_with_500(
+    make_client: Callable[..., VaultClient], path: str, proxy: FaultyProxy
+) -> None:
+    # OpenBao's own answer to "past the max TTL, cannot renew".
+    client = make_client(token_ttl="3s", token_max_ttl="1h")
+    client.read(path)
+    time.sleep(2.1)
+    proxy.fault, proxy.faults_left = 500, 1
+
+    assert client.read(path)
+    assert (proxy.count(LOGIN), proxy.count(RENEWAL)) == (2, 1)
+
+
+def test_a_login_goes_on_with_its_token_while_vault_answers_everything_else_with_500(
+    make_client: Callable[..., VaultClient], path: str, proxy: FaultyProxy
+) -> None:
+    client = make_client(token_ttl="3s", token_max_ttl="1h")
+    client.read(path)
+    time.sleep(2.1)
+    proxy.fault, proxy.faults_left = 500, 2
+
+    assert client.read(path)

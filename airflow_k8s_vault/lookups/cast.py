@@ -9,7 +9,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from airflow_k8s_vault.vault.secret_value import SecretValue
+from airflow_k8s_vault.secret_value import SecretValue
 
 # What an environment variable holds to say None; JSON has a null of its own.
 NULLS = ("null", "none", "None")
