@@ -68,6 +68,14 @@ SETTINGS = (
         "Image of the sidecar that fetches the secrets: any that has sh and the bao or vault binary.",
     ),
     Setting(
+        "secrets_backend_kwargs",
+        "",
+        "Where VaultSecret.connection and .variable look, as JSON: mount_point, connections_path, variables_path "
+        "and the like of [secrets] backend_kwargs. For workers without a secrets backend of their own. Empty: "
+        "what [workers] secrets_backend, else [secrets] backend, is given.",
+        '{"mount_point": "secret", "connections_path": "connections"}',
+    ),
+    Setting(
         "guard_team_namespaces",
         "False",
         "Whether a DAG whose plain KubernetesPodOperator aims at the namespace of a team fails to import.",

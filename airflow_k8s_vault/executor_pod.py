@@ -11,6 +11,7 @@ from kubernetes.client import V1Pod
 from airflow_k8s_vault import import_check, task_pod
 from airflow_k8s_vault.delivery import agent
 from airflow_k8s_vault.delivery.login import VaultLogin
+from airflow_k8s_vault.lookups.located import located
 from airflow_k8s_vault.secret import VaultSecret
 
 
@@ -33,10 +34,11 @@ def pod_override(
     template = task_pod.find_template(pod_template, team)
     name = f"pod_override of {template.name}"
     import_check.secrets(name, vault_secrets, None, "base")
-    import_check.limits(name, template.team, (), vault_secrets)
+    found = located(vault_secrets, template.team.name)
+    import_check.limits(name, template.team, (), found)
     manifest = task_pod.render(template, template_vars or {}, None)
     if vault_secrets:
-        manifest = agent.attach(manifest, vault_secrets, VaultLogin.of_role(template.team.vault_role), "base")
+        manifest = agent.attach(manifest, found, VaultLogin.of_role(template.team.vault_role), "base")
     for container in manifest["spec"]["containers"]:
         container.pop("command", None)
         container.pop("args", None)

@@ -84,7 +84,8 @@ def require_settled(task: Any, before: Mapping[str, object], team: Team) -> None
 
 
 def _over_the_ceiling(task_id: str, team: Team, vault_secrets: Sequence[VaultSecret]) -> str | None:
-    paths = [secret.path for secret in vault_secrets if not team.allows_path(secret.path)]
+    asked = [path for secret in vault_secrets for path in (secret.path, *secret.elsewhere)]
+    paths = [path for path in asked if not team.allows_path(path)]
     if not paths:
         return None
     return (

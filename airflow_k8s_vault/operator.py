@@ -20,10 +20,8 @@ from kubernetes.client import ApiClient, ApiException, Configuration, V1Pod
 from airflow_k8s_vault import config, delivery, import_check, task_pod, templates, xcom
 from airflow_k8s_vault.delivery import agent, failure, file_key_ref, lifetime, secret
 from airflow_k8s_vault.delivery.login import VaultLogin
-from airflow_k8s_vault.errors import (
-    DeliveryUnavailable,
-    K8sVaultError,
-)
+from airflow_k8s_vault.errors import DeliveryUnavailable, K8sVaultError
+from airflow_k8s_vault.lookups.located import located
 from airflow_k8s_vault.pod_watch import Problem, VaultPodTrigger, WatchfulPodManager
 from airflow_k8s_vault.secret import VaultSecret
 from airflow_k8s_vault.templates import merge
@@ -38,7 +36,7 @@ class VaultPodOperator(KubernetesPodOperator):
     team: the team, where pod_template names only the template.
     template_vars: values of the variables that the template declares (templated).
     vault_secrets: what the pod gets; only paths and key names are ever seen by Airflow.
-    delivery: how the pod gets it, "agent" or "secret" (docs/deliveries.md); None is [k8s_vault] default_delivery.
+    delivery: how the pod gets it, "agent" or "secret" (docs/security.md); None is [k8s_vault] default_delivery.
 
     Every other argument is KubernetesPodOperator's, as far as the team's `overridable` leaves it open. Three
     defaults differ: the start is checked each second (KubernetesPodOperator: 5), a failed task does not log the
@@ -94,7 +92,7 @@ class VaultPodOperator(KubernetesPodOperator):
         import_check.secrets(self.task_id, self.vault_secrets, delivery, self.base_container_name, self.env_vars)
         template = self._template()
         task_pod.check_variables(template, self.template_vars)
-        import_check.limits(self.task_id, template.team, asked, self.vault_secrets)
+        import_check.limits(self.task_id, template.team, asked, self._located())
         self._settled = import_check.settled(self, template.team)
 
     @classmethod
@@ -106,6 +104,9 @@ class VaultPodOperator(KubernetesPodOperator):
 
     def _login(self) -> VaultLogin:
         return VaultLogin.of_role(self._template().team.vault_role)
+
+    def _located(self) -> list[VaultSecret]:
+        return located(self.vault_secrets, self._template().team.name)
 
     def _is_delivered_by(self, name: str) -> bool:
         return bool(self.vault_secrets) and (self.delivery or config.get("default_delivery")) == name
@@ -119,7 +120,7 @@ class VaultPodOperator(KubernetesPodOperator):
         # Checked again, and a copy: what was checked when the task was made may have been changed since.
         self.vault_secrets = [replace(s) if type(s) is VaultSecret else s for s in self.vault_secrets]
         import_check.secrets(self.task_id, self.vault_secrets, self.delivery, self.base_container_name)
-        import_check.limits(self.task_id, template.team, (), self.vault_secrets)
+        import_check.limits(self.task_id, template.team, (), self._located())
         rendered = task_pod.render(template, self.template_vars, context, self.execution_timeout)
         self._planned = task_pod.TaskPod(template, rendered, self._attached(rendered), self.base_container_name)
         if self.xcom_sidecar_container_security_context is None:
@@ -136,9 +137,9 @@ class VaultPodOperator(KubernetesPodOperator):
 
     def _attached(self, rendered: dict[str, Any]) -> dict[str, Any]:
         if self._is_delivered_by("secret"):
-            return secret.attach(rendered, self.vault_secrets, self.base_container_name)
+            return secret.attach(rendered, self._located(), self.base_container_name)
         if self._is_delivered_by("agent"):
-            return agent.attach(rendered, self.vault_secrets, self._login(), self.base_container_name)
+            return agent.attach(rendered, self._located(), self._login(), self.base_container_name)
         return rendered
 
     def get_or_create_pod(self, pod_request_obj: V1Pod, context: Any) -> V1Pod:
@@ -187,7 +188,7 @@ class VaultPodOperator(KubernetesPodOperator):
         waits_seconds = self.schedule_timeout_seconds + self.startup_timeout_seconds
         lives = lifetime.seconds(pod, self.execution_timeout, waits_seconds)
         return delivery.handover().Handover(
-            self.client, self._login(), self.vault_secrets, self.base_container_name, lives
+            self.client, self._login(), self._located(), self.base_container_name, lives
         )
 
     # The run: KubernetesPodOperator's, but an agent that gives up ends the task at once, in Vault's words.

@@ -7,6 +7,9 @@ from dataclasses import dataclass, field, fields
 from typing import Any, final
 
 ENGINES = ("kv2", "kv1", "dynamic")
+# What `connection` and `variable` make: the path is then an id of Airflow's, and lookups.located finds its place.
+# The variable is the one in which Airflow looks: airflow.secrets.environment_variables.
+LOOKUPS = {"connection": "AIRFLOW_CONN_", "variable": "AIRFLOW_VAR_"}
 
 # These strings end up in the agent's configuration, which is a template language of its own: what is not
 # plainly harmless there is refused here. Vault itself allows more in paths; nobody has missed it yet.
@@ -14,6 +17,8 @@ _PATH = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@-]*(/[A-Za-z0-9_][A-Za-z0-9_.@-]*)
 _KEY = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,252}")
 # https://kubernetes.io/docs/concepts/configuration/secret/ and the fileKeyRef parser agree on C identifiers.
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,252}")
+# A container's variable may hold - and . as well, and connections are often named so.
+_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,200}")
 _FILE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,252}")
 # DNS-1123 label: what Kubernetes takes as a container's name.
 _CONTAINER = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
@@ -31,6 +36,7 @@ class VaultSecret:
     container: the container that gets it; None is the task's own (the base container).
 
     Building one never raises: the operator reports the mistakes of all its secrets at once (see `mistakes`).
+    Airflow's own connections and variables come by `VaultSecret.connection` and `VaultSecret.variable`.
 
     >>> VaultSecret("secret/payments/warehouse", env={"PGPASSWORD": "password"}).mistakes()
     []
@@ -46,6 +52,37 @@ letters, digits and _ . @ - between single slashes.", "'PG-PASSWORD' is no name 
     file: str | None = field(default=None, kw_only=True)
     key: str | None = field(default=None, kw_only=True)
     container: str | None = field(default=None, kw_only=True)
+    # Set by `located` alone: what the secret has to be, and where else it is looked for, in order.
+    kind: str = field(default="", init=False, repr=False)
+    elsewhere: tuple[str, ...] = field(default=(), init=False, repr=False)
+
+    @classmethod
+    def connection(cls, conn_id: str, *, container: str | None = None) -> VaultSecret:
+        """Give the pod the connection that the secrets backend has under that id, as AIRFLOW_CONN_<ID>.
+
+        conn_id: letters, digits, _ . -; a URI or JSON arrives, whichever Vault holds, for Airflow's Connection to
+        read. The pod's own login reads it, not the worker. docs/secrets-backend.md says where it is looked for.
+
+        >>> VaultSecret.connection("warehouse").env
+        {'AIRFLOW_CONN_WAREHOUSE': 'connection'}
+        """
+        return cls(conn_id, engine="connection", env=_looked_up("connection", conn_id), container=container)
+
+    @classmethod
+    def variable(cls, key: str, *, container: str | None = None) -> VaultSecret:
+        """Give the pod the variable that the secrets backend has under that key, as AIRFLOW_VAR_<KEY>.
+
+        >>> VaultSecret.variable("region").env
+        {'AIRFLOW_VAR_REGION': 'variable'}
+        """
+        return cls(key, engine="variable", env=_looked_up("variable", key), container=container)
+
+    def located(self, paths: tuple[str, ...], engine: str) -> VaultSecret:
+        """Return the connection or variable as a secret of these paths, of which the first that exists counts."""
+        found = VaultSecret(paths[0], engine=engine, env=self.env, container=self.container)
+        object.__setattr__(found, "kind", self.engine)
+        object.__setattr__(found, "elsewhere", paths[1:])
+        return found
 
     def __init_subclass__(cls) -> None:
         raise TypeError(
@@ -60,6 +97,8 @@ letters, digits and _ . @ - between single slashes.", "'PG-PASSWORD' is no name 
     def mistakes(self) -> list[str]:
         """Return one sentence per mistake; empty where there is none."""
         found = []
+        if isinstance(self.engine, str) and self.engine in LOOKUPS:
+            return self._mistakes_of_lookup()
         if not _matches(_PATH, self.path):
             found.append(
                 f"path {self.path!r} is no Vault path: mount first, then the secret "
@@ -82,7 +121,7 @@ letters, digits and _ . @ - between single slashes.", "'PG-PASSWORD' is no name 
             found.append(f"key {self.key!r} of {self.path!r} needs file: env names its keys itself.")
         if isinstance(self.env, dict):
             for variable, key in self.env.items():
-                if not _matches(_VARIABLE, variable):
+                if not _matches(_VARIABLE, variable) and not self.kind:
                     found.append(
                         f"{variable!r} is no name of an environment variable (letters, digits, _; no digit first)."
                     )
@@ -95,6 +134,23 @@ letters, digits and _ . @ - between single slashes.", "'PG-PASSWORD' is no name 
         if self.container is not None and not _matches(_CONTAINER, self.container):
             found.append(f"{self.container!r} is no name of a container (lower case, digits, -).")
         return found
+
+    def _mistakes_of_lookup(self) -> list[str]:
+        found = []
+        if not _matches(_ID, self.path):
+            found.append(
+                f"{self.path!r} is no id that a {self.engine} can have in a pod (letters, digits, _ . -)."
+            )
+        elif self.env != _looked_up(self.engine, self.path) or self.file is not None or self.key is not None:
+            found.append(f"{self.engine} {self.path!r}: write VaultSecret.{self.engine}({self.path!r}).")
+        if self.container is not None and not _matches(_CONTAINER, self.container):
+            found.append(f"{self.container!r} is no name of a container (lower case, digits, -).")
+        return found
+
+
+def _looked_up(kind: str, name: object) -> dict[str, str]:
+    """Return the variable in which Airflow looks for it, as env of a secret."""
+    return {f"{LOOKUPS[kind]}{name.upper()}": kind} if isinstance(name, str) else {}
 
 
 def _plain(value: Any) -> Any:

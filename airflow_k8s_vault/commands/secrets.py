@@ -11,6 +11,7 @@ from typing import Any
 
 from airflow_k8s_vault.commands import output
 from airflow_k8s_vault.errors import ConfigError
+from airflow_k8s_vault.lookups.located import located
 from airflow_k8s_vault.secret import VaultSecret
 
 
@@ -42,17 +43,25 @@ def _of_dag(dag: Any) -> Iterator[dict[str, Any]]:
         given = getattr(task, "partial_kwargs", None) or vars(task)
         for secret in given.get("vault_secrets") or ():
             if isinstance(secret, VaultSecret):
-                yield _row(dag.dag_id, task.task_id, str(given.get("pod_template")), secret)
+                template = str(given.get("pod_template"))
+                for path in _paths(secret, given.get("team") or template.partition("/")[0]):
+                    yield _row(dag.dag_id, task.task_id, template, secret, path)
 
 
-def _row(dag_id: str, task_id: str, template: str, secret: VaultSecret) -> dict[str, Any]:
+def _paths(secret: VaultSecret, team: str) -> tuple[str, ...]:
+    """Return the path of the secret; of a connection or variable each place where it is looked for."""
+    (found,) = located([secret], team)
+    return (found.path, *found.elsewhere)
+
+
+def _row(dag_id: str, task_id: str, template: str, secret: VaultSecret, path: str) -> dict[str, Any]:
     names = [*(secret.env or {}), *([f"/vault/secrets/{secret.file}"] if secret.file else [])]
     return {
         "dag": dag_id,
         "task": task_id,
         "template": template,
         "container": secret.container or "base",
-        "path": secret.path,
+        "path": path,
         "engine": secret.engine,
         "as": names,
     }

@@ -16,7 +16,7 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from airflow_k8s_vault.delivery.agent_template import env_file, secret_file
+from airflow_k8s_vault.delivery.agent_template import env_file, file_key, secret_file
 from airflow_k8s_vault.delivery.login import VaultLogin
 from airflow_k8s_vault.delivery.placement import FILES_DIR, by_container, refuse_clashes
 from airflow_k8s_vault.secret import VaultSecret
@@ -166,7 +166,7 @@ def _references(secrets: Iterable[VaultSecret], path: str) -> list[dict[str, Any
     return [
         {
             "name": variable,
-            "valueFrom": {"fileKeyRef": {"volumeName": _ENV_VOLUME, "path": path, "key": variable}},
+            "valueFrom": {"fileKeyRef": {"volumeName": _ENV_VOLUME, "path": path, "key": file_key(variable)}},
         }
         for secret in secrets
         for variable in secret.env or {}

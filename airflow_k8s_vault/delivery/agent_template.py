@@ -2,16 +2,17 @@
 
 Paths, keys, variables and file names were checked against strict patterns (see secret.py): none can hold a
 quote, a brace or a back-quote, so none can break out of a string here. Whatever is wrong with a secret makes
-the template fail with a sentence that starts with FAILURE; it names keys, never values.
+the template fail with a sentence of agent_failure; it names keys, never values.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
+from airflow_k8s_vault.delivery import agent_lookup
+from airflow_k8s_vault.delivery.agent_failure import fail, refuse
 from airflow_k8s_vault.secret import VaultSecret
-
-FAILURE = "airflow-k8s-vault:"
 
 
 def env_file(secrets: Iterable[VaultSecret]) -> str:
@@ -20,7 +21,16 @@ def env_file(secrets: Iterable[VaultSecret]) -> str:
     The format is NAME='value', single quotes only and without escapes (KEP-3721), so a value that holds a
     single quote is refused. Numbers and booleans are written as JSON.
     """
-    return "".join(_variables(secret) for secret in secrets)
+    return "".join(_looked_up(secret) if secret.kind else _variables(secret) for secret in secrets)
+
+
+def file_key(variable: str) -> str:
+    """Return the name under which a variable is in its environment file: there - and . are not allowed.
+
+    >>> file_key("AIRFLOW_CONN_WAREHOUSE"), file_key("AIRFLOW_CONN_MY-DB")
+    ('AIRFLOW_CONN_WAREHOUSE', 'AIRFLOW_CONN_MY_x2d_DB')
+    """
+    return re.sub("[-.]", lambda found: f"_x{ord(found[0]):x}_", variable)
 
 
 def secret_file(secret: VaultSecret) -> str:
@@ -33,33 +43,45 @@ def secret_file(secret: VaultSecret) -> str:
 _UNWRITABLE = {"`'`": "a single quote", '"\\r\\n"': "a carriage return before a newline", '"\\x00"': "a NUL"}
 
 
+def _looked_up(secret: VaultSecret) -> str:
+    before, path, after = agent_lookup.find(secret)
+    told = (
+        f"the value of {secret.kind} '{secret.path}' holds %s, which a variable cannot carry here: use delivery="
+    )
+    unwritable = _refuse_unwritable(told + "'secret'")
+    (variable,) = secret.env or {}
+    body = f"{agent_lookup.value(secret)}{unwritable}{file_key(variable)}='{{{{ $value }}}}'\n"
+    return f"{before}{_with(secret, body, path)}{after}"
+
+
 def _variables(secret: VaultSecret) -> str:
     lines = []
     for variable, key in (secret.env or {}).items():
-        lines.append(f"{_value(secret, key)}{_refuse_unwritable(secret, key)}{variable}='{{{{ $value }}}}'\n")
+        told = f"key '{key}' of '{secret.path}' holds %s, which a variable cannot carry: use file="
+        lines.append(f"{_value(secret, key)}{_refuse_unwritable(told)}{variable}='{{{{ $value }}}}'\n")
     return _with(secret, "".join(lines))
 
 
-def _refuse_unwritable(secret: VaultSecret, key: str) -> str:
+def _refuse_unwritable(told: str) -> str:
     checks = []
     for text, name in _UNWRITABLE.items():
-        told = f"key '{key}' of '{secret.path}' holds {name}, which a variable cannot carry: use file="
-        checks.append(f"{{{{ if sprig_contains {text} $value }}}}{_fail(told)}{{{{ end }}}}")
+        checks.append(f"{{{{ if sprig_contains {text} $value }}}}{fail(told.replace('%s', name))}{{{{ end }}}}")
     return "".join(checks)
 
 
-def _with(secret: VaultSecret, body: str) -> str:
+def _with(secret: VaultSecret, body: str, path: str = "") -> str:
     """Read the secret into $data. The agent finds out itself where a KV mount ends and puts in `data/`."""
     if secret.engine == "kv2":
-        wrong, data = "if not .Data.data", ".Data.data"
+        wrong, data = 'if ne (sprig_kindOf (sprig_get .Data "data")) "map"', ".Data.data"
     else:
         # The envelope of KV 2, which would pass for a secret with the keys `data` and `metadata`.
         envelope = '(sprig_hasKey .Data "data") (sprig_hasKey .Data "metadata")'
         wrong, data = f"if and (eq (len .Data) 2) {envelope}", ".Data"
     kind = {"kv2": "KV 2", "kv1": "KV 1", "dynamic": "dynamic"}[secret.engine]
-    fail = _fail(f"'{secret.path}' is no {kind} secret: is engine= right?")
-    check = f"{{{{ {wrong} }}}}{fail}{{{{ end }}}}{{{{ $data := {data} }}}}"
-    return f'{{{{ with secret "{secret.path}" }}}}{check}{body}{{{{ end }}}}'
+    told = fail(f"'{secret.path}' is no {kind} secret: is engine= right?")
+    check = f"{{{{ {wrong} }}}}{told}{{{{ end }}}}{{{{ $data := {data} }}}}"
+    path = path or f'"{secret.path}"'
+    return f"{{{{ with secret {path} }}}}{check}{body}{{{{ end }}}}"
 
 
 def _value(secret: VaultSecret, key: str) -> str:
@@ -69,15 +91,11 @@ def _value(secret: VaultSecret, key: str) -> str:
     """
     keys = '(sprig_keys $data | sprig_sortAlpha | sprig_join ", ")'
     told = f"secret '{secret.path}' has no key '{key}'; it has: %s"
-    missing = f'{{{{ sprig_fail (printf "{FAILURE} {told}" {keys}) }}}}'
-    empty = _fail(f"key '{key}' of '{secret.path}' is null")
+    missing = refuse(told, keys)
+    empty = fail(f"key '{key}' of '{secret.path}' is null")
     return (
         f'{{{{ if not (sprig_hasKey $data "{key}") }}}}{missing}{{{{ end }}}}'
         f'{{{{ $value := index $data "{key}" }}}}'
         f'{{{{ if eq (sprig_kindOf $value) "invalid" }}}}{empty}{{{{ end }}}}'
         '{{ if not (sprig_typeIs "string" $value) }}{{ $value = $value | toJSON }}{{ end }}'
     )
-
-
-def _fail(sentence: str) -> str:
-    return f'{{{{ sprig_fail "{FAILURE} {sentence}" }}}}'

@@ -9,7 +9,7 @@ import re
 from typing import Any
 
 from airflow_k8s_vault.delivery.agent import CONTAINER
-from airflow_k8s_vault.delivery.agent_template import FAILURE
+from airflow_k8s_vault.delivery.agent_failure import FAILURE
 from airflow_k8s_vault.delivery.login import VaultLogin
 from airflow_k8s_vault.errors import DeliveryRefused, DeliveryUnavailable
 
@@ -84,7 +84,7 @@ def _stuck(pod: Any, container: str, waiting: Any) -> DeliveryRefused:
 
 
 def _agent_gave_up(pod: Any, login: VaultLogin, ended: Any) -> DeliveryRefused | DeliveryUnavailable:
-    said = ended.message or ""
+    said = _legible(ended.message or "")
     words = "\n".join(f"    {line}" for line in _last_words(said))
     ran = (
         f"  The pod ran as service account '{pod.spec.service_account_name}' in namespace "
@@ -120,6 +120,14 @@ def _agent_gave_up(pod: Any, login: VaultLogin, ended: Any) -> DeliveryRefused |
     return DeliveryUnavailable(
         f"Vault at {login.address} could not be reached from the pod, or did not answer in time:\n{words}\n{ran}"
     )
+
+
+def _legible(said: str) -> str:
+    """Undo what the agent does to its own words where a secret holds an empty value.
+
+    It puts [redacted] wherever a value of a secret is in a message, and an empty one is between any two letters.
+    """
+    return said.replace("[redacted]", "") if "[redacted] [redacted]" in said else said
 
 
 def _last_words(said: str) -> list[str]:

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from airflow_k8s_vault.delivery import secret as delivery
-from airflow_k8s_vault.errors import DeliveryRefused, VaultRefused, problems
+from airflow_k8s_vault.errors import DeliveryRefused, SecretShapeError, VaultRefused, problems
+from airflow_k8s_vault.lookups import shapes
 from airflow_k8s_vault.secret import VaultSecret
 from airflow_k8s_vault.secret_value import SecretValue
 from airflow_k8s_vault.vault.session import LONGEST_SECONDS, Found, Session
@@ -37,13 +38,13 @@ class PodValues:
         if self.are_leased:
             lives = session.live(self._lifetime_seconds or LONGEST_SECONDS)
             short += self._too_short("the login, and with it every lease", lives)
-        answers, data, reads = {}, {}, dict[tuple[str, str], Found]()
+        answers, data, reads = {}, {}, dict[tuple[str, ...], Found]()
         for secret in self._secrets:
-            key = (secret.engine, secret.path)
+            key = (secret.engine, secret.path, *secret.elsewhere)
             if key not in reads:
                 reads[key] = _read(session, secret)
             answers[secret] = reads[key]
-        for (_, path), answer in reads.items():
+        for (_, path, *_elsewhere), answer in reads.items():
             short += self._lease_problems(session, path, answer)
         if short and self._lifetime_seconds:
             raise DeliveryRefused(problems("The credentials would end before the task may:", short))
@@ -76,19 +77,21 @@ class PodValues:
 
 
 def _read(session: Session, secret: VaultSecret) -> Found:
-    refused = ""
-    try:
-        if secret.engine == "kv2":
-            answer = _read_kv2(session, secret.path)
-        else:
-            answer = session.read(secret.path, once=secret.engine == "dynamic")
-    except VaultRefused as refusal:
-        refused = str(refusal)
-    if refused:
-        raise VaultRefused(f"it may not read '{secret.path}' ({refused}).")
-    if answer is None:
-        raise DeliveryRefused(f"There is no secret at '{secret.path}' in Vault at {session.settings.url}.")
-    return answer
+    for path in (secret.path, *secret.elsewhere):
+        refused = ""
+        try:
+            if secret.engine == "kv2":
+                answer = _read_kv2(session, path)
+            else:
+                answer = session.read(path, once=secret.engine == "dynamic")
+        except VaultRefused as refusal:
+            refused = str(refusal)
+        if refused:
+            raise VaultRefused(f"it may not read '{path}' ({refused}).")
+        if answer is not None:
+            return answer
+    places = "', '".join((secret.path, *secret.elsewhere))
+    raise DeliveryRefused(f"There is no secret at '{places}' in Vault at {session.settings.url}.")
 
 
 def _read_kv2(session: Session, path: str) -> Found | None:
@@ -110,8 +113,19 @@ def _read_kv2(session: Session, path: str) -> Found | None:
 
 def _data(secret: VaultSecret, answer: Found) -> dict[str, Any]:
     data = answer.data.reveal()
-    if secret.engine != "kv2":
-        return data
-    if not isinstance(data.get("data"), dict):
-        raise DeliveryRefused(f"'{secret.path}' is no KV 2 secret: is engine= right?")
-    return dict(data["data"])
+    if secret.engine == "kv2":
+        if not isinstance(data.get("data"), dict):
+            raise DeliveryRefused(f"'{secret.path}' is no KV 2 secret: is engine= right?")
+        data = dict(data["data"])
+    return data if not secret.kind else _looked_up(secret, data)
+
+
+def _looked_up(secret: VaultSecret, data: dict[str, Any]) -> dict[str, Any]:
+    """Return the text that the secrets backend would return, under the key that `env` names."""
+    shape = shapes.connection_text if secret.kind == "connection" else shapes.value_text
+    try:
+        return {secret.kind: shape(data, secret.path)}
+    except SecretShapeError as error:
+        wrong = str(error)
+    # Outside of `except`: the frames of the shape hold the values.
+    raise DeliveryRefused(wrong)

@@ -7,8 +7,7 @@ from dataclasses import Field, fields
 from typing import Any
 
 from airflow_k8s_vault.errors import ConfigError, did_you_mean, problems
-from airflow_k8s_vault.lookups import cast
-from airflow_k8s_vault.lookups.settings import environment_variable
+from airflow_k8s_vault.lookups.settings import environment_variable, named, read_row
 from airflow_k8s_vault.secret_value import SecretValue
 from airflow_k8s_vault.vault import logins
 from airflow_k8s_vault.vault.settings import Settings
@@ -29,7 +28,7 @@ def settings_from(given: Mapping[str, Any], environment: Mapping[str, str]) -> t
             near = did_you_mean(name, ROWS)
             found.append(f"{name} ({environment_variable(name)}) is no setting.{near}")
         else:
-            _read(ROWS[name], value, values, found)
+            read_row(ROWS[name], value, values, found)
     _from_environment(values, environment)
     settings = Settings(**values)
     found += _mistakes(settings)
@@ -43,33 +42,6 @@ def settings_from(given: Mapping[str, Any], environment: Mapping[str, str]) -> t
             "backend_kwargs is empty: is it valid JSON? Airflow only warns about it and then passes nothing."
         )
     return settings, ConfigError(problems(headline, found))
-
-
-def _read(row: Field[Any], value: Any, values: dict[str, Any], found: list[str]) -> None:
-    if value is None or (isinstance(value, str) and value in cast.NULLS):
-        if row.metadata["none"]:
-            values[row.name] = None
-        else:
-            found.append(f"{_named(row.name)} may not be null.")
-        return
-    try:
-        values[row.name] = row.metadata["cast"](value)
-    except ValueError as wanted:
-        # The value is not shown where it could be a secret, or hold one.
-        shown = (
-            repr(value)
-            if isinstance(value, (str, int, float, bool)) and not _holds_secret(row)
-            else type(value).__name__
-        )
-        found.append(f"{_named(row.name)} has to be {wanted}, not {shown}.")
-
-
-def _holds_secret(row: Field[Any]) -> bool:
-    return row.metadata["cast"] in (cast.secret, cast.secret_mapping, cast.mapping)
-
-
-def _named(name: str) -> str:
-    return f"{name} ({environment_variable(name)})"
 
 
 def _from_environment(values: dict[str, Any], environment: Mapping[str, str]) -> None:
@@ -93,21 +65,21 @@ def _mistakes(settings: Settings) -> list[str]:
     """Return what is missing or does not go together."""
     found = []
     if not settings.url:
-        found.append(f"{_named('url')} is not set, nor is VAULT_ADDR.")
+        found.append(f"{named('url')} is not set, nor is VAULT_ADDR.")
     elif not settings.url.startswith(("http://", "https://", "unix://")):
-        found.append(f"{_named('url')} has to begin with https://, http:// or unix://, not {settings.url!r}.")
+        found.append(f"{named('url')} has to begin with https://, http:// or unix://, not {settings.url!r}.")
     method = logins.METHODS[settings.auth_type]
     for choice in method.needs:
         if not any(getattr(settings, name) for name in choice):
-            names = " or ".join(_named(name) for name in choice)
+            names = " or ".join(named(name) for name in choice)
             found.append(f"auth_type {settings.auth_type!r} needs {names}.")
     if settings.team_role and not method.role:
         with_role = ", ".join(name for name, other in logins.METHODS.items() if other.role)
-        found.append(f"{_named('team_role')}: auth_type {settings.auth_type!r} has no roles ({with_role} have).")
+        found.append(f"{named('team_role')}: auth_type {settings.auth_type!r} has no roles ({with_role} have).")
     if settings.team_mount_point and settings.mount_point is None:
-        found.append(f"{_named('team_mount_point')} and mount_point null exclude each other.")
+        found.append(f"{named('team_mount_point')} and mount_point null exclude each other.")
     for name in ("team_role", "team_namespace", "team_mount_point"):
         template = getattr(settings, name)
         if template and ("{team}" not in template or set("{}") & set(template.replace("{team}", ""))):
-            found.append(f"{_named(name)} has to hold {{team}}, and no other braces: {template!r}.")
+            found.append(f"{named(name)} has to hold {{team}}, and no other braces: {template!r}.")
     return found

@@ -74,3 +74,17 @@ def test_a_folder_that_is_not_there_is_told_with_status_2(tmp_path: Path) -> Non
 
     assert 2 == ran.status
     assert "Name the folder, or the file, of the DAGs with --dags" in ran.err
+
+
+def test_it_lists_each_place_where_a_connection_is_looked_for(dags: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    places = '{"connections_path": ["payments/own", "payments/shared"]}'
+    monkeypatch.setenv("AIRFLOW__K8S_VAULT__SECRETS_BACKEND_KWARGS", places)
+    wanted = DAG.replace('VaultSecret("secret/payments/gcp", file="gcp.json")', 'VaultSecret.connection("bank")')
+    (dags / "load.py").write_text(wanted)
+
+    rows = run("secrets", "list", "--dags", dags, "-o", "json").json()
+
+    assert [
+        ("secret/payments/own/bank", ["AIRFLOW_CONN_BANK"]),
+        ("secret/payments/shared/bank", ["AIRFLOW_CONN_BANK"]),
+    ] == [(row["path"], row["as"]) for row in rows if row["engine"] == "connection"]

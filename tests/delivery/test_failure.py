@@ -73,6 +73,7 @@ def why(agent: dict[str, Any], base: dict[str, Any] | None = None, **status: Any
         (FORBIDDEN, DeliveryRefused, "refused to give role 'payments' a secret (403)"),
         (MISSING, DeliveryRefused, "There is no secret at 'secret/data/payments/b' in Vault"),
         (OWN, DeliveryRefused, "secret 'secret/a' has no key 'x'; it has: password."),
+        ("[redacted]".join(OWN), DeliveryRefused, "secret 'secret/a' has no key 'x'; it has: password."),
         (SEALED, DeliveryUnavailable, "* Vault is sealed"),
         (UNREACHABLE, DeliveryUnavailable, "connect: connection refused"),
         ("", DeliveryUnavailable, "it ended without a word"),

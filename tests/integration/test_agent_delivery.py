@@ -35,6 +35,8 @@ DAGS = (
     "maps",
     "decorated",
     "unreachable",
+    "connection_by_agent",
+    "connection_by_secret",
 )
 
 
@@ -98,6 +100,8 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runs]:
         policy = {"policy": 'path "secret/data/payments/*" { capabilities = ["read"] }'}
         stage.vault.request("PUT", "sys/policies/acl/airflow-wide", policy)
         stage.setup.kv("secret/payments/quoted", {"word": "it's"})
+        connection = {"conn_type": "postgres", "host": "db.example.com", "password": f"{stage.canary}'"}
+        stage.setup.kv("secret/payments/connections/my-warehouse", connection)
         stage.airflow.wait_until_ready(DAGS)
         namespaces = [f"team-{team}" for team in ("payments", "data-science", "strangers", "wide")]
         record = PodRecord(stage.core(), namespaces)
@@ -112,6 +116,14 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runs]:
 def test_the_base_container_gets_variables_and_files_and_returns_its_xcom(runs: Runs, way: str, mode: str) -> None:
     assert runs.state(f"{way}_{mode}") == "success", runs.told(f"{way}_{mode}")
     assert runs.xcom(f"{way}_{mode}") == {"who": "pod"}
+
+
+@pytest.mark.parametrize("delivery", ["agent", "secret"])
+def test_a_connection_of_airflow_reaches_the_pod_whole(runs: Runs, delivery: str) -> None:
+    dag_id = f"connection_by_{delivery}"
+
+    assert runs.state(dag_id) == "success", runs.told(dag_id)
+    assert runs.xcom(dag_id) == {"host": "db.example.com", "password_length": len(runs.stage.canary) + 1}
 
 
 def test_a_decorated_function_runs_in_the_teams_pod_with_its_secrets(runs: Runs) -> None:

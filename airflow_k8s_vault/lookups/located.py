@@ -1,0 +1,135 @@
+"""Which secrets of Vault the connections and variables of a task are: where its secrets backend would look."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from typing import Any
+
+from airflow_k8s_vault import config
+from airflow_k8s_vault.errors import ConfigError, SecretSpecError, did_you_mean, problems
+from airflow_k8s_vault.lookups.places import places
+from airflow_k8s_vault.lookups.settings import LookupSettings, read_row
+from airflow_k8s_vault.secret import LOOKUPS, VaultSecret
+
+_ROWS = {row.name: row for row in fields(LookupSettings)}
+# Of [workers] first: that is whom a task asks first. Each with the option and the variables of its kwargs.
+_BACKENDS = (
+    ("workers", "secrets_backend", "secrets_backend_kwargs", "AIRFLOW__WORKERS__SECRETS_BACKEND_KWARG__"),
+    ("secrets", "backend", "backend_kwargs", "AIRFLOW__SECRETS__BACKEND_KWARG__"),
+)
+_KNOWN = ("VaultSecretsBackend", "VaultBackend")
+
+
+def located(secrets: Sequence[VaultSecret], team: str) -> list[VaultSecret]:
+    """Return the secrets with each connection and variable as the KV secret that the backend would read.
+
+    team: the team whose pod gets them; it counts with Airflow's multi-team, as in the backend. Nothing is asked of
+    Vault. Raises ConfigError where the backend is none of Vault, or looks in another Vault namespace than pods log
+    in to, and SecretSpecError where it looks up no such names, or in paths that no pod may have.
+    """
+    if not any(secret.engine in LOOKUPS for secret in secrets):
+        return list(secrets)
+    # Imported here: airflow.configuration may still be importing when a secrets backend loads this package.
+    from airflow.configuration import conf
+
+    multi_team = conf.getboolean("core", "multi_team", fallback=False)
+    settings = _settings(conf, team if multi_team else None)
+    found, wrong = [], []
+    for secret in secrets:
+        if secret.engine not in LOOKUPS:
+            found.append(secret)
+            continue
+        paths, why_not = _paths(settings, secret, team if multi_team else None, multi_team)
+        wrong += why_not
+        if paths:
+            found.append(secret.located(paths, f"kv{settings.kv_engine_version}"))
+    if wrong:
+        raise SecretSpecError(problems("Airflow's own secrets cannot be delivered:", wrong))
+    return found
+
+
+def _paths(
+    settings: LookupSettings, secret: VaultSecret, team: str | None, multi_team: bool
+) -> tuple[tuple[str, ...], list[str]]:
+    what = f"{secret.engine} '{secret.path}'"
+    option = f"{secret.engine}s_path"
+    found, why_not = places(settings.bases(option), secret.path, team, settings.rules(multi_team))
+    if not found:
+        return (), [
+            f"{what} {why_not or f'is not looked up by the secrets backend: see mount_point and {option}'}."
+        ]
+    paths = tuple(dict.fromkeys(f"{place.mount}/{place.path}" for place in found))
+    wrong = [mistake for path in paths for mistake in VaultSecret(path, engine="kv1", file="any").mistakes()]
+    return ((), [f"{what}: {mistake}" for mistake in wrong]) if wrong else (paths, [])
+
+
+def _settings(conf: Any, team: str | None) -> LookupSettings:
+    given, source = _given(conf)
+    values: dict[str, Any] = {}
+    wrong: list[str] = []
+    for name, row in _ROWS.items():
+        if name in given:
+            read_row(row, given[name], values, wrong)
+    if wrong:
+        raise ConfigError(problems(f"{source} has mistakes:", wrong))
+    settings = LookupSettings(**values)
+    own = (settings.team_namespace or "").replace("{team}", team) if team else ""
+    own = str(own or given.get("namespace") or "").strip("/")
+    pods = config.get("vault_namespace").strip("/")
+    if own != pods:
+        raise ConfigError(
+            f"Connections and variables are in Vault namespace '{own}' ({source}), and pods log in to '{pods}' "
+            "([k8s_vault] vault_namespace): a pod can read those of its own namespace only."
+        )
+    return settings
+
+
+def _given(conf: Any) -> tuple[Mapping[str, Any], str]:
+    """Return the backend's arguments, as Airflow collects them, and the option that they are from."""
+    if own := config.get("secrets_backend_kwargs"):
+        option = "[k8s_vault] secrets_backend_kwargs"
+        given = {"namespace": config.get("vault_namespace"), **_mapping(own, option)}
+        unknown = [
+            f"{name!r} is none.{did_you_mean(name, _ROWS)}" for name in given.keys() - {"namespace", *_ROWS}
+        ]
+        if unknown:
+            raise ConfigError(problems(f"{option} takes namespace, {', '.join(_ROWS)}:", sorted(unknown)))
+        return given, option
+    for section, key, kwargs_key, prefix in _BACKENDS:
+        backend = conf.get(section, key, fallback="")
+        if not backend:
+            continue
+        if backend.rpartition(".")[2] not in _KNOWN:
+            raise ConfigError(
+                f"[{section}] {key} is {backend}, which does not read Vault: what VaultSecret.connection and "
+                ".variable deliver comes from there.\n"
+                "  Write VaultSecret(path, …), or say in [k8s_vault] secrets_backend_kwargs where they are."
+            )
+        option = f"[{section}] {kwargs_key}"
+        given = _mapping(conf.get(section, kwargs_key, fallback="") or "{}", option)
+        single = {
+            name.removeprefix(prefix).lower(): value
+            for name, value in os.environ.items()
+            if name.startswith(prefix)
+        }
+        given = {**given, **single}
+        return {**given, "namespace": given.get("namespace") or os.environ.get("VAULT_NAMESPACE")}, option
+    raise ConfigError(
+        "There is no secrets backend here, so nobody knows where connections and variables are in Vault.\n"
+        "  Set [secrets] backend = airflow_k8s_vault.VaultSecretsBackend; where this worker must not have one, "
+        "[k8s_vault] secrets_backend_kwargs."
+    )
+
+
+def _mapping(text: str, option: str) -> dict[str, Any]:
+    try:
+        found = json.loads(text)
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        # Not shown: the backend's arguments may hold a credential.
+        raise ConfigError(f"{option} is no JSON object.")
+    return found

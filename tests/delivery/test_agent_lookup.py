@@ -1,0 +1,192 @@
+"""A pod's agent renders the connection or variable that the secrets backend would return."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from airflow.models.connection import Connection
+from airflow.sdk.exceptions import AirflowSecretsBackendAccessDenied
+
+from airflow_k8s_vault import VaultSecretsBackend
+from airflow_k8s_vault.delivery.agent_template import env_file
+from airflow_k8s_vault.devcluster.kubelet.env_file import value_of
+from airflow_k8s_vault.devcluster.openbao import OpenBao
+from airflow_k8s_vault.secret import VaultSecret
+from tests.delivery.conftest import Render
+from tests.vault.mounts import mount_kv
+
+Put = Callable[[str, dict[str, Any]], None]
+
+CONNECTIONS: dict[str, dict[str, Any]] = {
+    "a URI": {"conn_uri": "postgres://etl:p%40ss%20word@db.example.com:5432/sales?sslmode=require"},
+    "a URI with a single quote": {"conn_uri": "postgres://etl:it's@db.example.com/o'neill?options='x'"},
+    "a URI beside other keys": {"conn_uri": "http://example.com", "owner": "payments"},
+    "fields": {"conn_type": "http", "host": "example.com", "login": "etl", "password": 'p$w{{ x }}"\\ \n2'},
+    "a field with a single quote": {"conn_type": "http", "password": "it's", "host": "<&>"},
+    "a port as a number": {"conn_type": "postgres", "host": "db", "port": 5432},
+    "a port as text": {"conn_type": "postgres", "host": "db", "port": "5432"},
+    "an empty port": {"conn_type": "postgres", "host": "db", "port": ""},
+    "a null port": {"conn_type": "postgres", "host": "db", "port": None},
+    "extra as an object": {"conn_type": "aws", "extra": {"region_name": "eu", "nested": {"a": [1, "it's"]}}},
+    "extra as text": {"conn_type": "aws", "extra": '{"region_name": "eu"}'},
+    "a uri field": {"uri": "http://example.com"},
+}
+WRONG: dict[str, tuple[dict[str, Any], str]] = {
+    "an unknown field": ({"conn_type": "http", "hots": "example.com"}, "it takes conn_uri, or .*, and has hots"),
+    "an empty URI": ({"conn_uri": ""}, "conn_uri is empty"),
+    "a URI that is no text": ({"conn_uri": 8675309}, "conn_uri is no string"),
+    "no keys": ({}, "it has no keys"),
+    "a port that is no number": ({"conn_type": "http", "port": "http"}, "port is no whole number"),
+}
+VARIABLES: dict[str, Any] = {
+    "text": 'p$w{{ x }}"\\ \n2',
+    "an empty text": "",
+    "a number": 5,
+    "a boolean": True,
+    "an object": {"a": [1, "b", {"c": "it's"}]},
+    "a list": ["a", 1],
+}
+
+
+@pytest.fixture(params=[1, 2], ids=["KV 1", "KV 2"])
+def kv(request: pytest.FixtureRequest, openbao: OpenBao, kv_mount: str) -> tuple[str, int]:
+    """A mount of either version, and that version."""
+    if request.param == 1:
+        mount_kv(openbao, f"{kv_mount}-1", version=1)
+        return f"{kv_mount}-1", 1
+    return kv_mount, 2
+
+
+@pytest.fixture
+def put(openbao: OpenBao, kv: tuple[str, int]) -> Put:
+    mount, version = kv
+
+    def write(path: str, data: dict[str, Any]) -> None:
+        body, middle = ({"data": data}, "data/") if version == 2 else (data, "")
+        openbao.request("POST", f"{mount}/{middle}{path}", body)
+
+    return write
+
+
+@pytest.fixture
+def backend(openbao: OpenBao, kv: tuple[str, int]) -> VaultSecretsBackend:
+    return VaultSecretsBackend(
+        url=openbao.address, token=openbao.root_token, mount_point=kv[0], kv_engine_version=kv[1]
+    )
+
+
+def connection(kv: tuple[str, int], name: str = "x", *folders: str) -> VaultSecret:
+    paths = tuple(f"{kv[0]}/{folder}/{name}" for folder in folders or ("connections",))
+    return VaultSecret.connection(name).located(paths, f"kv{kv[1]}")
+
+
+def variable(kv: tuple[str, int]) -> VaultSecret:
+    return VaultSecret.variable("x").located((f"{kv[0]}/variables/x",), f"kv{kv[1]}")
+
+
+def parts(value: str) -> dict[str, Any]:
+    """What Airflow reads of it; `extra` is parsed, for spaces in its JSON do not matter."""
+    made = Connection.from_json(value) if value.startswith("{") else Connection(uri=value)
+    names = ("conn_type", "host", "login", "password", "schema", "port")
+    return {**{name: getattr(made, name) for name in names}, "extra": made.extra_dejson}
+
+
+@pytest.mark.parametrize("name", CONNECTIONS)
+def test_a_connection_arrives_as_the_backend_has_it(
+    name: str, render: Render, put: Put, kv: tuple[str, int], backend: VaultSecretsBackend
+) -> None:
+    put("connections/x", CONNECTIONS[name])
+
+    rendered = value_of("AIRFLOW_CONN_X", render(env_file([connection(kv)])).encode())
+
+    assert parts(backend.get_conn_value("x") or "") == parts(rendered)
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_what_is_no_connection_is_refused_with_its_place_as_by_the_backend(
+    name: str, render: Render, put: Put, kv: tuple[str, int], backend: VaultSecretsBackend
+) -> None:
+    if name == "no keys" and kv[1] == 1:
+        pytest.skip("KV 1 keeps no secret without keys")
+    data, words = WRONG[name]
+    put("connections/x", data)
+    with pytest.raises(AirflowSecretsBackendAccessDenied, match="is no connection"):
+        backend.get_conn_value("x")
+
+    with pytest.raises(AssertionError) as failed:
+        render(env_file([connection(kv)]))
+    # The agent redacts values in its words: an empty one, where it is, between all letters.
+    said = str(failed.value).replace("[redacted]", "")
+    assert re.search(f"the secret at '{kv[0]}/connections/x' is no connection: {words}", said)
+
+
+@pytest.mark.parametrize("name", VARIABLES)
+def test_a_variable_arrives_as_the_backend_has_it(
+    name: str, render: Render, put: Put, kv: tuple[str, int], backend: VaultSecretsBackend
+) -> None:
+    put("variables/x", {"value": VARIABLES[name], "owner": "payments"})
+
+    rendered = value_of("AIRFLOW_VAR_X", render(env_file([variable(kv)])).encode())
+
+    wanted = backend.get_variable("x") or ""
+    if not isinstance(VARIABLES[name], str):
+        wanted, rendered = json.loads(wanted), json.loads(rendered)
+    assert wanted == rendered
+
+
+def test_a_variable_without_value_is_refused_with_the_keys_that_are_there(
+    render: Render, put: Put, kv: tuple[str, int]
+) -> None:
+    put("variables/x", {"valeu": "abc-secret", "owner": "payments"})
+
+    with pytest.raises(
+        AssertionError, match="has no key 'value', which a variable needs; it has: owner, valeu"
+    ) as no:
+        render(env_file([variable(kv)]))
+    assert "abc-secret" not in str(no.value)
+
+
+def test_a_variable_with_a_single_quote_names_the_delivery_that_can_carry_it(
+    render: Render, put: Put, kv: tuple[str, int]
+) -> None:
+    put("variables/x", {"value": "it's"})
+
+    with pytest.raises(
+        AssertionError, match="holds a single quote, which a variable cannot carry here: use delivery"
+    ):
+        render(env_file([variable(kv)]))
+
+
+@pytest.mark.parametrize("there", [("own",), ("shared",), ("own", "shared")], ids=" and ".join)
+def test_the_first_place_that_has_it_counts(
+    there: tuple[str, ...], render: Render, put: Put, kv: tuple[str, int]
+) -> None:
+    for folder in there:
+        put(f"{folder}/x", {"conn_uri": f"http://{folder}"})
+        put(f"{folder}/another", {"conn_uri": "http://another"})
+
+    rendered = render(env_file([connection(kv, "x", "own", "shared")]))
+
+    assert f"http://{there[0]}" == value_of("AIRFLOW_CONN_X", rendered.encode())
+
+
+def test_what_is_in_none_of_several_places_is_left_out_for_the_kubelet_to_miss(
+    render: Render, put: Put, kv: tuple[str, int]
+) -> None:
+    put("own/another", {"conn_uri": "http://another"})
+
+    assert render(env_file([connection(kv, "x", "own", "shared")])) == ""
+
+
+def test_an_id_with_a_dash_has_a_name_of_its_own_in_the_file(
+    render: Render, put: Put, kv: tuple[str, int]
+) -> None:
+    put("connections/my-db", {"conn_uri": "http://example.com"})
+
+    rendered = render(env_file([connection(kv, "my-db")]))
+
+    assert rendered == "AIRFLOW_CONN_MY_x2d_DB='http://example.com'\n"
