@@ -16,13 +16,16 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from airflow_k8s_vault.delivery.agent_template import env_file, file_key, secret_file
+from airflow_k8s_vault.delivery.agent_script import CHECKED, LEASES, LIMIT, SCRIPT, WAIT_FOR_FILES
+from airflow_k8s_vault.delivery.agent_template import env_file, file_key, lease_list, secret_file
 from airflow_k8s_vault.delivery.login import VaultLogin
 from airflow_k8s_vault.delivery.placement import FILES_DIR, by_container, refuse_clashes
 from airflow_k8s_vault.secret import VaultSecret
 
 CONTAINER = "vault-agent"
 _AGENT_DIR = "/vault/agent"
+# How often the agent looks whether a KV secret has changed; a file then changes in the running pod.
+_RENDER_INTERVAL = "1m"
 _ENV_DIR = "/vault/env"
 _TOKEN_DIR = "/var/run/secrets/vault"  # noqa: S105 - a folder
 _AGENT_VOLUME, _ENV_VOLUME, _TOKEN_VOLUME = "vault-agent", "vault-env", "vault-token"
@@ -40,66 +43,6 @@ _SECURITY_CONTEXT = {
     "runAsNonRoot": True,
     "seccompProfile": {"type": "RuntimeDefault"},
 }
-
-# The token, and every token before it should the agent have had to log in again, is revoked on SIGTERM (the
-# kubelet sends it when the other containers have ended) and when the agent gives up before the pod started.
-# Later on a failing agent is started again: the main process still holds credentials of the first login.
-# A container that starts a second time finds the files of the first: what that one rendered must not start a main
-# process, since its token is revoked. `clean` names the start (of process 1, in ticks) that has looked after this.
-_SCRIPT = """\
-revoke() {
-  [ ! -s token ] || cat token >> tokens
-  [ -s tokens ] || return 0
-  sort -u tokens | while read -r token; do VAULT_TOKEN=$token "$vault" token revoke -self; done
-  rm -f token tokens
-}
-stop() {
-  # A login that is under way would leave a token that nobody knows: wait, 4 s at most, for the agent to have it.
-  tries=0
-  while [ ! -s token ] && [ $tries -lt 20 ] && kill -0 $agent 2>/dev/null; do
-    tries=$((tries + 1))
-    sleep 0.2
-  done
-  [ -z "$agent" ] || { kill "$agent" 2>/dev/null; wait "$agent"; }
-  revoke
-  exit 0
-}
-umask 077
-cd /vault/agent || exit 1
-if command -v bao >/dev/null 2>&1; then vault=bao; else vault=vault; fi
-agent=
-trap stop TERM INT
-if [ -n "${AGENT_CACERT-}" ]; then
-  printf '%s' "$AGENT_CACERT" > ca.pem
-  export VAULT_CACERT=/vault/agent/ca.pem
-fi
-printf '%s' "$AGENT_CONFIG" > agent.json
-[ ! -s token ] || { cat token >> tokens; echo >> tokens; rm -f token; }
-[ -e started ] || rm -f /vault/env/* /vault/files/*/*
-cut -d' ' -f22 /proc/1/stat > clean
-while :; do
-  "$vault" agent -config=agent.json &
-  agent=$!
-  wait "$agent"
-  status=$?
-  if [ ! -e started ]; then
-    rm -f /vault/env/* /vault/files/*/*
-    revoke
-    exit "$status"
-  fi
-  [ ! -s token ] || { cat token >> tokens; echo >> tokens; }
-  sleep 5
-done
-"""
-
-_WAIT_FOR_FILES = """\
-start=$(cut -d' ' -f22 /proc/1/stat)
-until [ "$(cat /vault/agent/clean 2>/dev/null)" = "$start" ]; do sleep 0.05; done
-for file in "$@"; do
-  until [ -e "$file" ]; do sleep 0.05; done
-done
-: > /vault/agent/started
-"""
 
 
 def attach(
@@ -136,10 +79,14 @@ def attach(
             templates += [_template(secret_file(secret), f"{folder}/{secret.file}", "0444") for secret in files]
             mount = {**_mount(volume, FILES_DIR), "readOnly": True}
             container["volumeMounts"] = [*container.get("volumeMounts", []), mount]
+    limit_seconds = spec.get("activeDeadlineSeconds")
+    leased = [secret for secret in secrets if secret.engine == "dynamic" and secret.env]
+    if limit_seconds and leased:
+        templates.append(_template(lease_list(leased), LEASES, "0400"))
     volumes.append(_token(login.audience))
     mounts.append({**_mount(_TOKEN_VOLUME, _TOKEN_DIR), "readOnly": True})
     spec["volumes"] = [*spec.get("volumes", []), *volumes]
-    sidecar = _sidecar(login, templates, mounts)
+    sidecar = _sidecar(login, templates, mounts, limit_seconds if leased else None)
     if not spec.get("securityContext", {}).get("runAsUser"):
         sidecar["securityContext"]["runAsUser"] = _USER_ID
     spec["initContainers"] = [sidecar, *spec.get("initContainers", [])]
@@ -177,15 +124,21 @@ def _template(contents: str, destination: str, mode: str) -> dict[str, Any]:
     return {"contents": contents, "destination": destination, "perms": mode, "error_on_missing_key": True}
 
 
-def _sidecar(login: VaultLogin, templates: list[dict[str, Any]], mounts: list[dict[str, Any]]) -> dict[str, Any]:
-    rendered = [template["destination"] for template in templates]
+def _sidecar(
+    login: VaultLogin, templates: list[dict[str, Any]], mounts: list[dict[str, Any]], limit_seconds: int | None
+) -> dict[str, Any]:
+    awaited = [template["destination"] for template in templates]
+    environment = _environment(login, templates)
+    if limit_seconds:
+        awaited.append(CHECKED)
+        environment.append({"name": LIMIT, "value": str(limit_seconds)})
     return {
         "name": CONTAINER,
         "image": login.image,
         "restartPolicy": "Always",
-        "command": ["sh", "-c", _SCRIPT],
-        "env": _environment(login, templates),
-        "lifecycle": {"postStart": {"exec": {"command": ["sh", "-c", _WAIT_FOR_FILES, "sh", *rendered]}}},
+        "command": ["sh", "-c", SCRIPT],
+        "env": environment,
+        "lifecycle": {"postStart": {"exec": {"command": ["sh", "-c", WAIT_FOR_FILES, "sh", *awaited]}}},
         # The agent's last words become the container's termination message, which the operator shows.
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "resources": copy.deepcopy(_RESOURCES),
@@ -216,7 +169,7 @@ def _config(login: VaultLogin, templates: list[dict[str, Any]]) -> dict[str, Any
             "method": [_method(login)],
             "sink": [{"type": "file", "config": {"path": f"{_AGENT_DIR}/token", "mode": 0o600}}],
         },
-        "template_config": {"exit_on_retry_failure": True, "static_secret_render_interval": "1m"},
+        "template_config": {"exit_on_retry_failure": True, "static_secret_render_interval": _RENDER_INTERVAL},
         "template": templates,
     }
 

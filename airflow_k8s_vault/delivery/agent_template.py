@@ -39,6 +39,16 @@ def secret_file(secret: VaultSecret) -> str:
     return _with(secret, body)
 
 
+def lease_list(secrets: Iterable[VaultSecret]) -> str:
+    """Return the template of a file with a line for each lease: path, seconds, whether it is renewable, id."""
+    lines = {
+        f'{{{{ with secret "{path}" }}}}{{{{ if .LeaseID }}}}{path} {{{{ .LeaseDuration }}}} {{{{ .Renewable }}}} '
+        "{{ .LeaseID }}\n{{ end }}{{ end }}": None
+        for path in (secret.path for secret in secrets)
+    }
+    return "".join(lines)
+
+
 # What the kubelet's format has no way to write, as Go writes it, and what it is called.
 _UNWRITABLE = {"`'`": "a single quote", '"\\r\\n"': "a carriage return before a newline", '"\\x00"': "a NUL"}
 

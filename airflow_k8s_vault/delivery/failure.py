@@ -93,9 +93,10 @@ def _agent_gave_up(pod: Any, login: VaultLogin, ended: Any) -> DeliveryRefused |
     if ended.reason == "OOMKilled":
         return DeliveryUnavailable(f"The Vault agent ran out of memory before it had fetched the secrets.\n{ran}")
     # After `error calling`: the template's own text, which the agent quotes before it, holds our words too.
-    own = re.search(rf"error calling sprig_fail: {FAILURE} (.+?)(?:\"| exitCode=|\n|$)", said)
+    own = re.findall(rf"(?:error calling sprig_fail: |^){FAILURE} (.+?)(?:\"| exitCode=|\n|$)", said, re.M)
     if own:
-        return DeliveryRefused(f"The Vault agent cannot deliver what the task asks for: {own[1]}.\n{ran}")
+        found = "; ".join(dict.fromkeys(own))
+        return DeliveryRefused(f"The Vault agent cannot deliver what the task asks for: {found}.\n{ran}")
     missing = re.search(r"no secret exists at (\S+?)[\"\s]", said + " ")
     if missing:
         return DeliveryRefused(f"There is no secret at '{missing[1]}' in Vault at {login.address}.\n{ran}")

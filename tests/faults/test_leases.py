@@ -1,0 +1,138 @@
+"""How long credentials live with delivery `agent`: as long as the task, renewed, or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from airflow_k8s_vault import VaultSecret
+from airflow_k8s_vault.delivery import agent
+from airflow_k8s_vault.errors import VaultError
+from tests.faults.arena import Arena
+from tests.faults.worker import run, wait_until
+
+pytestmark = pytest.mark.integration
+
+DATABASE_ROLE, MINUTES = "database/roles/payments-rw", {"execution_timeout": timedelta(minutes=10)}
+
+
+@contextlib.contextmanager
+def changed(arena: Arena, path: str, **changes: Any) -> Iterator[None]:
+    """Have a role of Vault otherwise for a while."""
+    before = arena.vault_admin.request("GET", path)["data"]
+    arena.vault_admin.request("POST", path, {**before, **changes})
+    try:
+        yield
+    finally:
+        arena.vault_admin.request("POST", path, before)
+
+
+@pytest.fixture
+def login_role(arena: Arena) -> str:
+    return f"auth/{arena.ground.auth_mount}/role/payments"
+
+
+def test_a_lease_that_is_shorter_than_the_task_is_refused_with_both_figures(arena: Arena) -> None:
+    arena.begin()
+    task = arena.operator("true", delivery="agent", **MINUTES)
+
+    with changed(arena, DATABASE_ROLE, default_ttl=60, max_ttl=120):
+        state, said = run(task).outcome()
+
+    assert (state, said.partition(":")[0]) == ("failed", "AirflowFailException")
+    assert "the lease of 'database/creds/payments-rw' lives for 120 s at most" in said.replace("119 s", "120 s")
+    assert "the task may run for 600 s: raise its max_ttl in Vault, or lower the task's execution_timeout." in said
+    assert not arena.started(task)
+    assert not arena.traces()
+
+
+def test_a_login_that_is_shorter_than_the_task_is_refused_with_both_figures(arena: Arena, login_role: str) -> None:
+    arena.begin()
+    task = arena.operator("true", delivery="agent", **MINUTES)
+
+    with changed(arena, login_role, token_ttl=60, token_max_ttl=120):
+        state, said = run(task).outcome()
+
+    assert state == "failed"
+    assert "the login, and with it every lease, lives for 1" in said
+    assert not arena.started(task)
+    assert not arena.traces()
+
+
+def test_a_lease_lives_as_long_as_the_task_may_and_its_login_no_longer_than_its_role_says(
+    arena: Arena, login_role: str
+) -> None:
+    arena.begin()
+    before = set(leases(arena))
+    process = run(arena.operator("sleep 4", delivery="agent", execution_timeout=timedelta(minutes=20)))
+
+    wait_until(lambda: set(leases(arena)) - before)
+    (lease,) = set(leases(arena)) - before
+    wait_until(lambda: lifetime(arena, lease) > 1190)
+    token = wait_until(lambda: new_token(arena))
+    role_ttl = arena.vault_admin.request("GET", login_role)["data"]["token_ttl"]
+    wait_until(lambda: ttl_of(arena, token) <= role_ttl)
+
+    assert process.outcome()[0] == "ok"
+    assert not arena.traces()
+
+
+def test_a_lease_is_renewed_while_a_task_without_a_limit_runs(arena: Arena) -> None:
+    arena.begin()
+    with changed(arena, DATABASE_ROLE, default_ttl=3, max_ttl=600):
+        process = run(arena.operator("sleep 8", delivery="agent", execution_timeout=None))
+        wait_until(arena.ground.roles_left)
+        first = arena.ground.roles_left()
+        time.sleep(6)
+
+        assert first == arena.ground.roles_left()
+        assert process.outcome()[0] == "ok"
+    assert arena.leases() == 1
+    assert not arena.traces()
+
+
+def test_a_file_changes_in_the_running_pod_when_its_secret_does(
+    arena: Arena, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arena.begin()
+    monkeypatch.setattr(agent, "_RENDER_INTERVAL", "1s")
+    secret = VaultSecret("secret/payments/rotated", file="rotated", key="word")
+    arena.ground.setup.kv("secret/payments/rotated", {"word": "before"})
+    wait = "until grep -q after /vault/secrets/rotated; do sleep 0.1; done"
+    script = f"grep -q before /vault/secrets/rotated && touch /tmp/seen && {wait}"
+    task = arena.operator(secrets=[secret], delivery="agent", cmds=["sh", "-c", script], **MINUTES)
+    process = run(task)
+    wait_until(lambda: arena.running(task))
+    time.sleep(1)
+
+    arena.ground.setup.kv("secret/payments/rotated", {"word": "after"})
+
+    assert process.outcome()[0] == "ok"
+    assert not arena.traces()
+
+
+def leases(arena: Arena) -> list[str]:
+    try:
+        found = arena.vault_admin.request("LIST", "sys/leases/lookup/database/creds/payments-rw")
+    except VaultError:
+        return []  # 404: there is none
+    return list(found["data"]["keys"])
+
+
+def lifetime(arena: Arena, lease: str) -> int:
+    body = {"lease_id": f"database/creds/payments-rw/{lease}"}
+    return int(arena.vault_admin.request("PUT", "sys/leases/lookup", body)["data"]["ttl"])
+
+
+def new_token(arena: Arena) -> str:
+    return next((token for token in arena._tokens() if token not in arena._known_tokens), "")
+
+
+def ttl_of(arena: Arena, accessor: str) -> int:
+    body = {"accessor": accessor}
+    return int(arena.vault_admin.request("POST", "auth/token/lookup-accessor", body)["data"]["ttl"])
