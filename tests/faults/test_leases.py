@@ -116,6 +116,20 @@ def test_a_file_changes_in_the_running_pod_when_its_secret_does(
     assert not arena.traces()
 
 
+def test_a_file_gets_a_new_login_when_the_lease_of_the_old_one_cannot_be_renewed(arena: Arena) -> None:
+    arena.begin()
+    secret = VaultSecret("database/creds/payments-rw", engine="dynamic", file="login", key="username")
+    script = 'cd /vault/secrets; first=$(cat login); while [ "$(cat login)" = "$first" ]; do sleep 1; done'
+    task = arena.operator(secrets=[secret], delivery="agent", cmds=["sh", "-c", script], **MINUTES)
+
+    with changed(arena, DATABASE_ROLE, default_ttl=2, max_ttl=4):
+        state, _ = run(task).outcome()
+
+    assert state == "ok"
+    assert arena.leases() >= 2
+    assert not arena.traces()
+
+
 def leases(arena: Arena) -> list[str]:
     try:
         found = arena.vault_admin.request("LIST", "sys/leases/lookup/database/creds/payments-rw")

@@ -14,7 +14,9 @@ LOGIN = VaultSecret(
 KEY_FILE = VaultSecret("secret/payments/partner", file="partner.key", key="api_key")
 
 for mode in ("sync", "deferrable"):
-    with DAG(f"hands_over_{mode}", schedule=None, catchup=False):
+    # agent.py says why.
+    retries = {"retries": 1, "retry_delay": timedelta(seconds=1)} if mode == "deferrable" else {}
+    with DAG(f"hands_over_{mode}", schedule=None, catchup=False, default_args=retries):
         VaultPodOperator(
             task_id="main",
             pod_template="payments/etl",
