@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from airflow_k8s_vault import config
 from airflow_k8s_vault.delivery import placement
-from airflow_k8s_vault.errors import PolicyError, SecretSpecError, problems
-from airflow_k8s_vault.policy import arguments
+from airflow_k8s_vault.errors import PolicyError, SecretSpecError, did_you_mean, problems
+from airflow_k8s_vault.policy import arguments, literals
 from airflow_k8s_vault.secret import VaultSecret
 from airflow_k8s_vault.teams import Team
 
@@ -27,6 +28,54 @@ def shapes(task_id: str, given: Mapping[str, object]) -> None:
         found.append(f"template_vars is of type {kind}: give a mapping of variable to value.")
     if found:
         raise SecretSpecError(problems(f"The arguments of task '{task_id}' have mistakes:", found))
+
+
+def credentials(task_id: str, given: Mapping[str, object]) -> None:
+    """Raise PolicyError, without the values, where a literal looks like a credential: its pod would be refused.
+
+    What holds Airflow's Jinja is left to the check of the final pod.
+    """
+    found = []
+    env_vars = given.get("env_vars")
+    for name, value in env_vars.items() if isinstance(env_vars, Mapping) else ():
+        if "{{" not in str(value) and (what := literals.kind_of_variable(str(name), str(value))):
+            found.append(f"env_vars[{name}] looks like {what}")
+    for name in ("cmds", "arguments"):
+        words = given.get(name)
+        if isinstance(words, list) and (what := _kind_of_words(tuple(map(str, words)))):
+            found.append(f"{name} looks like {what}")
+    if found:
+        told = [f"{line} (not shown); put it in Vault and name it in vault_secrets." for line in found]
+        raise PolicyError(problems(f"Task '{task_id}' holds what belongs into Vault:", told))
+
+
+# A DAG file may make a thousand tasks of one command.
+@lru_cache(maxsize=1024)
+def _kind_of_words(words: tuple[str, ...]) -> str | None:
+    return literals.kind_of_words([word for word in words if "{{" not in word])
+
+
+def containers(
+    task_id: str, vault_secrets: Sequence[VaultSecret], pod: Mapping[str, Any] | None, base: str
+) -> None:
+    """Raise SecretSpecError where a secret names a container that the rendered template, `pod`, does not have.
+
+    pod: None where it is not known before the task runs.
+    """
+    named = {secret.container for secret in vault_secrets if secret.container}
+    if pod is None or not named:
+        return
+    spec = pod["spec"]
+    known = [
+        base,
+        *(c["name"] for c in [*spec.get("initContainers", []), *spec["containers"]] if c["name"] != base),
+    ]
+    found = [
+        f"there is no container '{name}'; the pod has: {', '.join(known)}.{did_you_mean(name, known)}"
+        for name in sorted(named - set(known))
+    ]
+    if found:
+        raise SecretSpecError(problems(f"The secrets of task '{task_id}' have mistakes:", found))
 
 
 def secrets(

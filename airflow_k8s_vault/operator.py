@@ -91,7 +91,9 @@ class VaultPodOperator(KubernetesPodOperator):
         self._asked = asked
         import_check.secrets(self.task_id, self.vault_secrets, delivery, self.base_container_name, self.env_vars)
         template = self._template()
-        task_pod.check_variables(template, self.template_vars)
+        rendered = task_pod.check_variables(template, self.template_vars)
+        import_check.containers(self.task_id, self.vault_secrets, rendered, self.base_container_name)
+        import_check.credentials(self.task_id, given)
         import_check.limits(self.task_id, template.team, asked, self._located())
         self._settled = import_check.settled(self, template.team)
 

@@ -18,7 +18,7 @@ from airflow_k8s_vault.errors import PolicyError
 from airflow_k8s_vault.teams import Team
 from airflow_k8s_vault.templates import PodTemplate
 
-_RENDERED: set[tuple[object, str, str]] = set()
+_RENDERED: dict[tuple[object, str, str], dict[str, Any] | None] = {}
 
 
 @dataclass(frozen=True)
@@ -97,18 +97,17 @@ def render(
     return rendered
 
 
-def check_variables(template: PodTemplate, variables: dict[str, Any]) -> None:
+def check_variables(template: PodTemplate, variables: dict[str, Any]) -> dict[str, Any] | None:
     """Render at import what the task will render, as far as its variables are known; once for equal ones.
 
-    Raises TemplateError with every mistake.
+    Returns that manifest, None where a variable holds Airflow's Jinja. Raises TemplateError with every mistake.
     """
     key = (template.folder.root, template.name, repr(variables))
-    if key in _RENDERED:
-        return
-    template.check_vars(variables)
-    if "{{" not in key[2] and "{%" not in key[2]:
-        template.render(variables, context=running_task(None))
-    _RENDERED.add(key)
+    if key not in _RENDERED:
+        template.check_vars(variables)
+        known = "{{" not in key[2] and "{%" not in key[2]
+        _RENDERED[key] = template.render(variables, context=running_task(None)) if known else None
+    return _RENDERED[key]
 
 
 def running_task(context: Any) -> dict[str, Any]:

@@ -41,7 +41,6 @@ def _connection(secret: VaultSecret) -> str:
         '{{ $value := "" }}{{ $uri := sprig_get $data "conn_uri" }}{{ if $uri }}'
         f'{{{{ if not (sprig_typeIs "string" $uri) }}}}{fail(f"{where}: conn_uri is no string")}{{{{ end }}}}'
         '{{ $value = $uri | replaceAll "\'" "%27" }}{{ else }}'
-        f"{{{{ if eq (len $data) 0 }}}}{fail(f'{where}: it has no keys')}{{{{ end }}}}"
         f'{{{{ if sprig_hasKey $data "conn_uri" }}}}{fail(f"{where}: conn_uri is empty")}{{{{ end }}}}'
         f"{{{{ range $name, $_ := $data }}}}{{{{ if not (sprig_has $name (sprig_list {names})) }}}}{stranger}"
         "{{ end }}{{ end }}"

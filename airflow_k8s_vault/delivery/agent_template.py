@@ -82,13 +82,13 @@ def _refuse_unwritable(told: str) -> str:
 def _with(secret: VaultSecret, body: str, path: str = "") -> str:
     """Read the secret into $data. The agent finds out itself where a KV mount ends and puts in `data/`."""
     if secret.engine == "kv2":
-        wrong, data = 'if ne (sprig_kindOf (sprig_get .Data "data")) "map"', ".Data.data"
+        wrong, data = 'if not (sprig_get .Data "data")', ".Data.data"
     else:
         # The envelope of KV 2, which would pass for a secret with the keys `data` and `metadata`.
         envelope = '(sprig_hasKey .Data "data") (sprig_hasKey .Data "metadata")'
         wrong, data = f"if and (eq (len .Data) 2) {envelope}", ".Data"
     kind = {"kv2": "KV 2", "kv1": "KV 1", "dynamic": "dynamic"}[secret.engine]
-    told = fail(f"'{secret.path}' is no {kind} secret: is engine= right?")
+    told = fail(f"'{secret.path}' is no {kind} secret, or empty: is engine= right?")
     check = f"{{{{ {wrong} }}}}{told}{{{{ end }}}}{{{{ $data := {data} }}}}"
     path = path or f'"{secret.path}"'
     return f"{{{{ with secret {path} }}}}{check}{body}{{{{ end }}}}"

@@ -114,8 +114,8 @@ def _read_kv2(session: Session, path: str) -> Found | None:
 def _data(secret: VaultSecret, answer: Found) -> dict[str, Any]:
     data = answer.data.reveal()
     if secret.engine == "kv2":
-        if not isinstance(data.get("data"), dict):
-            raise DeliveryRefused(f"'{secret.path}' is no KV 2 secret: is engine= right?")
+        if not isinstance(data.get("data"), dict) or not data["data"]:
+            raise DeliveryRefused(f"'{secret.path}' is no KV 2 secret, or empty: is engine= right?")
         data = dict(data["data"])
     return data if not secret.kind else _looked_up(secret, data)
 

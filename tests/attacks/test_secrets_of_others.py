@@ -10,7 +10,7 @@ from airflow.sdk import DAG
 
 from airflow_k8s_vault import VaultPodOperator, VaultSecret
 from airflow_k8s_vault.delivery import agent
-from airflow_k8s_vault.errors import DeliveryRefused, K8sVaultError, PolicyError
+from airflow_k8s_vault.errors import DeliveryRefused, K8sVaultError, PolicyError, SecretSpecError
 from tests.attacks.conftest import Liar, Manifest, make
 
 OWN = VaultSecret("secret/payments/warehouse", env={"A": "key"})
@@ -132,8 +132,12 @@ def test_a_secret_cannot_be_subclassed() -> None:
 def test_no_container_outside_the_template_gets_a_secret(container: str, created: Created) -> None:
     secret = VaultSecret("secret/payments/warehouse", env={"A": "key"}, container=container)
 
+    with pytest.raises(SecretSpecError, match="there is no container"):
+        make(vault_secrets=[secret])
+    task = make(do_xcom_push=True)
+    task.vault_secrets = [secret]
     with pytest.raises(DeliveryRefused, match="there is no container"):
-        created(make(vault_secrets=[secret], do_xcom_push=True))
+        created(task)
 
 
 def test_a_mapped_task_is_held_to_the_ceiling() -> None:

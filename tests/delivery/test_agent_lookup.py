@@ -39,7 +39,6 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "an unknown field": ({"conn_type": "http", "hots": "example.com"}, "it takes conn_uri, or .*, and has hots"),
     "an empty URI": ({"conn_uri": ""}, "conn_uri is empty"),
     "a URI that is no text": ({"conn_uri": 8675309}, "conn_uri is no string"),
-    "no keys": ({}, "it has no keys"),
     "a port that is no number": ({"conn_type": "http", "port": "http"}, "port is no whole number"),
 }
 VARIABLES: dict[str, Any] = {
@@ -110,8 +109,6 @@ def test_a_connection_arrives_as_the_backend_has_it(
 def test_what_is_no_connection_is_refused_with_its_place_as_by_the_backend(
     name: str, render: Render, put: Put, kv: tuple[str, int], backend: VaultSecretsBackend
 ) -> None:
-    if name == "no keys" and kv[1] == 1:
-        pytest.skip("KV 1 keeps no secret without keys")
     data, words = WRONG[name]
     put("connections/x", data)
     with pytest.raises(AirflowSecretsBackendAccessDenied, match="is no connection"):

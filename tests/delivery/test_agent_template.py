@@ -57,7 +57,7 @@ def test_kv_1_and_dynamic_secrets_are_read_without_data(render: Render, openbao:
         ({"env": {"A": "pasword"}}, "has no key 'pasword'; it has: password, port, quoted, tls, user-name"),
         ({"file": "f", "key": "nope"}, "has no key 'nope'; it has: password"),
         ({"env": {"A": "quoted"}}, "key 'quoted' of '{path}' holds a single quote"),
-        ({"env": {"A": "password"}, "engine": "kv1"}, "'{path}' is no KV 1 secret: is engine= right?"),
+        ({"env": {"A": "password"}, "engine": "kv1"}, "'{path}' is no KV 1 secret, or empty: is engine= right?"),
     ],
 )
 def test_a_secret_that_cannot_be_delivered_is_named_and_its_values_are_not(

@@ -187,3 +187,32 @@ def test_the_whole_pod_passes_the_restricted_standard(capsys: pytest.CaptureFixt
     pod = operator(vault_secrets=[PASSWORD, key], cmds=["psql"]).build_pod_request_obj(dry_run=True)
 
     assert pod_security.violations(ApiClient().sanitize_for_serialization(pod), "restricted") == []
+
+
+def test_a_container_that_the_template_does_not_have_is_named_with_those_that_it_has() -> None:
+    secret = VaultSecret("secret/payments/x", file="x", container="bse")
+
+    with pytest.raises(
+        SecretSpecError, match=r"there is no container 'bse'; the pod has: base\. Did you mean 'base'"
+    ):
+        operator(vault_secrets=[secret])
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"env_vars": {"PGPASSWORD": "hunter2hunter2"}}, r"env_vars\[PGPASSWORD\] looks like a credential"),
+        ({"cmds": ["psql", "postgres://etl:hunter2hunter2@db/x"]}, "cmds looks like a password in a URL"),
+        ({"arguments": ["--password", "hunter2hunter2"]}, "arguments looks like a credential after an option"),
+    ],
+    ids=["variable", "command", "arguments"],
+)
+def test_a_credential_in_the_dag_is_refused_at_import_and_not_shown(given: dict[str, Any], said: str) -> None:
+    with pytest.raises(PolicyError, match=f"{said}.*; put it in Vault") as refused:
+        operator(**given)
+
+    assert "hunter2" not in str(refused.value)
+
+
+def test_what_airflow_fills_in_later_is_left_to_the_check_of_the_final_pod() -> None:
+    assert operator(env_vars={"PGPASSWORD": "{{ var.value.password }}"}, cmds=["psql", "{{ params.url }}"])
