@@ -21,6 +21,9 @@ _INT_OR_STRING = "object"
 # Set by the cluster; a template that sets them is mistaken.
 _NOT_IN_A_TEMPLATE = {("V1Pod", "status")}
 _CONTAINER_TYPE = re.compile(r"(list|dict)[\[(](?:str, ?)?(.+)[\])]")
+# https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/#syntax-and-character-set
+_LABEL_VALUE = re.compile(r"([A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?)?")
+_LABEL_KEY = re.compile(r"([a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?")
 
 
 class Wrong(NamedTuple):
@@ -39,7 +42,7 @@ def mistakes(pod: object) -> list[Wrong]:
     """Return everything in the manifest that is not a v1 Pod's, in its own order. Takes any value."""
     if not isinstance(pod, dict):
         return [Wrong((), f"is {_shown(pod)}; it must be a mapping.")]
-    return [*_check(pod, "V1Pod", (), ""), *_kind(pod)]
+    return [*_check(pod, "V1Pod", (), ""), *_kind(pod), *_labels(pod)]
 
 
 def _kind(pod: dict[str, Any]) -> Iterator[Wrong]:
@@ -50,6 +53,19 @@ def _kind(pod: dict[str, Any]) -> Iterator[Wrong]:
     for key, wanted in (("apiVersion", "v1"), ("kind", "Pod")):
         if pod.get(key) != wanted:
             yield Wrong((key,), f"is {pod.get(key)!r}; a pod template has '{wanted}'.")
+
+
+def _labels(pod: dict[str, Any]) -> Iterator[Wrong]:
+    for path in (("metadata", "labels"), ("spec", "nodeSelector")):
+        part = pod.get(path[0])
+        labels = part.get(path[1]) if isinstance(part, dict) else None
+        for key, value in labels.items() if isinstance(labels, dict) else ():
+            if not _LABEL_KEY.fullmatch(str(key)):
+                yield Wrong((*path, str(key)), "is no name of a label ([prefix/]name: letters, digits, - _ .).")
+            if isinstance(value, str) and not _LABEL_VALUE.fullmatch(value):
+                # Not shown: a credential in the wrong place looks like this.
+                wanted = "at most 63 letters, digits, - _ . with a letter or digit at both ends"
+                yield Wrong((*path, str(key)), f"is no value of a label: {wanted}.")
 
 
 def _check(value: Any, type_: str, path: Path, key: str) -> Iterator[Wrong]:

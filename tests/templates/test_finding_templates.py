@@ -121,6 +121,12 @@ def test_a_parent_that_is_missing_is_named_with_its_child(write: Write) -> None:
         (POD + "      env: [{value: x}]\n", "spec.containers[0].env[0].name is missing."),
         (POD + "      stdin: 'yes'\n", "stdin is 'yes'; it must be true or false."),
         (POD + "    - name: base\n      image: x\n", "line 7: spec.containers[1].name is 'base' twice"),
+        (POD + "metadata: {labels: {team: a b}}\n", "metadata.labels.team is no value of a label: at most 63"),
+        (POD + "metadata: {labels: {a b: x}}\n", "is no name of a label ([prefix/]name:"),
+        (
+            POD.replace("spec:", "spec:\n  nodeSelector: {disk: ssd_}"),
+            "spec.nodeSelector.disk is no value of a label",
+        ),
         (POD + "status: {}\n", "status is set by the cluster; leave it out."),
         (POD.replace("name: base", "name: main"), "has no container named 'base'"),
         (POD.replace("v1", "v2"), "apiVersion is 'v2'; a pod template has 'v1'."),

@@ -41,7 +41,6 @@ metadata:
       {{ value }}
     json: {{ {"a": value} | tojson }}
     flow: {{ value }}  # {{ value }}
-  labels: {plain: {{ value }}, "quoted": "{{ value }}"}
 spec:
   containers:
     - name: base
@@ -53,6 +52,8 @@ spec:
         - {{ item }}
         {% endfor %}
       env:
+        - {name: FLOW, value: {{ value }}}
+        - {"name": "QUOTED", "value": "{{ value }}"}
 {{ variable("MACRO", value) }}
 {% call(inner) wrapped() %}
         - name: {{ inner }}
@@ -111,6 +112,9 @@ def template(write: Write) -> templates.PodTemplate:
     return templates.find("payments/etl", folder)
 
 
+VARIABLES = ("FLOW", "QUOTED", "MACRO", "CALLED", "CAPTURED", "FILTERED")
+
+
 def hostile(test: Any) -> Any:
     for value in HOSTILE:
         test = example(value)(test)
@@ -136,10 +140,9 @@ def test_text_stays_the_text_it_is_wherever_it_is_put(template: templates.PodTem
         "json": pod["metadata"]["annotations"]["json"],
     } == pod["metadata"]["annotations"]
     assert {"a": value} == json.loads(pod["metadata"]["annotations"]["json"])
-    assert {"plain": value, "quoted": value} == pod["metadata"]["labels"]
     assert [value, value, f"x{value}x"] == base["command"]
     assert [value] * 3 == base["args"]
-    assert [{"name": name, "value": value} for name in ("MACRO", "CALLED", "CAPTURED", "FILTERED")] == base["env"]
+    assert [{"name": name, "value": value} for name in VARIABLES] == base["env"]
     assert {"name", "image", "command", "args", "env"} == set(base)
 
 
