@@ -63,9 +63,6 @@ class Traces:
     roles: list[str] = field(default_factory=list)
     waited_seconds: float = 0
 
-    def __bool__(self) -> bool:
-        return bool(self.pods or self.secrets or self.tokens or self.roles)
-
     def __str__(self) -> str:
         kinds = {"pod": self.pods, "Secret": self.secrets, "token": self.tokens, "role": self.roles}
         return ", ".join(f"{len(found)} {kind}" for kind, found in kinds.items() if found) or "nothing"
@@ -167,8 +164,8 @@ class Arena:
     def leases(self) -> int:
         return self.vault.count(r"GET /v1/database/creds")
 
-    def traces(self, within_seconds: float = 10) -> Traces:
-        """Return what is left; waits until it is nothing, or until the time is over."""
+    def traces(self, within_seconds: float = 10, until: str = "nothing") -> Traces:
+        """Return what is left; waits until it is no more than `until` says, or until the time is over."""
         begin = time.monotonic()
         while True:
             pods = self.core.list_namespaced_pod(NAMESPACE).items
@@ -181,7 +178,7 @@ class Arena:
                 self.ground.roles_left(),
                 time.monotonic() - begin,
             )
-            if not found or found.waited_seconds > within_seconds:
+            if str(found) == until or found.waited_seconds > within_seconds:
                 return found
             time.sleep(0.1)
 
