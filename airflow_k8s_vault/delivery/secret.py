@@ -133,7 +133,7 @@ def ended_at(pod: Any) -> datetime.datetime | None:
     ended = [container.state.terminated for container in containers if container.state]
     moments: list[datetime.datetime] = [state.finished_at for state in ended if state and state.finished_at]
     # A pod that was evicted before any container ran has a creation alone.
-    return max(moments) if moments else pod.metadata.creation_timestamp  # type: ignore[no-any-return]
+    return max(moments) if moments else pod.metadata.creation_timestamp
 
 
 def _variable(place: Place, secret: str) -> dict[str, Any]:
