@@ -16,7 +16,7 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from airflow_k8s_vault.delivery.agent_template import env_file, secret_file
+from airflow_k8s_vault.delivery.agent_template import KILLED, env_file, secret_file
 from airflow_k8s_vault.delivery.login import VaultLogin
 from airflow_k8s_vault.delivery.placement import FILES_DIR, by_container, refuse_clashes
 from airflow_k8s_vault.secret import VaultSecret
@@ -75,7 +75,16 @@ if [ -n "${AGENT_CACERT-}" ]; then
 fi
 printf '%s' "$AGENT_CONFIG" > agent.json
 [ ! -s token ] || { cat token >> tokens; echo >> tokens; rm -f token; }
-[ -e started ] || rm -f /vault/env/* /vault/files/*/*
+if [ ! -e started ]; then
+  rm -f /vault/env/* /vault/files/*/*
+  if [ -s tokens ]; then
+    # Killed before it was done: no second login. The kubelet would pause after the next kill, with nobody there to
+    # end what that one logged in for.
+    revoke
+    echo "KILLED_WORDS"
+    exit 137
+  fi
+fi
 cut -d' ' -f22 /proc/1/stat > clean
 while :; do
   "$vault" agent -config=agent.json &
@@ -91,6 +100,8 @@ while :; do
   sleep 5
 done
 """
+
+_SCRIPT = _SCRIPT.replace("KILLED_WORDS", KILLED)
 
 _WAIT_FOR_FILES = """\
 start=$(cut -d' ' -f22 /proc/1/stat)

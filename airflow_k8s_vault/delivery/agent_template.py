@@ -12,6 +12,8 @@ from collections.abc import Iterable
 from airflow_k8s_vault.secret import VaultSecret
 
 FAILURE = "airflow-k8s-vault:"
+# What a restarted agent says, in its script, of the one before it.
+KILLED = f"{FAILURE} the agent was killed before it had fetched the secrets"
 
 
 def env_file(secrets: Iterable[VaultSecret]) -> str:
