@@ -54,7 +54,16 @@ def cases() -> Iterator[Case]:
         limit = {**LONG, "execution_timeout": timedelta(seconds=5)}
         stays = "1 pod" if delivery == "agent" else "1 pod, 2 Secret"
         name = "worker killed, no other try"
-        yield Case(name, delivery, killed_for_good, "sync", "killed", leaves=stays, operator=limit)
+        yield Case(
+            name,
+            delivery,
+            killed_for_good,
+            "sync",
+            "killed",
+            leaves=stays,
+            slow=delivery == "secret",
+            operator=limit,
+        )
     name = "worker killed, no other try; another task's hand-over"
     yield Case(name, "secret", killed_and_swept, "sync", "killed", leaves="1 pod", slow=True, operator=limit)
     yield Case("retry after a failure", "secret", retried, pods=2, logins=2, leases=2)
