@@ -74,7 +74,8 @@ class Handover:
             if isinstance(failure, VaultError):
                 raise self._in_words(failure) from None
             raise
-        self._collect_abandoned(belongings.namespace)
+        # Its own pod's age is next to nothing, and written by the cluster's clock: the worker's may be another.
+        self._collect_abandoned(belongings.namespace, pod.metadata.creation_timestamp)
 
     def _deliver(self, belongings: PodSecrets) -> None:
         self._done("pod")
@@ -156,7 +157,7 @@ class Handover:
             return DeliveryUnavailable(f"The credentials could not be fetched for the pod. {failure}")
         return DeliveryRefused(f"Vault at {self._login.address} refused role '{self._login.role}': {failure}")
 
-    def _collect_abandoned(self, namespace: str) -> None:
+    def _collect_abandoned(self, namespace: str, now: datetime.datetime) -> None:
         """End what workers left that nobody came after: after the gate is off, so that no pod waits for it."""
         try:
             answer = attempt(
@@ -168,7 +169,7 @@ class Handover:
                     _request_timeout=TIMEOUT_SECONDS,
                 ),
             )
-            for pod in [pod for pod in answer.items if _is_abandoned(pod)][:_MOST_ABANDONED]:
+            for pod in [pod for pod in answer.items if _is_abandoned(pod, now)][:_MOST_ABANDONED]:
                 self._end_abandoned(pod)
         except (DeliveryRefused, DeliveryUnavailable) as failure:
             # This task's own pod runs: somebody else's is no reason to fail it.
@@ -186,12 +187,10 @@ class Handover:
         PodSecrets(self._core, pod).mark_ended()
 
 
-def _is_abandoned(pod: Any) -> bool:
+def _is_abandoned(pod: Any, now: datetime.datetime) -> bool:
     """Whether a pod has waited for its gate, or has been at its end, for longer than any worker would leave it."""
     since = pod.metadata.creation_timestamp if is_gated(pod) else ended_at(pod)
-    if since is None:
-        return False
-    return bool((datetime.datetime.now(datetime.UTC) - since).total_seconds() > ABANDONED_SECONDS)
+    return since is not None and (now - since).total_seconds() > ABANDONED_SECONDS
 
 
 def revoke(login: VaultLogin, token: SecretValue[str]) -> None:

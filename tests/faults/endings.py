@@ -29,6 +29,8 @@ STEPS = {
     "secret": (2, 2, 2),
     "gate": (1, 1, 1),
 }
+# Less than any age of an abandoned pod: times are in whole seconds.
+AT_ONCE = -1
 # How long a login lives in the case where only its TTL can end it.
 SHORT_TTL_SECONDS = 4
 
@@ -168,7 +170,7 @@ def killed_and_swept(arena: Arena, operator: WatchedOperator) -> tuple[str, Any]
     """The next hand-over in the namespace, ten minutes later, takes away what was left: here, at once."""
     ended = killed_for_good(arena, operator)
     before = list(arena.vault.done)
-    with mock.patch.object(handover, "ABANDONED_SECONDS", 0):
+    with mock.patch.object(handover, "ABANDONED_SECONDS", AT_ONCE):
         assert run(arena.operator(delivery="secret")).outcome()[0] == "ok"
     arena.vault.done = before  # the row counts this task's logins, not the other's
     return ended

@@ -10,7 +10,7 @@ from airflow_k8s_vault.handover import handover
 from tests.faults import endings
 from tests.faults.arena import NAMESPACE, Arena
 from tests.faults.case import Case
-from tests.faults.endings import SHORT
+from tests.faults.endings import AT_ONCE, SHORT
 from tests.faults.worker import Dying, WatchedOperator, run, wait_until
 
 pytestmark = pytest.mark.integration
@@ -59,7 +59,7 @@ def test_the_next_hand_over_ends_what_was_left_once_it_is_old_enough(
 
     another_task(arena)
     young = str(arena.traces(until=both))
-    monkeypatch.setattr(handover, "ABANDONED_SECONDS", 0)
+    monkeypatch.setattr(handover, "ABANDONED_SECONDS", AT_ONCE)
     another_task(arena)
     old = str(arena.traces(until="1 pod"))
     arena.clean()
@@ -70,7 +70,7 @@ def test_the_next_hand_over_ends_what_was_left_once_it_is_old_enough(
 def test_an_ended_pod_is_looked_at_in_one_sweep_only(arena: Arena, monkeypatch: pytest.MonkeyPatch) -> None:
     arena.begin()
     meta = arena.pods_of(left_ended(arena))[0]["metadata"]
-    monkeypatch.setattr(handover, "ABANDONED_SECONDS", 0)
+    monkeypatch.setattr(handover, "ABANDONED_SECONDS", AT_ONCE)
 
     seen = []
     for _ in range(2):
