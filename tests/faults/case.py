@@ -98,8 +98,18 @@ def finish(operator: WatchedOperator, process: Process, try_number: int = 1) -> 
     state, said = process.outcome()
     if state != "ok" or not operator.deferrable:
         return state, said
-    state, event = trigger(said).outcome()
-    return resume(operator, event, try_number).outcome() if state == "ok" else (state, event)
+    return after(operator, trigger(said), try_number)
+
+
+def after(operator: WatchedOperator, watching: Process, try_number: int = 1) -> tuple[str, Any]:
+    """Return how a deferred task ended; where its trigger gave up early the task is deferred again."""
+    while True:
+        state, said = watching.outcome()
+        if state == "ok":
+            state, said = resume(operator, said, try_number).outcome()
+        if state != "ok" or not isinstance(said, tuple):
+            return state, said
+        watching = trigger(said)
 
 
 def whole(arena: Arena, operator: WatchedOperator) -> tuple[str, Any]:

@@ -11,7 +11,7 @@ from unittest import mock
 
 from airflow_k8s_vault.delivery import agent
 from tests.faults.arena import HAS_ALL, NAMESPACE, Arena
-from tests.faults.case import Case, finish, whole
+from tests.faults.case import Case, after, finish, whole
 from tests.faults.endings import DELIVERIES, LONG, MODES
 from tests.faults.fault_proxy import Fault
 from tests.faults.outages import LEASE, REFUSED, UNAVAILABLE
@@ -115,14 +115,22 @@ def _lose_node(arena: Arena, name: str) -> None:
 
 
 def cut_off(arena: Arena, operator: WatchedOperator) -> tuple[str, Any]:
-    process = run(operator)
-    wait_until(lambda: arena.running(operator))
-    arena.kube.faults = [
-        Fault("GET .*watch=", "cut in the middle", 2),
+    """Only a triggerer watches, and only until the pod has started: Vault is slow, so that it comes to that."""
+    arena.vault.faults = [Fault(LEASE, 3.0)]
+    watch = Fault("GET .*watch=", "cut in the middle")
+    others = [
         Fault("GET .*/log", "cut in the middle", 2),
         Fault(r"GET .*/pods/[^/?]+(\?|$)", "cut in the middle", 2),
     ]
-    return finish(operator, process)
+    arena.kube.faults = [watch]
+    process = run(operator)
+    watching = trigger(process.outcome()[1]) if operator.deferrable else None
+    wait_until(lambda: arena.running(operator))
+    arena.kube.faults = [watch, *others]
+    ended = after(operator, watching) if watching else process.outcome()
+    happened = [*others, watch] if watching and operator.delivery == "agent" else others
+    assert all((fault.times or 0) < before for fault, before in zip(happened, (2, 2, 1), strict=False)), happened
+    return ended
 
 
 def out_of_memory(arena: Arena, operator: WatchedOperator) -> tuple[str, Any]:
