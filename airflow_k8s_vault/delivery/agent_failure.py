@@ -1,8 +1,10 @@
-"""How the agent's templates say what is wrong: a sentence that starts with FAILURE, which the operator finds."""
+"""How the agent says what is wrong: a sentence that starts with FAILURE, which the operator finds."""
 
 from __future__ import annotations
 
 FAILURE = "airflow-k8s-vault:"
+# What a restarted agent says, in its script, of the one before it.
+KILLED = f"{FAILURE} the agent was killed before it had fetched the secrets"
 
 
 def fail(sentence: str) -> str:

@@ -5,7 +5,7 @@ Any image will do that has sh and the bao or vault binary. All paths are in the 
 
 from __future__ import annotations
 
-from airflow_k8s_vault.delivery.agent_failure import FAILURE
+from airflow_k8s_vault.delivery.agent_failure import FAILURE, KILLED
 
 # The leases of variables, a line each; written by the agent where the task has a limit.
 LEASES = "/vault/agent/leases"
@@ -75,7 +75,16 @@ if [ -n "${{AGENT_CACERT-}}" ]; then
 fi
 printf '%s' "$AGENT_CONFIG" > agent.json
 [ ! -s token ] || {{ cat token >> tokens; echo >> tokens; rm -f token; }}
-[ -e started ] || rm -f /vault/env/* /vault/files/*/* leases refused checked
+if [ ! -e started ]; then
+  rm -f /vault/env/* /vault/files/*/* leases refused checked
+  if [ -s tokens ]; then
+    # Killed before it was done: no second login. The kubelet would pause after the next kill, with nobody there to
+    # end what that one logged in for.
+    revoke
+    echo "{KILLED}"
+    exit 137
+  fi
+fi
 cut -d' ' -f22 /proc/1/stat > clean
 while :; do
   "$vault" agent -config=agent.json &

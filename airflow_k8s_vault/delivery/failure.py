@@ -9,7 +9,7 @@ import re
 from typing import Any
 
 from airflow_k8s_vault.delivery.agent import CONTAINER
-from airflow_k8s_vault.delivery.agent_failure import FAILURE
+from airflow_k8s_vault.delivery.agent_failure import FAILURE, KILLED
 from airflow_k8s_vault.delivery.login import VaultLogin
 from airflow_k8s_vault.errors import DeliveryRefused, DeliveryUnavailable
 
@@ -92,6 +92,10 @@ def _agent_gave_up(pod: Any, login: VaultLogin, ended: Any) -> DeliveryRefused |
     )
     if ended.reason == "OOMKilled":
         return DeliveryUnavailable(f"The Vault agent ran out of memory before it had fetched the secrets.\n{ran}")
+    if KILLED in said:
+        return DeliveryUnavailable(
+            f"The Vault agent was killed before it had fetched the secrets: out of memory, most likely.\n{ran}"
+        )
     # After `error calling`: the template's own text, which the agent quotes before it, holds our words too.
     own = re.findall(rf"(?:error calling sprig_fail: |^){FAILURE} (.+?)(?:\"| exitCode=|\n|$)", said, re.M)
     if own:

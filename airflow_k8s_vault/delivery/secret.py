@@ -11,6 +11,7 @@ Who makes the Secret and takes the gate off is the package airflow_k8s_vault.han
 from __future__ import annotations
 
 import copy
+import datetime
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,6 +25,8 @@ from airflow_k8s_vault.secret import VaultSecret
 GATE = "airflow-k8s-vault/credentials"
 # On each pod of this delivery, so that one that a dead worker left can be found.
 LABEL, LABEL_VALUE = "airflow-k8s-vault-delivery", "secret"
+# What it says once all that belonged to the pod has been looked for and ended.
+LABEL_VALUE_ENDED = "ended"
 
 
 @dataclass(frozen=True)
@@ -119,6 +122,18 @@ def values(found: Sequence[Place], data: Mapping[VaultSecret, Mapping[str, Any]]
 def is_gated(pod: Any) -> bool:
     """Whether a V1Pod still waits for its credentials."""
     return any(gate.name == GATE for gate in pod.spec.scheduling_gates or ())
+
+
+def ended_at(pod: Any) -> datetime.datetime | None:
+    """Return when a V1Pod ended, None while it has not."""
+    status = pod.status
+    if status is None or status.phase not in ("Succeeded", "Failed"):
+        return None
+    containers = [*(status.init_container_statuses or []), *(status.container_statuses or [])]
+    ended = [container.state.terminated for container in containers if container.state]
+    moments: list[datetime.datetime] = [state.finished_at for state in ended if state and state.finished_at]
+    # A pod that was evicted before any container ran has a creation alone.
+    return max(moments) if moments else pod.metadata.creation_timestamp
 
 
 def _variable(place: Place, secret: str) -> dict[str, Any]:

@@ -35,6 +35,8 @@ class Ground:
         self.folder, self.templates_dir, self.tell = folder, templates_dir, tell
         self.host = os.environ.get("K8S_VAULT_TEST_HOST", "127.0.0.1")
         self.canary = f"canary-{secrets.token_hex(12)}"
+        # None where the environment names a Vault.
+        self.openbao: OpenBao | None = None
         self._exits = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
@@ -61,7 +63,7 @@ class Ground:
         self._set_up_teams()
 
     def _own_vault(self) -> VaultAdmin:
-        server = OpenBao(self.folder, host=self.host, root_token=secrets.token_hex(16))
+        server = self.openbao = OpenBao(self.folder, host=self.host, root_token=secrets.token_hex(16))
         self._exits.callback(server.stop)
         return server.admin
 

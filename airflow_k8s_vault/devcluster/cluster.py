@@ -24,6 +24,7 @@ from airflow_k8s_vault.devcluster import certificates, garbage, namespaces, rbac
 from airflow_k8s_vault.devcluster.api.app import application
 from airflow_k8s_vault.devcluster.api.context import Context
 from airflow_k8s_vault.devcluster.kubelet import Kubelet
+from airflow_k8s_vault.devcluster.mishaps import Mishaps
 from airflow_k8s_vault.devcluster.node import node
 from airflow_k8s_vault.devcluster.process import free_port
 from airflow_k8s_vault.devcluster.store import Store
@@ -91,7 +92,13 @@ class Cluster:
 
     def _uvicorn_config(self) -> uvicorn.Config:
         context = Context(
-            self.store, self.tokens, self.kubelet, self.address, self.certificate.ca, self.admin_token
+            self.store,
+            self.tokens,
+            self.kubelet,
+            self.address,
+            self.certificate.ca,
+            self.admin_token,
+            Mishaps(self.store, self.tokens, self.kubelet).paths(),
         )
         return uvicorn.Config(
             application(context),

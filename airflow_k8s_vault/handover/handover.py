@@ -12,7 +12,7 @@ from kubernetes.client import CoreV1Api
 
 from airflow_k8s_vault.delivery.attempts import TIMEOUT_SECONDS, attempt
 from airflow_k8s_vault.delivery.login import VaultLogin
-from airflow_k8s_vault.delivery.secret import LABEL, LABEL_VALUE, is_gated
+from airflow_k8s_vault.delivery.secret import LABEL, LABEL_VALUE, ended_at, is_gated
 from airflow_k8s_vault.errors import (
     DeliveryRefused,
     DeliveryUnavailable,
@@ -33,7 +33,10 @@ __all__ = ["Handover", "kept_token", "revoke"]
 log = logging.getLogger(__name__)
 
 # A worker hands over in less than a second, and gives up after a minute: what waits longer has no worker left.
+# Neither does an ended pod keep its Secrets for so long where anybody has seen its end.
 ABANDONED_SECONDS = 600
+# In one sweep, 4 requests each: the task whose hand-over this is waits meanwhile. The rest is the next one's.
+_MOST_ABANDONED = 20
 
 
 class Handover:
@@ -71,7 +74,8 @@ class Handover:
             if isinstance(failure, VaultError):
                 raise self._in_words(failure) from None
             raise
-        self._collect_abandoned(belongings.namespace)
+        # Its own pod's age is next to nothing, and written by the cluster's clock: the worker's may be another.
+        self._collect_abandoned(belongings.namespace, pod.metadata.creation_timestamp)
 
     def _deliver(self, belongings: PodSecrets) -> None:
         self._done("pod")
@@ -153,28 +157,40 @@ class Handover:
             return DeliveryUnavailable(f"The credentials could not be fetched for the pod. {failure}")
         return DeliveryRefused(f"Vault at {self._login.address} refused role '{self._login.role}': {failure}")
 
-    def _collect_abandoned(self, namespace: str) -> None:
+    def _collect_abandoned(self, namespace: str, now: datetime.datetime) -> None:
         """End what workers left that nobody came after: after the gate is off, so that no pod waits for it."""
-        now = datetime.datetime.now(datetime.UTC)
         try:
-            selector = f"{LABEL}={LABEL_VALUE}"
             answer = attempt(
                 f"list the pods of namespace {namespace}",
                 lambda: self._core.list_namespaced_pod(
                     namespace,
-                    label_selector=selector,
-                    field_selector="status.phase=Pending",
+                    label_selector=f"{LABEL}={LABEL_VALUE}",
+                    field_selector="status.phase!=Running",
                     _request_timeout=TIMEOUT_SECONDS,
                 ),
             )
-            for pod in answer.items:
-                age = now - pod.metadata.creation_timestamp
-                if is_gated(pod) and age.total_seconds() > ABANDONED_SECONDS:
-                    log.warning("Pod %s waits for a worker that is gone: deleting it.", pod.metadata.name)
-                    Handover(self._core, self._login, ()).discard(pod)
+            for pod in [pod for pod in answer.items if _is_abandoned(pod, now)][:_MOST_ABANDONED]:
+                self._end_abandoned(pod)
         except (DeliveryRefused, DeliveryUnavailable) as failure:
             # This task's own pod runs: somebody else's is no reason to fail it.
             log.warning("Abandoned pods in namespace %s were not looked for: %s", namespace, failure)
+
+    def _end_abandoned(self, pod: Any) -> None:
+        earlier = Handover(self._core, self._login, ())
+        if is_gated(pod):
+            log.warning("Pod %s waits for a worker that is gone: deleting it.", pod.metadata.name)
+            earlier.discard(pod)
+            return
+        # It ran and has ended: it may be kept on purpose, with its log, but nothing that it could log in with.
+        earlier.resume(pod)
+        earlier.end(keeps_pod=True)
+        PodSecrets(self._core, pod).mark_ended()
+
+
+def _is_abandoned(pod: Any, now: datetime.datetime) -> bool:
+    """Whether a pod has waited for its gate, or has been at its end, for longer than any worker would leave it."""
+    since = pod.metadata.creation_timestamp if is_gated(pod) else ended_at(pod)
+    return since is not None and (now - since).total_seconds() > ABANDONED_SECONDS
 
 
 def revoke(login: VaultLogin, token: SecretValue[str]) -> None:

@@ -15,7 +15,7 @@ from kubernetes.client import ApiException, CoreV1Api
 
 from airflow_k8s_vault.delivery import REQUEST_ANNOTATION
 from airflow_k8s_vault.delivery.attempts import TIMEOUT_SECONDS, attempt, unless_gone
-from airflow_k8s_vault.delivery.secret import GATE, LABEL, LABEL_VALUE, login_name, secret_name
+from airflow_k8s_vault.delivery.secret import GATE, LABEL, LABEL_VALUE, LABEL_VALUE_ENDED, login_name, secret_name
 from airflow_k8s_vault.secret_value import SecretValue
 
 _RAW: dict[str, Any] = {"_preload_content": False, "_request_timeout": TIMEOUT_SECONDS}
@@ -86,6 +86,18 @@ class PodSecrets:
                 f"delete Secret {self.namespace}/{name}",
                 lambda name=name: self._core.delete_namespaced_secret(name, self.namespace, **_RAW),  # type: ignore[misc]
             )
+
+    def mark_ended(self) -> None:
+        """Write on this very pod that nothing of it is left, so that nobody looks at it again; nothing if gone."""
+        name = self.pod.metadata.name
+        patch = [
+            {"op": "test", "path": "/metadata/uid", "value": self.pod.metadata.uid},
+            {"op": "replace", "path": f"/metadata/labels/{LABEL}", "value": LABEL_VALUE_ENDED},
+        ]
+        unless_gone(
+            f"label pod {self.namespace}/{name}",
+            lambda: self._core.patch_namespaced_pod(name, self.namespace, patch, _request_timeout=TIMEOUT_SECONDS),
+        )
 
     def delete_pod(self) -> None:
         """Delete this very pod, at once where it never ran; nothing where it is gone."""

@@ -9,6 +9,7 @@ from airflow.providers.cncf.kubernetes.pod_generator import PodGenerator
 from kubernetes.client import V1Pod
 
 from airflow_k8s_vault.delivery import failure
+from airflow_k8s_vault.delivery.agent_failure import KILLED
 from airflow_k8s_vault.delivery.login import VaultLogin
 from airflow_k8s_vault.errors import DeliveryRefused, DeliveryUnavailable
 
@@ -97,6 +98,13 @@ def test_an_agent_that_waits_for_its_next_start_has_failed_too() -> None:
 
 def test_an_agent_without_memory_is_an_outage() -> None:
     assert isinstance(why(ended("", 137, "OOMKilled")), DeliveryUnavailable)
+
+
+def test_an_agent_that_finds_that_the_one_before_it_was_killed_is_an_outage() -> None:
+    found = why(ended(f"Success! Revoked token (if it existed)\n{KILLED}\n", 137))
+
+    assert isinstance(found, DeliveryUnavailable)
+    assert "fetched the secrets: out of memory, most likely" in str(found)
 
 
 @pytest.mark.parametrize("reason", ["ErrImagePull", "ImagePullBackOff", "CreateContainerConfigError"])

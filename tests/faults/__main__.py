@@ -13,12 +13,12 @@ os.environ.update(AIRFLOW__CORE__LOAD_EXAMPLES="False", AIRFLOW__LOGGING__LOGGIN
 
 
 def main(part: str = "") -> int:
-    from tests.faults import endings, outages
+    from tests.faults import cluster_faults, endings, outages
     from tests.faults.arena import Arena
     from tests.faults.row import table
 
     rows = []
-    chosen = [case for case in [*endings.cases(), *outages.cases()] if part in case.id]
+    chosen = [case for case in [*endings.cases(), *outages.cases(), *cluster_faults.cases()] if part in case.id]
     begin = time.monotonic()
     with Arena(Path(tempfile.mkdtemp(prefix="k8s-vault-arena-"))) as arena:
         for number, case in enumerate(chosen, 1):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import os
 import shutil
@@ -16,6 +17,9 @@ from typing import Any
 
 import yaml
 from airflow.sdk import DAG
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from jwt.algorithms import RSAAlgorithm
+from kubernetes import client
 
 from airflow_k8s_vault import VaultSecret
 from airflow_k8s_vault.demo.ground import Ground
@@ -23,7 +27,7 @@ from airflow_k8s_vault.demo.pods import PodRecord
 from airflow_k8s_vault.devcluster.vault_admin import VaultAdmin
 from airflow_k8s_vault.errors import VaultError
 from tests.faults.fault_proxy import FaultProxy
-from tests.faults.worker import WatchedOperator
+from tests.faults.worker import WatchedOperator, wait_until
 
 ROOT = Path(__file__).parents[2]
 NAMESPACE = "team-payments"
@@ -63,9 +67,6 @@ class Traces:
     roles: list[str] = field(default_factory=list)
     waited_seconds: float = 0
 
-    def __bool__(self) -> bool:
-        return bool(self.pods or self.secrets or self.tokens or self.roles)
-
     def __str__(self) -> str:
         kinds = {"pod": self.pods, "Secret": self.secrets, "token": self.tokens, "role": self.roles}
         return ", ".join(f"{len(found)} {kind}" for kind, found in kinds.items() if found) or "nothing"
@@ -83,6 +84,7 @@ class Arena:
         self.ground = Ground(folder, templates_dir, lambda line: None)
         # What was read while pods ran, by kind and place.
         self.kept: dict[str, dict[str, str]] = {}
+        self._exits = contextlib.ExitStack()
 
     def __enter__(self) -> Arena:
         ground = self.ground.__enter__()
@@ -105,6 +107,7 @@ class Arena:
 
     def __exit__(self, *_: object) -> None:
         self.record.stop()
+        self._exits.close()
         for name in list(os.environ):
             if name.startswith("AIRFLOW__K8S_VAULT__") or name == "AIRFLOW_CONN_KUBERNETES_DEFAULT":
                 del os.environ[name]
@@ -167,8 +170,8 @@ class Arena:
     def leases(self) -> int:
         return self.vault.count(r"GET /v1/database/creds")
 
-    def traces(self, within_seconds: float = 10) -> Traces:
-        """Return what is left; waits until it is nothing, or until the time is over."""
+    def traces(self, within_seconds: float = 10, until: str = "nothing") -> Traces:
+        """Return what is left; waits until it is no more than `until` says, or until the time is over."""
         begin = time.monotonic()
         while True:
             pods = self.core.list_namespaced_pod(NAMESPACE).items
@@ -181,7 +184,7 @@ class Arena:
                 self.ground.roles_left(),
                 time.monotonic() - begin,
             )
-            if not found or found.waited_seconds > within_seconds:
+            if str(found) == until or found.waited_seconds > within_seconds:
                 return found
             time.sleep(0.1)
 
@@ -197,6 +200,46 @@ class Arena:
         path = f"auth/{self.ground.auth_mount}/role/payments"
         role = self.vault_admin.request("GET", path)["data"]
         self.vault_admin.request("POST", path, {**role, "token_ttl": seconds})
+
+    def mishap(self, what: str, **body: Any) -> None:
+        """Let something happen to our own devcluster that Kubernetes has no request for: see its mishaps.py."""
+        headers = {"Content-Type": "application/json"}
+        self.ground.api.call_api(
+            f"/devcluster/{what}",
+            "POST",
+            header_params=headers,
+            body=body,
+            response_types_map={},
+            auth_settings=["BearerToken"],
+        )
+
+    def _token_keys(self) -> list[str]:
+        """Return the public keys of the cluster's service-account tokens, as PEM."""
+        found = client.OpenidApi(self.ground.api).get_service_account_issuer_open_id_keyset(_preload_content=False)
+        keys = [RSAAlgorithm.from_jwk(key) for key in json.loads(found.data)["keys"]]
+        return [key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode() for key in keys]
+
+    def jwt_mount(self) -> str:
+        """Return an auth mount that checks pods' tokens itself, by the cluster's keys; made when first needed."""
+        mount, vault = f"jwt-{self.ground.auth_mount}", self.vault_admin
+        if vault.mount(mount, {"type": "jwt"}, auth=True):
+            self._exits.callback(vault.request, "DELETE", f"sys/auth/{mount}")
+            vault.request("POST", f"auth/{mount}/config", {"jwt_validation_pubkeys": self._token_keys()})
+            role = vault.request("GET", f"auth/{self.ground.auth_mount}/role/payments")["data"]
+            kept = {name: role[name] for name in ("token_policies", "token_ttl", "token_max_ttl")}
+            bound = {"role_type": "jwt", "user_claim": "sub", "bound_audiences": ["vault"]}
+            vault.request("POST", f"auth/{mount}/role/payments", {**kept, **bound})
+        return mount
+
+    def seal(self) -> None:
+        """Seal the Vault, which has to be our own."""
+        assert self.ground.openbao is not None
+        self.vault_admin.request("PUT", "sys/seal")
+
+    def unseal(self) -> None:
+        assert self.ground.openbao is not None
+        self.vault_admin.request("PUT", "sys/unseal", {"key": self.ground.openbao.unseal_key})
+        wait_until(lambda: "Vault does not answer" not in self._tokens())
 
     @property
     def vault_admin(self) -> VaultAdmin:

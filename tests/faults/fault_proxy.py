@@ -18,7 +18,8 @@ class Fault:
     """What happens to the next `times` requests that match ("POST /api/v1/…/pods"); None: to all of them.
 
     kind: a status, "cut" (hang up, nothing done), "cut after" (do it, then hang up), "late" (do it, and answer
-    after 2 s), "hang", "rubbish" (200, no JSON), or seconds of delay as a float.
+    after 2 s), "cut in the middle" (of the answer, or of a stream after half a second), "hang", "rubbish" (200, no
+    JSON), or seconds of delay as a float.
     """
 
     request: str
@@ -115,6 +116,8 @@ def _handler(proxy: FaultProxy) -> type[BaseHTTPRequestHandler]:
                 if fault == "cut after":
                     answer.read()
                     self._hang_up()
+                elif fault == "cut in the middle":
+                    self._pass_back_half(answer)
                 else:
                     self._pass_back(answer)
 
@@ -133,6 +136,17 @@ def _handler(proxy: FaultProxy) -> type[BaseHTTPRequestHandler]:
             while chunk := answer.read1(65536):
                 self.wfile.write(chunk)
                 self.wfile.flush()
+
+        def _pass_back_half(self, answer: http.client.HTTPResponse) -> None:
+            length = int(answer.getheader("Content-Length") or 2**20)
+            self._head(answer.status, answer.getheader("Content-Type") or "", f"Content-Length: {length}")
+            if answer.getheader("Content-Length") is not None:
+                self.wfile.write(answer.read()[: length // 2])
+            else:
+                # Not read: what it holds by now is all that there is to lose.
+                proxy.wait(0.5)
+            self.wfile.flush()
+            self._hang_up()
 
         def _answer(self, status: int, content: bytes, kind: str = "application/json") -> None:
             self._head(status, kind, f"Content-Length: {len(content)}")

@@ -8,7 +8,7 @@ from typing import Any
 
 from tests.faults.arena import Arena
 from tests.faults.case import Case, whole
-from tests.faults.endings import DELIVERIES
+from tests.faults.endings import DELIVERIES, MODES
 from tests.faults.fault_proxy import Fault
 from tests.faults.worker import WatchedOperator, run
 
@@ -52,12 +52,16 @@ def cases() -> Iterator[Case]:
                 ran=False,
                 slow=isinstance(kind, float) or (delivery == "agent" and ends == UNAVAILABLE),
             )
-        yield Case("Vault is sealed", delivery, sealed, ends=UNAVAILABLE, logins=0, leases=0, ran=False, slow=True)
+        none: dict[str, Any] = {"logins": 0, "leases": 0, "ran": False}
+        for mode in MODES:
+            yield Case("Vault is sealed", delivery, sealed, mode, UNAVAILABLE, slow=True, **none)
+        for status, ends in ((403, REFUSED), (500, UNAVAILABLE)):
+            name, script = f"Vault answers {status} to the login", failing_vault(LOGIN, status)
+            yield Case(name, delivery, script, "deferrable", ends, slow=True, **none)
         requests = API_REQUESTS if delivery == "secret" else {"create pod": POD}
         for what, request in requests.items():
             for kind in API_FAULTS:
                 yield Case(f"API server, {what}: {_named(kind)}", delivery, failing_api(request, kind, 1))
-    none: dict[str, Any] = {"logins": 0, "leases": 0, "ran": False}
     lost: dict[str, Any] = {"ends": UNAVAILABLE, "ran": False}
     yield Case("agent image missing", "agent", no_image, ends=REFUSED, **none)
     # A login whose answer was lost is nobody's: its TTL ends it, 4 s in this case.
@@ -91,9 +95,11 @@ def failing_api(request: str, kind: Any, times: int | None) -> Any:
 
 
 def sealed(arena: Arena, operator: WatchedOperator) -> tuple[str, Any]:
-    """What a sealed Vault answers, without sealing the one that other cases need."""
-    arena.vault.faults = [Fault("/v1/", 503, None)]
-    return whole(arena, operator)
+    arena.seal()
+    try:
+        return whole(arena, operator)
+    finally:
+        arena.unseal()
 
 
 def no_image(arena: Arena, operator: WatchedOperator) -> tuple[str, Any]:

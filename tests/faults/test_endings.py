@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import pytest
 
+from airflow_k8s_vault.delivery import REQUEST_ANNOTATION
+from airflow_k8s_vault.delivery.secret import LABEL
+from airflow_k8s_vault.handover import handover
 from tests.faults import endings
-from tests.faults.arena import Arena
+from tests.faults.arena import NAMESPACE, Arena
 from tests.faults.case import Case
+from tests.faults.endings import AT_ONCE, SHORT
+from tests.faults.worker import Dying, WatchedOperator, run, wait_until
 
 pytestmark = pytest.mark.integration
 
@@ -16,3 +21,64 @@ def test_credentials_end_with_the_pod(arena: Arena, case: Case) -> None:
     row = case.run(arena)
 
     assert row.wrong == []
+
+
+def left_gated(arena: Arena) -> WatchedOperator:
+    """Return a task whose worker died in the middle of the hand-over."""
+    operator = arena.operator(delivery="secret")
+    operator.at_step = Dying("login kept")
+    assert run(operator).outcome()[0] == "killed"
+    return operator
+
+
+def left_ended(arena: Arena) -> WatchedOperator:
+    """Return a task whose worker died while its pod ran; the pod has come to its own end since."""
+    operator = arena.operator(delivery="secret", **SHORT)
+    worker = run(operator)
+    name = wait_until(lambda: arena.running(operator))["metadata"]["name"]
+    worker.kill()
+    worker.outcome()
+    wait_until(lambda: arena.core.read_namespaced_pod(name, NAMESPACE).status.phase == "Succeeded")
+    return operator
+
+
+def another_task(arena: Arena) -> list[str]:
+    """Run one to its end; return the requests that its worker sent."""
+    arena.kube.done = []
+    assert run(arena.operator(delivery="secret")).outcome() == ("ok", None)
+    return list(arena.kube.done)
+
+
+def test_the_next_hand_over_ends_what_was_left_once_it_is_old_enough(
+    arena: Arena, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arena.begin()
+    left_gated(arena)
+    left_ended(arena)
+    both = "2 pod, 3 Secret, 2 token, 1 role"
+
+    another_task(arena)
+    young = str(arena.traces(until=both))
+    monkeypatch.setattr(handover, "ABANDONED_SECONDS", AT_ONCE)
+    another_task(arena)
+    old = str(arena.traces(until="1 pod"))
+    arena.clean()
+
+    assert (both, "1 pod") == (young, old)
+
+
+def test_an_ended_pod_is_looked_at_in_one_sweep_only(arena: Arena, monkeypatch: pytest.MonkeyPatch) -> None:
+    arena.begin()
+    meta = arena.pods_of(left_ended(arena))[0]["metadata"]
+    monkeypatch.setattr(handover, "ABANDONED_SECONDS", AT_ONCE)
+
+    seen = []
+    for _ in range(2):
+        requests = another_task(arena)
+        about_it = [request for request in requests if meta["annotations"][REQUEST_ANNOTATION] in request]
+        seen.append(about_it + [request for request in requests if meta["name"] in request])
+    label = arena.core.read_namespaced_pod(meta["name"], NAMESPACE).metadata.labels[LABEL]
+    arena.clean()
+
+    # Read the login, delete both Secrets, label the pod.
+    assert ("ended", 4, 0) == (label, len(seen[0]), len(seen[1])), seen

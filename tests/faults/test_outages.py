@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import pytest
 
-from tests.faults import outages
+from tests.faults import cluster_faults, outages
 from tests.faults.arena import Arena
 from tests.faults.case import Case
 
 pytestmark = pytest.mark.integration
 
 
-@pytest.mark.parametrize("case", [case for case in outages.cases() if not case.slow], ids=lambda case: case.id)
+CASES = [case for case in (*outages.cases(), *cluster_faults.cases()) if not case.slow]
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
 def test_nothing_runs_without_credentials_and_nothing_is_left(arena: Arena, case: Case) -> None:
+    if case.skipped:
+        pytest.skip(case.skipped)
     row = case.run(arena)
 
     assert row.wrong == []

@@ -167,8 +167,15 @@ def trigger(serialized: tuple[str, dict[str, Any]], then: str = "") -> Process:
 
 
 def resume(operator: VaultPodOperator, event: dict[str, Any], try_number: int = 1) -> Process:
-    """Start the worker that goes on after the trigger."""
-    return Process(lambda: operator.trigger_reentry(context(operator, try_number), event))
+    """Start the worker that goes on after the trigger; a pod that still runs is deferred again, as by `run`."""
+
+    def work() -> Any:
+        try:
+            return operator.trigger_reentry(context(operator, try_number), event)
+        except TaskDeferred as deferred:
+            return deferred.trigger.serialize()
+
+    return Process(work)
 
 
 def wait_until(met: Callable[[], Any], timeout_seconds: float = 20) -> Any:

@@ -88,6 +88,10 @@ class Server:
         return replace(asked, user=user)
 
     async def _answer(self, request: Request, asked: Asked) -> Response:
+        if asked.resource is None and asked.verb == "post" and asked.path in self.context.mishaps:
+            sent = await request.body()
+            await self.context.mishaps[asked.path](body.parse(sent, "application/json") if sent else {})
+            return PlainTextResponse("done")
         if asked.resource is None:
             return self._document(asked.path, asked.verb)
         query = request.query_params

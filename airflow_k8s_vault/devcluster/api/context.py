@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -49,6 +49,8 @@ class Context:
     address: str
     ca: str
     admin_token: str
+    # What may be posted beside Kubernetes' own paths: see mishaps.py.
+    mishaps: Mapping[str, Callable[[Object], Awaitable[None]]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -71,6 +71,25 @@ class Kubelet:
                 task.cancel()
             await asyncio.gather(*self._tasks.values(), return_exceptions=True)
 
+    async def lose(self) -> None:
+        """The node's power is cut: no process gets a signal that it could act on, and nothing is reported."""
+        self._node.lost = True
+        tasks = list(self._tasks.values())
+        for worker in self._workers.values():
+            worker.cut_off()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def come_back(self) -> None:
+        """Start again: finish the deletions that were asked for meanwhile, and run what is new."""
+        self._node.lost = False
+        for obj in self._node.store.list("pods"):
+            if obj["spec"].get("nodeName") == NODE_NAME and "deletionTimestamp" in obj["metadata"]:
+                self._node.store.remove("pods", obj["metadata"]["namespace"], obj["metadata"]["name"])
+            else:
+                self._pod_changed(obj)
+
     def _changed(self, change: Change) -> None:
         if change.resource in ("secrets", "configmaps"):
             for worker in list(self._workers.values()):
@@ -85,7 +104,7 @@ class Kubelet:
 
     def _pod_changed(self, obj: Object) -> None:
         uid = obj["metadata"]["uid"]
-        if obj["spec"].get("nodeName") != NODE_NAME:
+        if self._node.lost or obj["spec"].get("nodeName") != NODE_NAME:
             return
         if uid not in self._workers:
             self._workers[uid] = Worker(self._node, obj)
@@ -102,6 +121,8 @@ class Kubelet:
             del self._workers[uid], self._tasks[uid]
 
     def _worker(self, namespace: str, name: str) -> Worker:
+        if self._node.lost:
+            raise ConnectionError(f"dial tcp {self._node.host_ip}:10250: connect: no route to host")
         for worker in self._workers.values():
             if worker.pod.key == (namespace, name):
                 return worker

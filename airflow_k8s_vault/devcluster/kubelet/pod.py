@@ -28,6 +28,8 @@ class Node:
     host_ip: str
     rootfs: Callable[[str], Rootfs]
     backoff_seconds: float = 10
+    # Whether the node has lost its power: nobody hears of its pods.
+    lost: bool = field(default=False, init=False)
     service_env: dict[str, str] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -79,5 +81,7 @@ class Pod:
 
         `field` is the part of the pod that it is about (`spec.containers{base}`); none: all of it.
         """
+        if self.node.lost:
+            return
         with contextlib.suppress(NotFound):
             events.record(self.node.store, self.obj, kind, reason, message, "kubelet", field)

@@ -56,10 +56,10 @@ class TokenCache:
         account = pod["spec"].get("serviceAccountName") or "default"
         audiences = [audience] if audience else []
         try:
-            token, expiry = self._tokens.mint(meta["namespace"], account, audiences, seconds, bound)
+            token, _ = self._tokens.mint(meta["namespace"], account, audiences, seconds, bound)
         except NotFound as error:
             raise MountFailed(f"failed to fetch token: {error}") from error
-        renewal = datetime.datetime.fromisoformat(expiry) - datetime.timedelta(seconds=seconds * 0.2)
+        renewal = datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=seconds * 0.8)
         self._kept[audience, seconds] = (token, renewal)
         return token
 

@@ -1,0 +1,209 @@
+"""The cluster itself failing under a task: its node, its agent's memory, its clock, its API's streams."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+from unittest import mock
+
+from airflow_k8s_vault.delivery import agent
+from tests.faults.arena import HAS_ALL, NAMESPACE, Arena
+from tests.faults.case import Case, after, finish, whole
+from tests.faults.endings import DELIVERIES, LONG, MODES
+from tests.faults.fault_proxy import Fault
+from tests.faults.outages import LEASE, REFUSED, UNAVAILABLE
+from tests.faults.worker import Process, WatchedOperator, resume, run, trigger, wait_until
+
+# How long a login lives that a lost node can no longer renew, or that a killed agent can no longer revoke.
+TTL_SECONDS = 6
+NO_NODE = "it takes the power of a node"
+NO_CLOCK = "it takes the cluster's clock"
+# Enough for the agent as it is, not for one that holds a secret of 24 MB.
+LIMIT = "96Mi"
+# More than Vault's own leeways for a clock that is wrong (150 s), and than the life of the token (600 s).
+SKEW_SECONDS = 1000
+
+
+def cases() -> Iterator[Case]:
+    for delivery in DELIVERIES:
+        for mode in MODES:
+            yield Case(
+                "node lost",
+                delivery,
+                node_lost,
+                mode,
+                "failed",
+                within_seconds=TTL_SECONDS + 10,
+                slow=(delivery, mode) != ("secret", "deferrable"),
+                only_devcluster=NO_NODE,
+                operator=LONG,
+            )
+            cut = {"cmds": ["sh", "-c", f"{HAS_ALL} && for i in 1 2 3 4 5 6; do echo $i; sleep 0.5; done"]}
+            yield Case("API server cuts watches, logs and reads", delivery, cut_off, mode, slow=True, operator=cut)
+        yield Case(
+            "node lost, and the worker with it",
+            delivery,
+            node_and_worker_lost,
+            ends="killed",
+            within_seconds=TTL_SECONDS + 10,
+            slow=True,
+            only_devcluster=NO_NODE,
+            operator={**LONG, "execution_timeout": timedelta(seconds=TTL_SECONDS)},
+        )
+        skewed: dict[str, Any] = {"slow": True, "only_devcluster": NO_CLOCK}
+        for auth in ("kubernetes", "jwt"):
+            for where, ahead_seconds, ends in (
+                ("ahead", SKEW_SECONDS, "token not yet valid"),
+                ("behind", -SKEW_SECONDS, "token is expired"),
+            ):
+                name, script = f"cluster's clock {where}, {auth} auth", refused_by_clock(ahead_seconds, auth)
+                yield Case(name, delivery, script, ends=ends, logins=0, leases=0, ran=False, **skewed)
+            name = f"cluster's clock ahead by a minute, {auth} auth"
+            yield Case(name, delivery, skewed_by(60, auth), **skewed)
+    name = "agent out of memory before the main process"
+    yield Case(name, "agent", out_of_memory, ends=UNAVAILABLE, leases=0, ran=False)
+    later: dict[str, Any] = {"cmds": ["sh", "-c", f"{HAS_ALL} && sleep 12"]}
+    name = "agent out of memory while the pod runs"
+    yield Case(name, "agent", out_of_memory_later, logins=None, leases=None, slow=True, operator=later)
+
+
+def node_lost(arena: Arena, operator: WatchedOperator) -> tuple[str, Any]:
+    """The pod stays, marked for deletion, until somebody deletes it by force. Its agent renews nothing more."""
+    arena.login_ttl(TTL_SECONDS)
+    try:
+        process = run(operator)
+        name = wait_until(lambda: arena.running(operator))["metadata"]["name"]
+        watching = _watched(arena, process.outcome()[1]) if operator.deferrable else None
+        _lose_node(arena, name)
+        arena.core.delete_namespaced_pod(name, NAMESPACE, grace_period_seconds=0)
+        return resume(operator, watching.outcome()[1]).outcome() if watching else process.outcome()
+    finally:
+        arena.login_ttl(600)
+        arena.mishap("node-back")
+
+
+def node_and_worker_lost(arena: Arena, operator: WatchedOperator) -> tuple[str, Any]:
+    """Nobody is left: the login ends by its TTL, which is no longer than the task might run."""
+    arena.login_ttl(TTL_SECONDS)
+    try:
+        process = run(operator)
+        name = wait_until(lambda: arena.running(operator))["metadata"]["name"]
+        process.kill()
+        _lose_node(arena, name)
+        arena.core.delete_namespaced_pod(name, NAMESPACE, grace_period_seconds=0)
+        return process.outcome()
+    finally:
+        arena.login_ttl(600)
+        arena.mishap("node-back")
+
+
+def _watched(arena: Arena, serialized: Any) -> Process:
+    """Return a triggerer that has begun to look at its pod."""
+    before = arena.kube.count("GET .*/pods/")
+    watching = trigger(serialized)
+    wait_until(lambda: arena.kube.count("GET .*/pods/") > before)
+    return watching
+
+
+def _lose_node(arena: Arena, name: str) -> None:
+    arena.mishap("node-lost")
+    left = arena.core.read_namespaced_pod(name, NAMESPACE)
+    assert (left.status.phase, left.metadata.deletion_timestamp is None) == ("Running", False)
+
+
+def cut_off(arena: Arena, operator: WatchedOperator) -> tuple[str, Any]:
+    """Only a triggerer watches, and only until the pod has started: Vault is slow, so that it comes to that."""
+    arena.vault.faults = [Fault(LEASE, 3.0)]
+    watch = Fault("GET .*watch=", "cut in the middle")
+    others = [
+        Fault("GET .*/log", "cut in the middle", 2),
+        Fault(r"GET .*/pods/[^/?]+(\?|$)", "cut in the middle", 2),
+    ]
+    arena.kube.faults = [watch]
+    process = run(operator)
+    watching = trigger(process.outcome()[1]) if operator.deferrable else None
+    wait_until(lambda: arena.running(operator))
+    arena.kube.faults = [watch, *others]
+    ended = after(operator, watching) if watching else process.outcome()
+    happened = [*others, watch] if watching and operator.delivery == "agent" else others
+    assert all((fault.times or 0) < before for fault, before in zip(happened, (2, 2, 1), strict=False)), happened
+    return ended
+
+
+def out_of_memory(arena: Arena, operator: WatchedOperator) -> tuple[str, Any]:
+    """A secret is more than the agent's limit takes, and the other one is not there before that is seen."""
+    arena.vault.faults = [Fault(LEASE, "hang", None)]
+    with _large_secret(arena), _agent(LIMIT):
+        return whole(arena, operator)
+
+
+def out_of_memory_later(arena: Arena, operator: WatchedOperator) -> tuple[str, Any]:
+    """A secret grows beyond the limit while the pod runs, and shrinks again. The agent is started again."""
+    with _agent(LIMIT, render_interval="1s"):
+        process = run(operator)
+        name = wait_until(lambda: arena.running(operator))["metadata"]["name"]
+
+        def killed() -> bool:
+            status = arena.core.read_namespaced_pod(name, NAMESPACE).status.init_container_statuses[0]
+            ended = status.last_state.terminated or status.state.terminated
+            return bool(ended and ended.reason == "OOMKilled")
+
+        with _large_secret(arena):
+            wait_until(killed)
+        return finish(operator, process)
+
+
+@contextlib.contextmanager
+def _large_secret(arena: Arena) -> Iterator[None]:
+    path = "secret/data/payments/partner"
+    before = arena.vault_admin.request("GET", path)["data"]["data"]
+    arena.vault_admin.request("POST", path, {"data": {**before, "more": "x" * 24_000_000}})
+    try:
+        yield
+    finally:
+        arena.vault_admin.request("POST", path, {"data": before})
+
+
+@contextlib.contextmanager
+def _agent(limit: str, render_interval: str = "1m") -> Iterator[None]:
+    """Let agents have that memory limit, and read KV secrets again so often."""
+    resources = {"requests": {"cpu": "25m", "memory": limit}, "limits": {"memory": limit}}
+    configuration = agent._config
+
+    def changed(*arguments: Any) -> dict[str, Any]:
+        made = configuration(*arguments)
+        made["template_config"]["static_secret_render_interval"] = render_interval
+        return made
+
+    with mock.patch.object(agent, "_RESOURCES", resources), mock.patch.object(agent, "_config", changed):
+        yield
+
+
+def skewed_by(ahead_seconds: int, auth: str) -> Any:
+    """Vault judges a pod's token by a clock of its own, with 150 s of leeway, whatever the auth method."""
+
+    def script(arena: Arena, operator: WatchedOperator) -> tuple[str, Any]:
+        settings = {}
+        if auth == "jwt":
+            settings["AIRFLOW__K8S_VAULT__VAULT_AUTH_METHOD"] = "jwt"
+            settings["AIRFLOW__K8S_VAULT__VAULT_AUTH_MOUNT"] = arena.jwt_mount()
+        arena.mishap("clock", aheadSeconds=ahead_seconds)
+        try:
+            with mock.patch.dict(os.environ, settings):
+                return whole(arena, operator)
+        finally:
+            arena.mishap("clock", aheadSeconds=0)
+
+    return script
+
+
+def refused_by_clock(ahead_seconds: int, auth: str) -> Any:
+    def script(arena: Arena, operator: WatchedOperator) -> tuple[str, Any]:
+        state, said = skewed_by(ahead_seconds, auth)(arena, operator)
+        assert said.startswith(REFUSED), said
+        return state, said
+
+    return script
