@@ -110,8 +110,7 @@ def _agent_gave_up(pod: Any, login: VaultLogin, ended: Any) -> DeliveryRefused |
         return DeliveryRefused(
             f"Vault at {login.address} refused role '{login.role}' on auth/{login.auth_mount} ({codes[-1]}):\n"
             f"{words}\n{ran}\n"
-            f"  Check auth/{login.auth_mount}/role/{login.role} (bound service account, namespace, audience), and "
-            "that the mount has a token_reviewer_jwt: a token of that audience cannot review itself."
+            f"  {login.advice(said)}"
         )
     if refused:
         return DeliveryRefused(

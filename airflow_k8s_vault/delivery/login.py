@@ -36,3 +36,12 @@ class VaultLogin:
             audience=config.get("vault_token_audience"),
             image=config.get("vault_agent_image"),
         )
+
+    def advice(self, said: str) -> str:
+        """Return what to look at after Vault refused this login in these words."""
+        role = f"Check auth/{self.auth_mount}/role/{self.role} (bound service account, namespace, audience), and "
+        if "not yet valid" in said or "expired" in said:
+            return f"{role}the clocks: the token's times are the cluster's, and Vault compares them with its own."
+        if self.auth_method == "kubernetes":
+            return f"{role}that the mount has a token_reviewer_jwt: a token of that audience cannot review itself."
+        return f"{role}that auth/{self.auth_mount}/config knows the keys of this cluster's tokens."

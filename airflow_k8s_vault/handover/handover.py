@@ -148,8 +148,7 @@ class Handover:
             f"Vault at {login.address} refused role '{login.role}' on auth/{login.auth_mount} ({refused}).\n"
             f"  The login was made for service account '{pod.spec.service_account_name}' in namespace "
             f"'{pod.metadata.namespace}', token audience '{login.audience}'.\n"
-            f"  Check auth/{login.auth_mount}/role/{login.role} (bound service account, namespace, audience), and "
-            "that the mount has a token_reviewer_jwt: a token of that audience cannot review itself."
+            f"  {login.advice(refused)}"
         )
 
     def _in_words(self, failure: VaultError) -> DeliveryRefused | DeliveryUnavailable:

@@ -90,6 +90,25 @@ def test_the_agents_last_words_tell_a_refusal_from_an_outage(
     assert "[INFO]" not in str(found)
 
 
+@pytest.mark.parametrize(
+    ("method", "said", "advice"),
+    [
+        ("kubernetes", "permission denied", "the mount has a token_reviewer_jwt"),
+        ("kubernetes", "token is not yet valid", "the clocks: the token's times are the cluster's"),
+        ("jwt", "token is expired", "the clocks: the token's times are the cluster's"),
+        ("jwt", "no known key successfully validated", "auth/kubernetes/config knows the keys"),
+    ],
+)
+def test_after_a_refused_login_it_says_what_to_look_at(method: str, said: str, advice: str) -> None:
+    login = VaultLogin("https://vault:8200", "payments", auth_method=method)
+
+    told = str(failure.of_delivery(pod(ended(REFUSED_LOGIN.replace("permission denied", said))), login, "base"))
+
+    assert f"Check auth/kubernetes/role/payments (bound service account, namespace, audience), and {advice}" in (
+        told.replace("and that ", "and ")
+    )
+
+
 def test_an_agent_that_waits_for_its_next_start_has_failed_too() -> None:
     crash_loop = {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 10s"}}
 
