@@ -37,7 +37,7 @@ class PodValues:
         if self.are_leased:
             lives = session.live(self._lifetime_seconds or LONGEST_SECONDS)
             short += self._too_short("the login, and with it every lease", lives)
-        answers, data, reads = {}, {}, dict[tuple[str, str], Found]()
+        answers, reads = {}, dict[tuple[str, str], Found]()
         for secret in self._secrets:
             key = (secret.engine, secret.path)
             if key not in reads:
@@ -49,8 +49,8 @@ class PodValues:
             raise DeliveryRefused(problems("The credentials would end before the task may:", short))
         for line in short:
             log.warning("%s", line)
-        data = {secret: _data(secret, answer) for secret, answer in answers.items()}
-        return SecretValue(delivery.values(self._places, data))
+        # In no variable of this frame: an error tracker shows those of every frame of an exception.
+        return SecretValue(delivery.values(self._places, {s: _data(s, answer) for s, answer in answers.items()}))
 
     def _lease_problems(self, session: Session, path: str, answer: Found) -> list[str]:
         if not answer.lease_id:
@@ -113,5 +113,6 @@ def _data(secret: VaultSecret, answer: Found) -> dict[str, Any]:
     if secret.engine != "kv2":
         return data
     if not isinstance(data.get("data"), dict):
+        data = {}  # this frame may be shown
         raise DeliveryRefused(f"'{secret.path}' is no KV 2 secret: is engine= right?")
     return dict(data["data"])
