@@ -36,7 +36,8 @@ def forms(value: str) -> set[str]:
     ['61206221', 'EgYi', 'YSBiI', 'a b!', 'a%20b%21', 'a+b%21', 'hIGIh']
     """
     content = value.encode()
-    plain = {value, quote(value, safe=""), quote_plus(value), json.dumps(value)[1:-1], repr(value)[1:-1]}
+    in_urls = {quote(value), quote(value, safe=""), quote_plus(value)}
+    plain = {value, *in_urls, json.dumps(value)[1:-1], repr(value)[1:-1]}
     encoded = {_base64_inside(content, place) for place in range(3)}
     encoded |= {text.translate(_URL_SAFE) for text in encoded}
     return plain | encoded | {content.hex(), content.hex().upper()}
@@ -59,8 +60,8 @@ def found_in(places: Mapping[str, str], values: Iterable[str]) -> list[str]:
     return [place for text, names in texts.items() if any(form in text for form in wanted) for place in names]
 
 
-def search(stage: Stage, record: PodRecord) -> list[Surface]:
-    """Look for the canary wherever Airflow, Kubernetes or another pod could show it."""
+def search(stage: Stage, record: PodRecord, values: Iterable[str] = ()) -> list[Surface]:
+    """Look for the canary, and other `values`, wherever Airflow, Kubernetes or another pod could show them."""
     texts = {
         "pod specs and states": {f"state {n}": json.dumps(pod) for n, pod in enumerate(record.states)},
         "events, Secrets and ConfigMaps": _objects(stage),
@@ -72,7 +73,9 @@ def search(stage: Stage, record: PodRecord) -> list[Surface]:
         },
         "the other team's pod": _other_pod(stage),
     }
-    return [Surface(name, len(places), found_in(places, [stage.canary])) for name, places in texts.items()]
+    return [
+        Surface(name, len(places), found_in(places, [stage.canary, *values])) for name, places in texts.items()
+    ]
 
 
 def wait_for_no_roles(stage: Stage, timeout_seconds: float = 10) -> list[str]:
