@@ -115,6 +115,8 @@ def values(found: Sequence[Place], data: Mapping[VaultSecret, Mapping[str, Any]]
                 "cannot carry: use file="
             )
     if wrong:
+        # Error trackers show the variables of every frame of an exception.
+        data, holds, made = {}, {}, {}
         raise DeliveryRefused(problems("Vault does not hold what the task asks for:", wrong))
     return made
 

@@ -101,9 +101,10 @@ class Airflow:
                 raise K8sVaultError(f"Airflow could not read the DAGs {', '.join(dag_ids)}:\n{told}")
             time.sleep(0.5)
 
-    def trigger(self, dag_id: str) -> str:
+    def trigger(self, dag_id: str, conf: Mapping[str, Any] | None = None) -> str:
         """Start a run of the DAG now and return its run id."""
-        run = self._request("POST", f"/api/v2/dags/{dag_id}/dagRuns", {"logical_date": None})
+        body = {"logical_date": None, "conf": dict(conf or {})}
+        run = self._request("POST", f"/api/v2/dags/{dag_id}/dagRuns", body)
         return str(run["dag_run_id"])
 
     def task_instances(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:

@@ -15,6 +15,8 @@ from airflow_k8s_vault.demo.pods import PodRecord
 from airflow_k8s_vault.demo.stage import TEAMS, Stage
 from airflow_k8s_vault.devcluster.postgres import BIN
 
+_URL_SAFE = str.maketrans("+/", "-_")
+
 
 @dataclass(frozen=True)
 class Surface:
@@ -26,23 +28,40 @@ class Surface:
 
 
 def forms(value: str) -> set[str]:
-    """Return the value as it is, and as JSON, base64, a URL or Python's repr would show it.
+    """Return the value as it is, and as JSON, base64, hexadecimal digits, a URL or Python's repr would show it.
 
-    >>> sorted(forms("a b"))
-    ['YSBi', 'a b', 'a%20b', 'a+b']
+    Base64 also where the value is only a part of what was encoded: what it becomes then depends on its place.
+
+    >>> sorted(forms("a b!"))
+    ['61206221', 'EgYi', 'YSBiI', 'a b!', 'a%20b%21', 'a+b%21', 'hIGIh']
     """
-    encoded = base64.b64encode(value.encode()).decode().rstrip("=")
-    return {value, encoded, quote(value, safe=""), quote_plus(value), json.dumps(value)[1:-1], repr(value)[1:-1]}
+    content = value.encode()
+    in_urls = {quote(value), quote(value, safe=""), quote_plus(value)}
+    plain = {value, *in_urls, json.dumps(value)[1:-1], repr(value)[1:-1]}
+    encoded = {_base64_inside(content, place) for place in range(3)}
+    encoded |= {text.translate(_URL_SAFE) for text in encoded}
+    return plain | encoded | {content.hex(), content.hex().upper()}
+
+
+def _base64_inside(content: bytes, place: int) -> str:
+    """Return the characters that base64 of `place` other bytes and then these has in any case."""
+    encoded = base64.b64encode(bytes(place) + content).decode()
+    whole = (place + len(content)) * 8 // 6
+    return encoded[-(-place * 8 // 6) : whole]
 
 
 def found_in(places: Mapping[str, str], values: Iterable[str]) -> list[str]:
     """Return the places whose text holds one of the values, in any of its forms."""
     wanted = {form for value in values for form in forms(value)}
-    return [place for place, text in places.items() if any(form in text for form in wanted)]
+    texts: dict[str, list[str]] = {}
+    for place, text in places.items():
+        # A pod has many states and few specs: each text is searched once.
+        texts.setdefault(text, []).append(place)
+    return [place for text, names in texts.items() if any(form in text for form in wanted) for place in names]
 
 
-def search(stage: Stage, record: PodRecord) -> list[Surface]:
-    """Look for the canary wherever Airflow, Kubernetes or another pod could show it."""
+def search(stage: Stage, record: PodRecord, values: Iterable[str] = ()) -> list[Surface]:
+    """Look for the canary, and other `values`, wherever Airflow, Kubernetes or another pod could show them."""
     texts = {
         "pod specs and states": {f"state {n}": json.dumps(pod) for n, pod in enumerate(record.states)},
         "events, Secrets and ConfigMaps": _objects(stage),
@@ -54,7 +73,9 @@ def search(stage: Stage, record: PodRecord) -> list[Surface]:
         },
         "the other team's pod": _other_pod(stage),
     }
-    return [Surface(name, len(places), found_in(places, [stage.canary])) for name, places in texts.items()]
+    return [
+        Surface(name, len(places), found_in(places, [stage.canary, *values])) for name, places in texts.items()
+    ]
 
 
 def wait_for_no_roles(stage: Stage, timeout_seconds: float = 10) -> list[str]:

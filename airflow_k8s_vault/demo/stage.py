@@ -30,6 +30,13 @@ class Stage(Ground):
         with contextlib.closing(connection), connection.cursor() as cursor:
             cursor.execute("create database airflow")
         uri = self.postgres.uri("airflow").replace("postgresql://", "postgresql+psycopg2://")
+        airflow = Airflow(self.folder / "airflow", self.dags, uri, self._settings())
+        self._exits.callback(airflow.stop)
+        airflow.start()
+        return airflow
+
+    def _settings(self) -> dict[str, str]:
+        """Return the environment variables of Airflow beside its own."""
         settings = {
             "KUBECONFIG": str(self.kubeconfig),
             "AIRFLOW__K8S_VAULT__TEMPLATES_DIR": str(self.templates_dir),
@@ -38,7 +45,4 @@ class Stage(Ground):
         }
         if self.vault.cacert:
             settings["AIRFLOW__K8S_VAULT__VAULT_CACERT"] = self.vault.cacert
-        airflow = Airflow(self.folder / "airflow", self.dags, uri, settings)
-        self._exits.callback(airflow.stop)
-        airflow.start()
-        return airflow
+        return settings

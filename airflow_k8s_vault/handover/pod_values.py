@@ -38,7 +38,7 @@ class PodValues:
         if self.are_leased:
             lives = session.live(self._lifetime_seconds or LONGEST_SECONDS)
             short += self._too_short("the login, and with it every lease", lives)
-        answers, data, reads = {}, {}, dict[tuple[str, ...], Found]()
+        answers, reads = {}, dict[tuple[str, ...], Found]()
         for secret in self._secrets:
             key = (secret.engine, secret.path, *secret.elsewhere)
             if key not in reads:
@@ -50,8 +50,8 @@ class PodValues:
             raise DeliveryRefused(problems("The credentials would end before the task may:", short))
         for line in short:
             log.warning("%s", line)
-        data = {secret: _data(secret, answer) for secret, answer in answers.items()}
-        return SecretValue(delivery.values(self._places, data))
+        # In no variable of this frame: an error tracker shows those of every frame of an exception.
+        return SecretValue(delivery.values(self._places, {s: _data(s, answer) for s, answer in answers.items()}))
 
     def _lease_problems(self, session: Session, path: str, answer: Found) -> list[str]:
         if not answer.lease_id:
@@ -115,6 +115,7 @@ def _data(secret: VaultSecret, answer: Found) -> dict[str, Any]:
     data = answer.data.reveal()
     if secret.engine == "kv2":
         if not isinstance(data.get("data"), dict) or not data["data"]:
+            data = {}  # this frame may be shown
             raise DeliveryRefused(f"'{secret.path}' is no KV 2 secret, or empty: is engine= right?")
         data = dict(data["data"])
     return data if not secret.kind else _looked_up(secret, data)
@@ -127,5 +128,6 @@ def _looked_up(secret: VaultSecret, data: dict[str, Any]) -> dict[str, Any]:
         return {secret.kind: shape(data, secret.path)}
     except SecretShapeError as error:
         wrong = str(error)
-    # Outside of `except`: the frames of the shape hold the values.
+    # Outside of `except`, and without the values: these frames may be shown.
+    data = {}
     raise DeliveryRefused(wrong)

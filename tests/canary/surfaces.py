@@ -1,64 +1,38 @@
-"""The surfaces: how each is read, and how a value is planted there on purpose."""
+"""The surfaces: how each is read, and how a value gets there in earnest, as a mistake would put it there."""
 
 from __future__ import annotations
 
 import base64
 import json
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.canary import machine, pods
 from tests.faults.arena import NAMESPACE, ROOT, Arena
-from tests.faults.worker import Process, seen, wait_until
+from tests.faults.worker import Process, run, wait_until
 
 Texts = dict[str, str]
 
 
 @dataclass(frozen=True)
 class Surface:
-    """`texts` reads all of it by place; `plant` puts a value there as a mistake would."""
+    """`texts` reads all of it by place; `plant` puts a value there. what: what is read, for docs/security.md."""
 
     name: str
+    what: str
     texts: Callable[[Arena], Texts]
     plant: Callable[[Arena, str], Any]
 
 
-def _states(arena: Arena, *path: str) -> Texts:
-    found = {}
-    for number, pod in enumerate(arena.record.states):
-        part: Any = pod
-        for step in path:
-            part = (part or {}).get(step)
-        found[f"state {number}"] = json.dumps(part)
-    return found
-
-
-def _pod(arena: Arena, value: str = "", **spec: Any) -> str:
-    """Run a pod of its own to its end and return its name."""
-    name = f"planted-{os.urandom(4).hex()}"
-    container = {
-        "name": "base",
-        "image": "postgres:18",
-        "command": ["sh", "-c", "true"],
-        "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
-        **spec,
-    }
-    security = {"runAsNonRoot": True, "runAsUser": 10001, "seccompProfile": {"type": "RuntimeDefault"}}
-    meta = {"name": name, "labels": {}, "annotations": {"example.com/value": value} if value else {}}
-    body = {"metadata": meta, "spec": {"containers": [container], "securityContext": security}}
-    body["spec"]["restartPolicy"] = "Never"  # type: ignore[index]
-    arena.core.create_namespaced_pod(NAMESPACE, body)
-    wait_until(lambda: arena.core.read_namespaced_pod(name, NAMESPACE).status.phase in ("Succeeded", "Failed"))
-    wait_until(lambda: any(_is_over(pod, name) for pod in arena.record.pods.values()))
-    return name
-
-
-def _is_over(pod: dict[str, Any], name: str) -> bool:
-    return pod["metadata"]["name"] == name and pod["status"].get("phase") in ("Succeeded", "Failed")
+def _states(arena: Arena, part: str) -> Texts:
+    return {f"state {number}": json.dumps(pod.get(part)) for number, pod in enumerate(arena.record.states)}
 
 
 def _events(arena: Arena) -> Texts:
@@ -66,10 +40,10 @@ def _events(arena: Arena) -> Texts:
 
 
 def _plant_event(arena: Arena, value: str) -> None:
-    meta = {"name": f"planted-{os.urandom(4).hex()}", "namespace": NAMESPACE}
-    about = {"kind": "Pod", "namespace": NAMESPACE, "name": "x"}
-    body = {"metadata": meta, "involvedObject": about, "reason": "Planted", "message": value, "type": "Normal"}
-    arena.core.create_namespaced_event(NAMESPACE, body)
+    """The kubelet repeats in an event what it could not do."""
+    name = pods.create(arena, {"name": "base", "image": f"registry.invalid/{value}:1"})
+    wait_until(lambda: any(value in text for text in _events(arena).values()))
+    arena.core.delete_namespaced_pod(name, NAMESPACE, grace_period_seconds=0)
 
 
 def _secrets(arena: Arena) -> Texts:
@@ -77,24 +51,28 @@ def _secrets(arena: Arena) -> Texts:
     found = {"the list itself": str(answer.metadata)}
     for secret in answer.items:
         data = {key: base64.b64decode(text).decode(errors="replace") for key, text in (secret.data or {}).items()}
-        found[f"{secret.metadata.namespace}/{secret.metadata.name}"] = json.dumps(data)
+        found[f"{secret.metadata.namespace}/{secret.metadata.name}"] = json.dumps(data) + str(secret)
     return found
 
 
 def _plant_secret(arena: Arena, value: str) -> None:
-    arena.core.create_namespaced_secret("default", {"metadata": {"name": "planted"}, "stringData": {"a": value}})
+    head = {"name": f"vault-{os.urandom(4).hex()}"}
+    arena.core.create_namespaced_secret(NAMESPACE, {"metadata": head, "stringData": {"a": value}})
 
 
 def _config_maps(arena: Arena) -> Texts:
     items = arena.core.list_config_map_for_all_namespaces().items
-    return {f"{item.metadata.namespace}/{item.metadata.name}": str(item.data) for item in items}
+    return {f"{item.metadata.namespace}/{item.metadata.name}": str(item) for item in items}
 
 
 def _plant_config_map(arena: Arena, value: str) -> None:
-    arena.core.create_namespaced_config_map("default", {"metadata": {"name": "planted"}, "data": {"a": value}})
+    head = {"name": f"planted-{os.urandom(4).hex()}"}
+    arena.core.create_namespaced_config_map(NAMESPACE, {"metadata": head, "data": {"a": value}})
 
 
-def _worker_file(suffix: str) -> Callable[[Arena], Texts]:
+def _said(suffix: str) -> Callable[[Arena], Texts]:
+    """What worker processes wrote down: their log, or what would go into Airflow's database (worker.seen)."""
+
     def texts(arena: Arena) -> Texts:
         path = Path(os.environ["K8S_VAULT_TEST_WORKER_LOG"] + suffix)
         return {path.name: path.read_text(errors="replace")} if path.exists() else {}
@@ -102,128 +80,211 @@ def _worker_file(suffix: str) -> Callable[[Arena], Texts]:
     return texts
 
 
-def _in_worker(work: Callable[[str], Any]) -> Callable[[Arena, str], Any]:
-    return lambda arena, value: Process(lambda: work(value)).outcome()
+def _plant_log(arena: Arena, value: str) -> None:
+    """The operator's own logger, in a worker."""
+    operator = arena.operator(secrets=[])
+    Process(lambda: operator.log.debug("the value is %s", value)).outcome()
 
 
-def _log_at_debug(value: str) -> None:
-    import logging
+def _plant_exception(arena: Arena, value: str) -> None:
+    """A function that fails while it holds the value; its message does not have it."""
 
-    logging.getLogger("kubernetes.client.rest").debug("response body: %s", value)
+    def fails(held: str) -> None:
+        raise ValueError(f"{len(held)} characters")
 
-
-def _raise(value: str) -> None:
-    raise ValueError(value)
-
-
-def _below(folder: Callable[[Arena], Path], *but: str) -> Callable[[Arena], Texts]:
-    def texts(arena: Arena) -> Texts:
-        found = {}
-        for path in folder(arena).rglob("*"):
-            if path.is_file() and not path.is_symlink() and path.name not in but:
-                found[str(path)] = path.read_bytes().decode(errors="replace")
-        return found
-
-    return texts
+    Process(lambda: fails(value)).outcome()
 
 
-def _write(folder: Callable[[Arena], Path], name: str) -> Callable[[Arena, str], Any]:
-    return lambda arena, value: (folder(arena) / name).write_text(value)
+def _plant_xcom(arena: Arena, value: str) -> None:
+    """In halves, which the pod puts together: whole, it would also be in the task's rendered fields."""
+    halves = f"{value[:20]} {value[20:]}"
+    script = f'mkdir -p /airflow/xcom && printf \'{{"who": "%s%s"}}\' {halves} > /airflow/xcom/return.json'
+    run(arena.operator(secrets=[], cmds=["sh", "-c", script], do_xcom_push=True)).outcome()
 
 
-def _cluster(arena: Arena) -> Path:
-    return arena.ground.kubeconfig.parent
+def _plant_rendered(arena: Arena, value: str) -> None:
+    run(arena.operator(secrets=[], cmds=["true"], env_vars={"NOTE": value})).outcome()
 
 
-def _kept(what: str) -> Callable[[Arena], Texts]:
-    """What was read while pods ran: see test_canary.py."""
-    return lambda arena: dict(arena.kept.get(what, {}))
+def _plant_trigger(arena: Arena, value: str) -> None:
+    """What the Kubernetes connection holds goes along to the triggerer."""
+    name = "AIRFLOW_CONN_KUBERNETES_DEFAULT"
+    before = os.environ[name]
+    connection = json.loads(before)
+    connection["extra"]["note"] = value
+    os.environ[name] = json.dumps(connection)
+    try:
+        run(arena.operator(secrets=[], cmds=["true"], deferrable=True)).outcome()
+    finally:
+        os.environ[name] = before
 
 
-def _keep(what: str) -> Callable[[Arena, str], Any]:
-    return lambda arena, value: arena.keep(what, {"planted": value})
+def _plant_in_another_environment(arena: Arena, value: str) -> None:
+    other = {"name": "other", "command": pods.WAITS, "env": [{"name": "A", "value": value}]}
+    with pods.running(arena, {"name": "base", "command": pods.WAITS}, other) as pod:
+        pods.look(arena, pod, "other")
 
 
-def _outputs(arena: Arena) -> Texts:
-    """What people see of a task with secrets: `kubectl get -o yaml` of pods, the template commands."""
-    from airflow_k8s_vault import templates
-
-    made = templates.find("payments/etl", templates_dir=arena.ground.templates_dir)
-    context = {"dag_id": "", "task_id": "", "run_id": "", "try_number": 1, "map_index": -1}
-    return {"render payments/etl": json.dumps(made.render({}, context=context)), **arena.kept.get("outputs", {})}
-
-
-def processes() -> tuple[Texts, Texts]:
-    """Return the arguments of all processes, and the environment of those that are no container's."""
-    arguments, environments = {}, {}
-    for path in Path("/proc").glob("[0-9]*"):
-        try:
-            command = (path / "cmdline").read_bytes().decode(errors="replace")
-            arguments[path.name] = command
-            if (path / "root").resolve() == Path("/") and "python" in command:
-                environments[path.name] = (path / "environ").read_bytes().decode(errors="replace")
-        except OSError:
-            continue
-    return arguments, environments
+def _plant_in_anothers_files(arena: Arena, value: str) -> None:
+    """The container that has the value writes it to a volume that the other one mounts."""
+    shared = {"name": "shared", "mountPath": "/shared"}
+    write = f'printf %s "$A" > /shared/a; {pods.WAITS[-1]}'
+    env = [{"name": "A", "value": value}]
+    base = {"name": "base", "command": ["sh", "-c", write], "env": env, "volumeMounts": [shared]}
+    other = {"name": "other", "command": pods.WAITS, "volumeMounts": [shared]}
+    with pods.running(arena, base, other, volumes=[{"name": "shared", "emptyDir": {}}]) as pod:
+        pods.look(arena, pod, "other")
 
 
 def _plant_argument(arena: Arena, value: str) -> None:
-    process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(5)", value])
-    wait_until(lambda: value in "".join(processes()[0].values()))
-    arena.keep("process arguments", processes()[0])
-    process.kill()
-    process.wait()
+    _while_it_sleeps(arena, {}, value)
 
 
 def _plant_environment(arena: Arena, value: str) -> None:
-    environment = {**os.environ, "PLANTED": value}
-    process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(5)"], env=environment)
-    wait_until(lambda: value in "".join(processes()[1].values()))
-    arena.keep("environments", processes()[1])
+    _while_it_sleeps(arena, {"PLANTED": value})
+
+
+def _while_it_sleeps(arena: Arena, environment: dict[str, str], *arguments: str) -> None:
+    command = [sys.executable, "-c", "print(flush=True); import time; time.sleep(60)", *arguments]
+    process = subprocess.Popen(command, env={**os.environ, **environment}, stdout=subprocess.PIPE)
+    assert process.stdout
+    process.stdout.readline()
+    machine.keep_processes(arena)
     process.kill()
-    process.wait()
+    process.communicate()
+
+
+def _plant_on_the_clusters_disk(arena: Arena, value: str) -> None:
+    """The kubelet keeps what a container wrote in a file, as long as there is the pod."""
+    if not (arena.ground.folder / "cluster").exists():
+        # A node of a real cluster: its disk is not here to be read. What is searched then is the servers' logs.
+        (arena.ground.folder / "planted.log").write_text(value)
+    pods.run_to_its_end(arena, command=["sh", "-c", 'echo "$A"'], env=[{"name": "A", "value": value}])
+
+
+def _plant_on_a_workers_disk(arena: Arena, value: str) -> None:
+    def work() -> None:
+        with tempfile.NamedTemporaryFile("w", delete=False) as file:
+            file.write(value)
+
+    Process(work).outcome()
+
+
+def _plant_in_a_template(arena: Arena, value: str) -> None:
+    """A platform that writes a value into a template, and prints it."""
+    folder = arena.ground.templates_dir / "payments"
+    base = (folder / "python.yaml.j2").read_text()
+    planted = folder / "planted.yaml.j2"
+    planted.write_text(base.replace('value: "1"', f"value: {value}"))
+    try:
+        arena.keep("outputs", machine.outputs(arena))
+    finally:
+        planted.unlink()
+
+
+def _documents(arena: Arena) -> Texts:
+    """A copy of the README and of docs/, made once: a test does not write into the working copy."""
+    folder = arena.ground.folder / "documents"
+    if not folder.exists():
+        shutil.copytree(ROOT / "docs", folder / "docs")
+        shutil.copy(ROOT / "README.md", folder)
+    return {str(path.relative_to(folder)): path.read_text() for path in folder.rglob("*") if path.is_file()}
+
+
+def _plant_in_the_readme(arena: Arena, value: str) -> None:
+    _documents(arena)
+    readme = arena.ground.folder / "documents/README.md"
+    readme.write_text(f"{readme.read_text()}\n```console\n$ env\nPGPASSWORD={value}\n```\n")
+
+
+def _kept(what: str, now: Callable[[Arena], Texts] = lambda arena: {}) -> Callable[[Arena], Texts]:
+    """What was read while pods ran (machine.keep_all, pods.look), and what there is now."""
+    return lambda arena: {
+        **arena.kept.get(what, {}),
+        **{f"{name}, now": text for name, text in now(arena).items()},
+    }
 
 
 SURFACES = (
     Surface(
-        "pod specs in the watch history",
+        "pod specs",
+        "the spec in every state that a watch sent: variables, arguments, volumes of all containers",
         lambda arena: _states(arena, "spec"),
-        lambda arena, value: _pod(arena, env=[{"name": "A", "value": value}]),
+        lambda arena, value: pods.run_to_its_end(arena, env=[{"name": "A", "value": value}]),
     ),
-    Surface("annotations and labels", lambda arena: _states(arena, "metadata"), _pod),
+    Surface(
+        "annotations and labels",
+        "the metadata in every state that a watch sent",
+        lambda arena: _states(arena, "metadata"),
+        lambda arena, value: pods.run_to_its_end(arena, {"example.com/value": value}),
+    ),
     Surface(
         "pod states and termination messages",
+        "the status in every state that a watch sent",
         lambda arena: _states(arena, "status"),
-        lambda arena, value: _pod(arena, command=["sh", "-c", f"echo {value} > /dev/termination-log"]),
+        lambda arena, value: pods.run_to_its_end(
+            arena, command=["sh", "-c", 'echo "$A" > /dev/termination-log'], env=[{"name": "A", "value": value}]
+        ),
     ),
-    Surface("events", _events, _plant_event),
-    Surface("Secrets after the end", _secrets, _plant_secret),
-    Surface("ConfigMaps", _config_maps, _plant_config_map),
-    Surface("log of workers and triggerer at DEBUG", _worker_file(""), _in_worker(_log_at_debug)),
-    Surface("exceptions", _worker_file(".exceptions"), _in_worker(_raise)),
-    Surface("XCom", _worker_file(".xcom"), _in_worker(lambda value: seen("xcom", value))),
-    Surface("rendered fields", _worker_file(".rendered"), _in_worker(lambda value: seen("rendered", value))),
-    Surface("trigger kwargs", _worker_file(".trigger"), _in_worker(lambda value: seen("trigger", value))),
-    Surface("environment of other containers", _kept("other environment"), _keep("other environment")),
-    Surface("files of other containers", _kept("other files"), _keep("other files")),
-    Surface("process arguments", _kept("process arguments"), _plant_argument),
-    Surface("environment of worker processes", _kept("environments"), _plant_environment),
-    Surface("disk of devcluster", _below(_cluster, "kubeconfig"), _write(_cluster, "planted")),
+    Surface("events", "all events of the namespace", _events, _plant_event),
+    Surface("Secrets after the end", "all Secrets of all namespaces, decoded", _secrets, _plant_secret),
+    Surface("ConfigMaps", "all ConfigMaps of all namespaces", _config_maps, _plant_config_map),
+    Surface(
+        "logs of workers and triggerer",
+        "everything that their processes log with every logger at DEBUG, or print",
+        _said(""),
+        _plant_log,
+    ),
+    Surface(
+        "exceptions",
+        "every traceback, with chained ones and the variables of each frame",
+        _said(".exceptions"),
+        _plant_exception,
+    ),
+    Surface("XCom", "what tasks push and return", _said(".xcom"), _plant_xcom),
+    Surface("rendered fields", "the templated fields of each task", _said(".rendered"), _plant_rendered),
+    Surface("trigger kwargs", "each trigger as it is stored", _said(".trigger"), _plant_trigger),
+    Surface(
+        "environment of other containers",
+        "as seen from a neighbour in the pod, the XCom sidecar, and another pod of the team",
+        _kept("other environment"),
+        _plant_in_another_environment,
+    ),
+    Surface(
+        "files of other containers",
+        "all files that these three can read, outside of their images",
+        _kept("other files"),
+        _plant_in_anothers_files,
+    ),
+    Surface(
+        "process arguments",
+        "of every process of the machine while pods run",
+        _kept("process arguments"),
+        _plant_argument,
+    ),
+    Surface(
+        "environment of worker processes",
+        "as they were started, and as they end",
+        _kept("environments", _said(".environment")),
+        _plant_environment,
+    ),
+    Surface(
+        "disk of devcluster",
+        "all files of the cluster, and the logs of the servers, while pods run and after them",
+        _kept("disk of devcluster", machine.disk_of_devcluster),
+        _plant_on_the_clusters_disk,
+    ),
     Surface(
         "disk of workers",
-        lambda arena: {
-            **_below(lambda arena: Path(os.environ["AIRFLOW_HOME"]))(arena),
-            **{p.name: p.read_text(errors="replace") for p in arena.ground.folder.iterdir() if p.is_file()},
-        },
-        _write(lambda arena: Path(os.environ["AIRFLOW_HOME"]), "planted"),
+        "Airflow's home and temporary files, while pods run and after them",
+        _kept("disk of workers", machine.disk_of_workers),
+        _plant_on_a_workers_disk,
     ),
-    Surface("outputs of commands", _outputs, _keep("outputs")),
     Surface(
-        "README and docs",
-        lambda arena: (
-            {str(p): p.read_text() for p in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]}
-            | arena.kept.get("docs", {})
-        ),
-        _keep("docs"),
+        "outputs of commands",
+        "`airflow k8s-vault` templates and secrets; kubectl get and describe while pods run",
+        _kept("outputs", machine.outputs),
+        _plant_in_a_template,
     ),
+    Surface("README and docs", "what is published, examples included", _documents, _plant_in_the_readme),
 )

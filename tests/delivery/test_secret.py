@@ -6,6 +6,7 @@ import copy
 import json
 import subprocess
 import sys
+import traceback
 from typing import Any
 
 import pytest
@@ -155,3 +156,13 @@ def test_the_operator_does_not_load_the_vault_client() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_a_missing_key_leaves_no_value_in_the_frames_of_the_exception() -> None:
+    asked = VaultSecret("secret/a", env={"A": "a", "B": "b"})
+    with pytest.raises(DeliveryRefused) as error:
+        values(list(places([asked], "base")), {asked: {"a": "canary-in-a-frame"}})
+
+    shown = traceback.TracebackException.from_exception(error.value, capture_locals=True).stack[-1]
+    assert shown.name == "values"
+    assert "canary-in-a-frame" not in str(shown.locals)

@@ -93,6 +93,24 @@ async def test_volumes_of_other_pods_and_unmounted_ones_of_the_same_pod_are_out_
 
 
 @on_one_node
+async def test_a_secret_and_a_token_are_never_on_the_disk(node: OneNode) -> None:
+    node.store.create("secrets", secret("s", key="canary-on-disk"))
+    token = {"serviceAccountToken": {"audience": "vault", "expirationSeconds": 600, "path": "token"}}
+    node.pod(
+        sh(
+            "test -s /a/key && test -s /b/token && sleep 60",
+            volumeMounts=[{"name": "a", "mountPath": "/a"}, {"name": "b", "mountPath": "/b"}],
+        ),
+        volumes=[{"name": "a", "secret": {"secretName": "s"}}, {"name": "b", "projected": {"sources": [token]}}],
+    )
+    await node.phase("Running")
+    files = [path for path in node.root.rglob("*") if path.is_file() and not path.is_symlink()]
+
+    assert files
+    assert [path for path in files if path.parts[-1] in ("key", "token")] == []
+
+
+@on_one_node
 async def test_a_program_that_an_image_has_not_is_nowhere(node: OneNode) -> None:
     node.pod(
         sh(

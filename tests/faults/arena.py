@@ -38,16 +38,11 @@ KEY = VaultSecret("secret/payments/partner", file="partner.key", key="api_key")
 HAS_ALL = 'test -n "$PGPASSWORD" && test -s /vault/secrets/partner.key'
 
 
-# A second container, which shows all that it can see; the base template ends with its containers.
+# A second container, which others look around in; the base template ends with its containers.
 _BESIDE = """\
     - name: beside
       image: {{ images.etl }}
-      command:
-        - sh
-        - -c
-        - >-
-          sleep 1; env; echo FILES;
-          find /vault /var/run/secrets /tmp -type f 2>/dev/null | while read -r f; do echo $f; cat $f; done
+      command: ["sh", "-c", "trap 'exit 0' TERM; sleep 60 & wait"]
       resources: {requests: {cpu: 50m, memory: 64Mi}, limits: {memory: 64Mi}}
       securityContext:
         allowPrivilegeEscalation: false
@@ -85,6 +80,8 @@ class Arena:
         # What was read while pods ran, by kind and place.
         self.kept: dict[str, dict[str, str]] = {}
         self._exits = contextlib.ExitStack()
+        # How tasks ended, by delivery and kind of end: see tests/canary.
+        self.ended: dict[str, dict[str, tuple[str, Any]]] = {}
 
     def __enter__(self) -> Arena:
         ground = self.ground.__enter__()
@@ -144,7 +141,9 @@ class Arena:
     def pods_of(self, operator: WatchedOperator) -> list[dict[str, Any]]:
         """Return the last known state of each pod that the task ever had."""
         dag_id = operator.dag.dag_id
-        return [pod for pod in self.record.pods.values() if pod["metadata"]["labels"].get("dag_id") == dag_id]
+        return [
+            pod for pod in self.record.pods.values() if pod["metadata"].get("labels", {}).get("dag_id") == dag_id
+        ]
 
     def started(self, operator: WatchedOperator) -> bool:
         """Whether the main process of any of the task's pods ever ran."""

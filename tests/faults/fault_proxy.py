@@ -12,6 +12,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import urlsplit
 
+from tests.faults import tunnel
+
 
 @dataclass
 class Fault:
@@ -63,6 +65,14 @@ class FaultProxy:
     def fault_of(self, request: str) -> Any:
         return next((fault.kind for fault in self.faults if fault.takes(request)), None)
 
+    def knows(self, request: str, sent: bytes, answered: bytes = b"") -> None:
+        """Keep an exchange where somebody wants to know it."""
+        if self.exchanges is not None:
+            self.exchanges.append((request, sent, answered))
+
+    def tunnel(self, request: str, headers: Any) -> tunnel.Tunnel:
+        return tunnel.Tunnel(self._target, self._tls, request, headers)
+
     def wait(self, seconds: float) -> None:
         self._stopping.wait(seconds)
 
@@ -96,6 +106,8 @@ def _handler(proxy: FaultProxy) -> type[BaseHTTPRequestHandler]:
             body = self._sent = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             request = f"{self.command} {self.path}"
             fault = proxy.fault_of(request)
+            # Also of what is never answered: a login that fails has been sent a token all the same.
+            proxy.knows(request, body)
             if isinstance(fault, float):
                 proxy.wait(fault)
                 fault = None
@@ -107,6 +119,8 @@ def _handler(proxy: FaultProxy) -> type[BaseHTTPRequestHandler]:
                 self._answer(fault, b'{"errors":["made by the proxy"],"message":"made by the proxy"}')
             elif fault == "rubbish":
                 self._answer(200, b"<html>Sign in to the hotel network</html>")
+            elif tunnel.is_asked_for(self.headers):
+                self._tunnel(request)
             else:
                 answer = proxy.pass_on(self.command, self.path, self.headers, body)
                 if 200 <= answer.status < 300:
@@ -114,7 +128,7 @@ def _handler(proxy: FaultProxy) -> type[BaseHTTPRequestHandler]:
                 if fault == "late":
                     proxy.wait(2)
                 if fault == "cut after":
-                    answer.read()
+                    proxy.knows(request, body, answer.read())
                     self._hang_up()
                 elif fault == "cut in the middle":
                     self._pass_back_half(answer)
@@ -123,12 +137,18 @@ def _handler(proxy: FaultProxy) -> type[BaseHTTPRequestHandler]:
 
         do_GET = do_POST = do_PUT = do_DELETE = do_PATCH = do_LIST = handle_any
 
+        def _tunnel(self, request: str) -> None:
+            self.close_connection = True
+            made = proxy.tunnel(request, self.headers)
+            if made.granted:
+                proxy.done.append(request)
+            made.carry(self.connection)
+
         def _pass_back(self, answer: http.client.HTTPResponse) -> None:
             length = answer.getheader("Content-Length")
             if length is not None:
                 content = answer.read()
-                if proxy.exchanges is not None:
-                    proxy.exchanges.append((f"{self.command} {self.path}", self._sent, content))
+                proxy.knows(f"{self.command} {self.path}", self._sent, content)
                 self._answer(answer.status, content, answer.getheader("Content-Type") or "")
                 return
             self._head(answer.status, answer.getheader("Content-Type") or "", "Connection: close")

@@ -13,7 +13,7 @@ import traceback
 import types
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TextIO
 
 from airflow.sdk.exceptions import TaskDeferred
 
@@ -97,15 +97,30 @@ def _do(work: Callable[[], Any], write: int) -> None:
     for stream in (1, 2):
         os.dup2(log, stream)
     if "K8S_VAULT_TEST_DEBUG" in os.environ:
-        logging.getLogger().addHandler(logging.StreamHandler(os.fdopen(log, "w")))
+        _log_everything(os.fdopen(log, "w", buffering=1))
     try:
         said: tuple[str, Any] = ("ok", work())
     except BaseException as failure:
-        seen("exceptions", traceback.format_exc())
+        # With the variables of each frame, as error trackers send them.
+        told = traceback.TracebackException.from_exception(failure, capture_locals=True)
+        seen("exceptions", "".join(told.format()))
         said = ("failed", f"{type(failure).__name__}: {failure}")
+    seen("environment", dict(os.environ))
     with os.fdopen(write, "wb") as pipe:
         pipe.write(pickle.dumps(said))
     os._exit(0)
+
+
+def _log_everything(to: TextIO) -> None:
+    """Let every logger say all that it can: Airflow's own, those of the libraries, the root."""
+    from airflow.sdk.log import configure_logging
+
+    # As in a task's own process, where nothing is masked: that is done by the supervisor, later.
+    configure_logging.__wrapped__(log_level="DEBUG", output=to, sending_to_supervisor=True)
+    found = [logging.getLogger(name) for name in list(logging.root.manager.loggerDict)]
+    for logger in (logging.getLogger(), *found):
+        logger.setLevel(logging.DEBUG)
+        logger.disabled, logger.propagate = False, True
 
 
 def run(operator: VaultPodOperator, try_number: int = 1) -> Process:
@@ -115,7 +130,7 @@ def run(operator: VaultPodOperator, try_number: int = 1) -> Process:
         signal.signal(signal.SIGTERM, lambda *_: operator.on_kill())
         with _limited(operator):
             try:
-                return operator.execute(context(operator, try_number))
+                return _pushed(operator, operator.execute(context(operator, try_number)))
             except TaskDeferred as deferred:
                 seen("trigger", deferred.trigger.serialize())
                 return deferred.trigger.serialize()
@@ -171,11 +186,18 @@ def resume(operator: VaultPodOperator, event: dict[str, Any], try_number: int = 
 
     def work() -> Any:
         try:
-            return operator.trigger_reentry(context(operator, try_number), event)
+            return _pushed(operator, operator.trigger_reentry(context(operator, try_number), event))
         except TaskDeferred as deferred:
             return deferred.trigger.serialize()
 
     return Process(work)
+
+
+def _pushed(operator: VaultPodOperator, result: Any) -> Any:
+    """What a task returns is its XCom."""
+    if operator.do_xcom_push:
+        seen("xcom", result)
+    return result
 
 
 def wait_until(met: Callable[[], Any], timeout_seconds: float = 20) -> Any:

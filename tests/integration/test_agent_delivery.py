@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Iterator
+import uuid
+from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ from airflow_k8s_vault import teams
 from airflow_k8s_vault.demo import isolation
 from airflow_k8s_vault.demo.pods import PodRecord
 from airflow_k8s_vault.demo.stage import Stage
+from tests.canary import values
+from tests.faults.fault_proxy import FaultProxy
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(420)]
 
@@ -40,10 +43,30 @@ DAGS = (
 )
 
 
+class TalkativeStage(Stage):
+    """Everything in Airflow logs at DEBUG, and a proxy before Vault knows which secrets there were."""
+
+    def _settings(self) -> dict[str, str]:
+        ca = Path(self.vault.cacert).read_text() if self.vault.cacert else None
+        self.proxy = FaultProxy(self.vault.address, self.host, ca)
+        self.proxy.exchanges = []
+        self._exits.callback(self.proxy.stop)
+        talkative = {
+            "AIRFLOW__LOGGING__LOGGING_LEVEL": "DEBUG",
+            "AIRFLOW__K8S_VAULT__VAULT_ADDR": self.proxy.address,
+        }
+        return {**super()._settings(), **talkative}
+
+    def in_play(self) -> Mapping[str, set[str]]:
+        return values.in_play(self.proxy.exchanges or (), self.canary)
+
+
 class Runs:
     """What became of the runs: task instances, their logs and their pods."""
 
-    def __init__(self, stage: Stage, instances: dict[str, list[dict[str, Any]]], record: PodRecord) -> None:
+    def __init__(
+        self, stage: TalkativeStage, instances: dict[str, list[dict[str, Any]]], record: PodRecord
+    ) -> None:
         self.stage, self.instances, self.record = stage, instances, record
         self.roles_left = isolation.wait_for_no_roles(stage)
 
@@ -98,7 +121,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runs]:
         team = yaml.safe_load((templates_dir / name / "team.yaml").read_text())
         team |= {"namespace": f"team-{name}", "vault_role": name, "secrets": [ceiling]}
         (templates_dir / name / "team.yaml").write_text(yaml.safe_dump(team))
-    with Stage(folder, templates_dir, Path(__file__).parent / "dags", print) as stage:
+    with TalkativeStage(folder, templates_dir, Path(__file__).parent / "dags", print) as stage:
         for name in ("strangers", "wide"):
             stage.setup.team(teams.load(name, templates_dir))
         stage.vault.request("DELETE", f"auth/{stage.auth_mount}/role/strangers")
@@ -107,7 +130,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runs]:
         stage.setup.kv("secret/payments/quoted", {"word": "it's"})
         connection = {"conn_type": "postgres", "host": "db.example.com", "password": f"{stage.canary}'"}
         stage.setup.kv("secret/payments/connections/my-warehouse", connection)
-        stage.airflow.wait_until_ready(DAGS)
+        stage.airflow.wait_until_ready((*DAGS, "plants"))
         namespaces = [f"team-{team}" for team in ("payments", "data-science", "strangers", "wide")]
         record = PodRecord(stage.core(), namespaces)
         started = {dag_id: stage.airflow.trigger(dag_id) for dag_id in DAGS}
@@ -199,10 +222,34 @@ def test_no_login_outlives_its_pod(runs: Runs) -> None:
     assert runs.roles_left == []
 
 
-def test_no_value_is_in_pods_database_or_logs(runs: Runs) -> None:
-    surfaces = isolation.search(runs.stage, runs.record)
+@pytest.mark.parametrize("kind", ["KV value", "dynamic password", "Vault token", "service-account token"])
+def test_no_value_is_in_pods_database_or_logs(runs: Runs, kind: str) -> None:
+    wanted = runs.stage.in_play()[kind]
+    surfaces = isolation.search(runs.stage, runs.record, wanted)
 
+    assert wanted
     assert {s.name: s.found_in for s in surfaces} == {s.name: [] for s in surfaces}
+
+
+def test_the_logs_are_as_talkative_as_they_get(runs: Runs) -> None:
+    assert "response body: " in runs.log("delivers_sync")
+
+
+def test_a_value_in_a_row_of_the_database_or_in_a_task_log_is_found(runs: Runs) -> None:
+    # A task that is told values backwards writes one to its log, returns one, and one is its rendered field.
+    logged, returned, rendered = (f"planted-{uuid.uuid4().hex}" for _ in range(3))
+    backwards = {"logged": logged[::-1], "returned": returned[::-1], "rendered": rendered[::-1]}
+    run_id = runs.stage.airflow.trigger("plants", backwards)
+    instances = runs.stage.airflow.watch({"plants": run_id}, lambda *seen: None, timeout_seconds=60)
+    found = {
+        value: {s.name for s in isolation.search(runs.stage, runs.record, [value]) if s.found_in}
+        for value in (logged, returned, rendered)
+    }
+
+    assert [ti["state"] for ti in instances["plants"]] == ["success"]
+    assert "Airflow's logs" in found[logged]
+    assert "Airflow's database" in found[returned]
+    assert "Airflow's database" in found[rendered]
 
 
 def test_every_pod_passes_the_restricted_standard(runs: Runs) -> None:

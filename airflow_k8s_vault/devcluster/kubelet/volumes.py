@@ -18,6 +18,8 @@ from airflow_k8s_vault.devcluster.store import Object, Store
 # `medium: Memory` has to be memory that several sandboxes share. A tmpfs of our own cannot be had without root
 # outside of one sandbox; /dev/shm is one that every Linux has, and a folder that only our user can enter is ours.
 _MEMORY = Path("/dev/shm")  # noqa: S108 - see above
+# Secrets and tokens, which the kubelet keeps in memory as well (pkg/volume/secret, pkg/volume/projected).
+_IN_MEMORY = ("secret", "projected")
 
 
 def memory_prefix(root: Path) -> str:
@@ -46,6 +48,7 @@ class Volumes:
 
     def _path(self, spec: Object) -> Path:
         in_memory = (spec.get("emptyDir") or {}).get("medium") == "Memory"
+        in_memory = in_memory or any(spec.get(kind) is not None for kind in _IN_MEMORY)
         return Path(self._memory if in_memory else self._disk, spec["name"])
 
     def write(self, pod: Object) -> None:

@@ -1,0 +1,106 @@
+"""Tasks with secrets that end in every kind of way, looked at while they run."""
+
+from __future__ import annotations
+
+import signal
+from datetime import timedelta
+from typing import Any
+
+from airflow_k8s_vault import VaultSecret
+from tests.canary import pods
+from tests.canary.machine import keep_all
+from tests.faults.arena import HAS_ALL, LOGIN, NAMESPACE, Arena
+from tests.faults.case import finish
+from tests.faults.endings import LONG
+from tests.faults.fault_proxy import Fault
+from tests.faults.worker import Dying, WatchedOperator, run, trigger, wait_until
+
+KEY = VaultSecret("secret/payments/partner", file="partner.key", key="api_key")
+NO_SUCH_KEY = VaultSecret("secret/payments/partner", env={"X": "no_such_key"})
+XCOM = 'mkdir -p /airflow/xcom && echo \'{"who": "pod"}\' > /airflow/xcom/return.json'
+DELIVERIES = ("agent", "secret")
+Ended = dict[str, tuple[str, Any]]
+REFUSED_SECRET = "the API refuses the Secret"
+# How each has to end: the worker's outcome, and a part of what it said.
+EXPECTED = {
+    "success, sync": ("ok", ""),
+    "success, deferred": ("ok", ""),
+    "success with XCom": ("ok", "pod"),
+    "failure, sync": ("failed", "returned a failure"),
+    "failure, deferred": ("failed", "returned a failure"),
+    "execution_timeout": ("failed", ""),
+    "a key that is not there": ("failed", "no_such_key"),
+    "refused": ("failed", "refused role"),
+    "Vault answers 500": ("failed", "DeliveryUnavailable"),
+    "retry": ("ok", ""),
+    "ended by a user, sync": ("failed", ""),
+    "ended by a user, deferred": ("ok", ""),
+    # Delivery `agent` makes none.
+    REFUSED_SECRET: ("failed", "refused to create Secret"),
+}
+
+
+def all_of(arena: Arena, delivery: str) -> Ended:
+    """Run a task to each kind of end and return how it ended."""
+    ended = _side_by_side(arena, delivery)
+    ended |= _alone(arena, delivery)
+    _looked_at(arena, delivery, ended)
+    return ended
+
+
+def _task(arena: Arena, delivery: str, script: str = "true", **arguments: Any) -> WatchedOperator:
+    return arena.operator(**{"script": script, "secrets": [LOGIN, KEY], "delivery": delivery, **arguments})
+
+
+def _side_by_side(arena: Arena, delivery: str) -> Ended:
+    tasks = {
+        "success, sync": _task(arena, delivery),
+        "success, deferred": _task(arena, delivery, deferrable=True),
+        "success with XCom": _task(arena, delivery, XCOM, do_xcom_push=True),
+        "failure, sync": _task(arena, delivery, "exit 3"),
+        "failure, deferred": _task(arena, delivery, "exit 3", deferrable=True),
+        "execution_timeout": _task(arena, delivery, **LONG, execution_timeout=timedelta(seconds=8)),
+        "a key that is not there": _task(arena, delivery, secrets=[LOGIN, KEY, NO_SUCH_KEY]),
+    }
+    started = {name: run(operator) for name, operator in tasks.items()}
+    return {name: finish(tasks[name], process) for name, process in started.items()}
+
+
+def _alone(arena: Arena, delivery: str) -> Ended:
+    """What changes Vault, or needs two tries."""
+    ended = {}
+    for name, status in (("refused", 403), ("Vault answers 500", 500)):
+        arena.vault.faults = [Fault("/login", status, None)]
+        ended[name] = run(_task(arena, delivery)).outcome()
+        arena.vault.faults = []
+    if delivery == "secret":
+        arena.kube.faults = [Fault(r"POST .*/secrets(\?|$)", 403, None)]
+        ended[REFUSED_SECRET] = run(_task(arena, delivery)).outcome()
+        arena.kube.faults = []
+    again = _task(arena, delivery, "exit 3")
+    # `agent` has no steps: its first try fails.
+    again.at_step = Dying("secret")
+    run(again).outcome()
+    again.at_step = lambda step: None
+    again.cmds = ["sh", "-c", HAS_ALL]
+    ended["retry"] = run(again, try_number=2).outcome()
+    return ended
+
+
+def _looked_at(arena: Arena, delivery: str, ended: Ended) -> None:
+    """Two pods with secrets and one without are looked at from everywhere, then a user ends the tasks."""
+    deferred = _task(arena, delivery, **LONG, deferrable=True, do_xcom_push=True)
+    sync = _task(arena, delivery, **LONG, pod_template="payments/beside")
+    starting, process = run(deferred), run(sync)
+    serialized = starting.outcome()[1]
+    with pods.running(arena, {"name": "base", "command": pods.WAITS}) as stranger:
+        names = [
+            wait_until(lambda task=task: arena.running(task))["metadata"]["name"] for task in (deferred, sync)
+        ]
+        keep_all(arena)
+        for pod, container in zip((*names, stranger), ("airflow-xcom-sidecar", "beside", "base"), strict=True):
+            pods.look(arena, pod, container)
+    ended["ended by a user, deferred"] = trigger(serialized, then="on_kill").outcome()
+    process.kill(signal.SIGTERM)
+    ended["ended by a user, sync"] = process.outcome()
+    wait_until(lambda: not arena.core.list_namespaced_pod(NAMESPACE).items, 40)

@@ -1,0 +1,86 @@
+"""What this machine shows while pods run: processes, disks, and what people print of pods."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from airflow.cli.cli_parser import get_parser
+
+from tests.faults.arena import NAMESPACE, ROOT, Arena
+
+Texts = dict[str, str]
+_DAGS = ROOT / "dags"
+
+
+def keep_all(arena: Arena) -> None:
+    """Keep what can be seen now."""
+    keep_processes(arena)
+    arena.keep("disk of devcluster", disk_of_devcluster(arena))
+    arena.keep("disk of workers", disk_of_workers(arena))
+    arena.keep("outputs", outputs(arena))
+
+
+def keep_processes(arena: Arena) -> None:
+    """Keep the arguments of all processes, and the environment of Python's that are in no container."""
+    arguments, environments = {}, {}
+    for path in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            command = (path / "cmdline").read_bytes().decode(errors="replace")
+            arguments[path.name] = command
+            if (path / "root").resolve() == Path("/") and "python" in command:
+                environments[path.name] = (path / "environ").read_bytes().decode(errors="replace")
+    arena.keep("process arguments", arguments)
+    arena.keep("environments", environments)
+
+
+def disk_of_devcluster(arena: Arena) -> Texts:
+    """All files of the cluster, and the logs of the servers; with a cluster of your own, these alone."""
+    return dict(_files(arena.ground.folder / "cluster", *arena.ground.folder.glob("*.log")))
+
+
+def disk_of_workers(arena: Arena) -> Texts:
+    """Airflow's home, the folder of temporary files, and what lies beside the servers' logs."""
+    beside = [path for path in arena.ground.folder.iterdir() if path.is_file()]
+    return dict(_files(Path(os.environ["AIRFLOW_HOME"]), Path(tempfile.gettempdir()), *beside))
+
+
+def _files(*places: Path) -> Iterator[tuple[str, str]]:
+    for place in places:
+        for path in [place] if place.is_file() else place.rglob("*"):
+            # A file may go while it is read.
+            with contextlib.suppress(OSError):
+                if path.is_file() and not path.is_symlink():
+                    yield str(path), path.read_bytes().decode(errors="replace")
+
+
+def outputs(arena: Arena) -> Texts:
+    """What this package's commands print for each template and DAG, and kubectl of pods and Secrets."""
+    found = {f"pod {pod.metadata.name}": str(pod) for pod in arena.core.list_namespaced_pod(NAMESPACE).items}
+    names = [
+        str(path.relative_to(arena.ground.templates_dir)).removesuffix(".yaml.j2")
+        for path in arena.ground.templates_dir.glob("*/*.yaml.j2")
+    ]
+    commands = [f"templates {verb} {name}" for verb in ("show", "render", "explain") for name in names]
+    for command in ("templates list", f"secrets list --dags {_DAGS}", *commands):
+        found[command] = _printed(f"k8s-vault {command} -o json")
+    if kubectl := shutil.which("kubectl"):
+        for words in ("get pods -o yaml", "describe pods,secrets,events", "get pods,secrets,events -o wide"):
+            command = [kubectl, "--kubeconfig", str(arena.ground.kubeconfig), "-n", NAMESPACE, *words.split()]
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            found[f"kubectl {words}"] = done.stdout + done.stderr
+    return found
+
+
+def _printed(command: str) -> str:
+    arguments = get_parser().parse_args(command.split())
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
+        arguments.func(arguments)
+    return printed.getvalue()

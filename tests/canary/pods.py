@@ -1,0 +1,95 @@
+"""Pods that the canary suite makes itself, past the operator, and what can be seen from inside a container."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from typing import Any
+
+from kubernetes import client, config, stream
+
+from tests.faults.arena import NAMESPACE, Arena
+from tests.faults.worker import wait_until
+
+# Environment of all processes that can be seen, then all files that are no part of the image.
+LOOK = r"""
+env
+for file in /proc/[0-9]*/environ; do tr '\0' '\n' < $file; done 2>/dev/null
+echo FILES
+find / \( -path /proc -o -path /sys -o -path '/usr*' -o -path '/lib*' -o -path /bin -o -path /sbin \) -prune \
+    -o -type f -size -300k -print 2>/dev/null | while read -r file; do
+        # A device that is mounted from the machine is listed as a file, and has no end.
+        [ ! -f "$file" ] || { echo "$file"; cat "$file" 2>/dev/null; }
+    done
+true
+"""
+_CONTAINER = {
+    "image": "postgres:18",
+    "command": ["sh", "-c", "true"],
+    "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
+}
+_SECURITY = {"runAsNonRoot": True, "runAsUser": 10001, "seccompProfile": {"type": "RuntimeDefault"}}
+WAITS = ["sh", "-c", "trap 'exit 0' TERM; sleep 60 & wait"]
+
+
+def create(arena: Arena, *containers: dict[str, Any], annotations: Any = None, **spec: Any) -> str:
+    """Create a pod of these containers (`base` has to be named too) and return its name."""
+    name = f"planted-{os.urandom(4).hex()}"
+    body = {
+        "metadata": {"name": name, "labels": {"app": "planted"}, "annotations": annotations or {}},
+        "spec": {
+            "containers": [{**_CONTAINER, **container} for container in containers],
+            "securityContext": _SECURITY,
+            "restartPolicy": "Never",
+            **spec,
+        },
+    }
+    arena.core.create_namespaced_pod(NAMESPACE, body)
+    return name
+
+
+def run_to_its_end(arena: Arena, annotations: Any = None, **container: Any) -> None:
+    """Run a pod of one container; returns when the record of pods has its end."""
+    name = create(arena, {"name": "base", **container}, annotations=annotations)
+    wait_until(lambda: state(arena, name).get("phase") in ("Succeeded", "Failed"))
+
+
+def state(arena: Arena, name: str) -> dict[str, Any]:
+    found = [pod for pod in arena.record.pods.values() if pod["metadata"]["name"] == name]
+    return dict(found[0].get("status", {})) if found else {}
+
+
+@contextlib.contextmanager
+def running(arena: Arena, *containers: dict[str, Any], **spec: Any) -> Iterator[str]:
+    """A pod while all its containers run; it is gone afterwards."""
+    name = create(arena, *containers, **spec)
+    try:
+        wait_until(lambda: _all_run(arena, name))
+        yield name
+    finally:
+        arena.core.delete_namespaced_pod(name, NAMESPACE, grace_period_seconds=0)
+
+
+def _all_run(arena: Arena, name: str) -> bool:
+    statuses = state(arena, name).get("containerStatuses", [])
+    return bool(statuses) and all("running" in status["state"] for status in statuses)
+
+
+def look(arena: Arena, pod: str, container: str) -> None:
+    """Keep what a process in that container can see: variables and files."""
+    # A client of its own: while it runs a command it cannot do anything else.
+    core = client.CoreV1Api(config.new_client_from_config(str(arena.ground.kubeconfig)))
+    said = stream.stream(
+        core.connect_get_namespaced_pod_exec,
+        pod,
+        NAMESPACE,
+        container=container,
+        command=["sh", "-c", LOOK],
+        stdout=True,
+        stderr=False,
+    )
+    environment, mark, files = str(said).partition("FILES\n")
+    assert mark, f"could not look around in {container} of {pod}"
+    arena.keep("other environment", {f"{pod}/{container}": environment})
+    arena.keep("other files", {f"{pod}/{container}": files})

@@ -1,0 +1,27 @@
+"""What is looked for: every secret that went to or came from Vault, as the proxy before it saw them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+
+Exchanges = Iterable[tuple[str, bytes, bytes]]
+
+
+def in_play(exchanges: Exchanges, canary: str) -> Mapping[str, set[str]]:
+    """Return the values by kind: the KV value, dynamic passwords, Vault tokens, service-account tokens."""
+    passwords, logins, accounts = set(), set(), set()
+    for request, sent, answered in exchanges:
+        answer = json.loads(answered) if answered.startswith(b"{") else {}
+        if request.endswith("/login"):
+            # Also where the login was refused, or its answer lost.
+            accounts.add(json.loads(sent)["jwt"])
+            logins.add((answer.get("auth") or {}).get("client_token"))
+        if "/creds/" in request:
+            passwords.add((answer.get("data") or {}).get("password"))
+    return {
+        "KV value": {canary},
+        "dynamic password": passwords - {None},
+        "Vault token": logins - {None},
+        "service-account token": accounts,
+    }
