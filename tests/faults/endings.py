@@ -68,7 +68,15 @@ def cases() -> Iterator[Case]:
         )
     name = "worker killed, no other try; another task's hand-over"
     yield Case(name, "secret", killed_and_swept, "sync", "killed", leaves="1 pod", slow=True, operator=limit)
-    yield Case("retry after a failure", "secret", retried, pods=2, logins=2, leases=2)
+    for delivery in DELIVERIES:
+        yield Case(
+            "retry after a failure", delivery, retried, pods=2, logins=2, leases=2, slow=delivery == "agent"
+        )
+        yield Case("worker killed before its pod is created", delivery, killed_at("before the pod"))
+    yield Case("worker killed when its pod is created", "agent", killed_at("with the pod"), operator=SHORT)
+    yield Case("worker killed when its pod has logged in", "agent", killed_logged_in, operator=SHORT)
+    name = "worker killed after step 'gate'"
+    yield Case(name, "secret", killed_at("gate"), "deferrable", operator=SHORT, slow=True)
     for step, (pods, logins, leases) in STEPS.items():
         yield Case(
             f"worker killed after step '{step}'",
@@ -195,12 +203,21 @@ def killed_at(step: str, pause_seconds: float = 0) -> Any:
         assert first[0] == "killed", first
         time.sleep(pause_seconds)
         operator.at_step = lambda step: None
-        ended = run(operator, try_number=2).outcome()
+        ended = finish(operator, run(operator, try_number=2), 2)
         if step == "login":
             arena.login_ttl(600)
         return ended
 
     return script
+
+
+def killed_logged_in(arena: Arena, operator: WatchedOperator) -> tuple[str, Any]:
+    """The pod goes on by itself, and the next try finds it."""
+    first = run(operator)
+    wait_until(arena.logins)
+    first.kill()
+    first.outcome()
+    return run(operator, try_number=2).outcome()
 
 
 def ended_at(step: str) -> Any:

@@ -33,9 +33,15 @@ class Dying:
 
 
 class WatchedOperator(VaultPodOperator):
-    """VaultPodOperator that tells `at_step` of each step of its hand-over."""
+    """VaultPodOperator that tells `at_step` when it asks for its pod, and of each step of its hand-over."""
 
     at_step: Callable[[str], None] = staticmethod(lambda step: None)
+
+    def get_or_create_pod(self, pod_request_obj: Any, context: Any) -> Any:
+        self.at_step("before the pod")
+        pod = super().get_or_create_pod(pod_request_obj, context)
+        self.at_step("with the pod")
+        return pod
 
     def _new_handover(self, pod: Any) -> Any:
         made = super()._new_handover(pod)
