@@ -54,7 +54,11 @@ class WatchfulPodManager(PodManager):
 
         def already() -> Any:
             found = self._client.read_namespaced_pod(pod.metadata.name, pod.metadata.namespace)
-            return found if _request_of(found) == _request_of(pod) else None
+            if _request_of(found) != _request_of(pod):
+                raise DeliveryRefused(
+                    f"There is a pod {pod.metadata.namespace}/{pod.metadata.name} of another task."
+                )
+            return found
 
         try:
             self.created = attempt(f"create pod {pod.metadata.namespace}/{pod.metadata.name}", send, already)

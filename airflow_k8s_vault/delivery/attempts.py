@@ -19,14 +19,16 @@ T = TypeVar("T")
 # Connecting, and then each wait for more of the answer.
 TIMEOUT_SECONDS = (3, 10)
 _WAITS_SECONDS = (0.1, 0.3, 1.0, 3.0)
-_BUSY = (429, 500, 502, 503, 504)
+# 409 without anything in the way: two at once, of whom one has to come again (a quota, an object just changed).
+_BUSY = (409, 429, 500, 502, 503, 504)
 
 
 def attempt(what: str, send: Callable[[], T], already: Callable[[], T | None] | None = None) -> T:
     """Return what `send` returns; five tries in about 5 s.
 
     what: for messages ("create Secret vault-1f"). already: asked after a 409 or 422, and returns what an earlier
-    try made whose answer was lost, or None where somebody else is in the way.
+    try made whose answer was lost, or None where nothing was made; raises DeliveryRefused where somebody else's is
+    in the way.
 
     Raises DeliveryUnavailable where the API server does not answer, and DeliveryRefused where it says no; neither
     holds the request, which may hold a secret.
@@ -39,7 +41,7 @@ def attempt(what: str, send: Callable[[], T], already: Callable[[], T | None] | 
             status, words = refusal.status or 0, f"{refusal.status} {refusal.reason}"
         except HTTPError as broken:
             words = type(broken).__name__
-        if status in (409, 422) and already and (made := attempt(what, already)) is not None:
+        if status in (409, 422) and already and (made := unless_gone(what, already)) is not None:
             return made
         if status and status not in _BUSY:
             break

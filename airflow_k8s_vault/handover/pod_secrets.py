@@ -16,6 +16,7 @@ from kubernetes.client import ApiException, CoreV1Api
 from airflow_k8s_vault.delivery import REQUEST_ANNOTATION
 from airflow_k8s_vault.delivery.attempts import TIMEOUT_SECONDS, attempt, unless_gone
 from airflow_k8s_vault.delivery.secret import GATE, LABEL, LABEL_VALUE, LABEL_VALUE_ENDED, login_name, secret_name
+from airflow_k8s_vault.errors import DeliveryRefused
 from airflow_k8s_vault.secret_value import SecretValue
 
 _RAW: dict[str, Any] = {"_preload_content": False, "_request_timeout": TIMEOUT_SECONDS}
@@ -112,8 +113,9 @@ class PodSecrets:
 
     def _is_open(self) -> bool | None:
         found = self._core.read_namespaced_pod(self.pod.metadata.name, self.namespace)
-        open_ = not any(gate.name == GATE for gate in found.spec.scheduling_gates or ())
-        return True if open_ and found.metadata.uid == self.pod.metadata.uid else None
+        if found.metadata.uid != self.pod.metadata.uid:
+            raise DeliveryRefused(f"Pod {self.namespace}/{found.metadata.name} is another one by now.")
+        return True if not any(gate.name == GATE for gate in found.spec.scheduling_gates or ()) else None
 
     def _create(self, name: str, values: SecretValue[dict[str, str]]) -> None:
         meta = self.pod.metadata
@@ -127,9 +129,11 @@ class PodSecrets:
 
         attempt(f"create Secret {self.namespace}/{name}", send, already=lambda: self._is_ours(name))
 
-    def _is_ours(self, name: str) -> bool | None:
+    def _is_ours(self, name: str) -> bool:
         found = _decoded(self._core.read_namespaced_secret(name, self.namespace, **_RAW))
-        return True if self._owns(found.reveal()) else None
+        if not self._owns(found.reveal()):
+            raise DeliveryRefused(f"There is a Secret {self.namespace}/{name} that is not this pod's.")
+        return True
 
     def _owns(self, secret: Mapping[str, Any]) -> bool:
         owners = secret["metadata"].get("ownerReferences", [])

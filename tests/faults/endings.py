@@ -13,7 +13,7 @@ from airflow_k8s_vault.handover import handover
 from tests.faults.arena import HAS_ALL, NAMESPACE, Arena
 from tests.faults.case import Case, finish, whole
 from tests.faults.fault_proxy import Fault
-from tests.faults.worker import Dying, WatchedOperator, resume, run, trigger, wait_until
+from tests.faults.worker import Dying, Process, WatchedOperator, resume, run, trigger, wait_until
 
 DELIVERIES, MODES = ("agent", "secret"), ("sync", "deferrable")
 # A process 1 without a handler ignores SIGTERM, and its pod would take 30 s to end.
@@ -104,19 +104,27 @@ def deleted(arena: Arena, operator: WatchedOperator) -> tuple[str, Any]:
     process = run(operator)
     pod = wait_until(lambda: arena.running(operator))
     if operator.deferrable:
-        watching = trigger(process.outcome()[1])
-        time.sleep(1)
+        watching = _watching(arena, process.outcome()[1])
         arena.core.delete_namespaced_pod(pod["metadata"]["name"], NAMESPACE)
         return resume(operator, watching.outcome()[1]).outcome()
     arena.core.delete_namespaced_pod(pod["metadata"]["name"], NAMESPACE)
     return process.outcome()
 
 
+def _watching(arena: Arena, serialized: tuple[str, dict[str, Any]]) -> Process:
+    """Start a triggerer; return it when it has looked at the pod and at what belongs to it."""
+    seen = arena.kube.count("GET ")
+    watching = trigger(serialized)
+    wait_until(lambda: arena.kube.count("GET ") > seen)
+    if serialized[1]["request"]:
+        wait_until(lambda: arena.kube.count("GET .*/secrets/vault-.*-login"))
+    return watching
+
+
 def evicted(arena: Arena, operator: WatchedOperator) -> tuple[str, Any]:
     process = run(operator)
     name = wait_until(lambda: arena.running(operator))["metadata"]["name"]
-    watching = trigger(process.outcome()[1]) if operator.deferrable else None
-    time.sleep(1)
+    watching = _watching(arena, process.outcome()[1]) if operator.deferrable else None
     body = {"metadata": {"name": name, "namespace": NAMESPACE}}
     arena.core.create_namespaced_pod_eviction(name, NAMESPACE, body)
     if watching is None:
