@@ -221,7 +221,8 @@ class VaultPodOperator(KubernetesPodOperator):
         except DeliveryUnavailable:
             raise
         except K8sVaultError as refusal:
-            raise AirflowFailException(str(refusal)) from refusal
+            # With what caused it, but not with itself: Airflow would log the same words twice, 30 lines apart.
+            raise AirflowFailException(str(refusal)) from refusal.__cause__
         finally:
             if not goes_on:
                 self._end_login(keeps_pod=self.on_finish_action != OnFinishAction.DELETE_POD)

@@ -100,10 +100,13 @@ def _agent_gave_up(pod: Any, login: VaultLogin, ended: Any) -> DeliveryRefused |
     own = re.findall(rf"(?:error calling sprig_fail: |^){FAILURE} (.+?)(?:\"| exitCode=|\n|$)", said, re.M)
     if own:
         found = "; ".join(dict.fromkeys(own))
-        return DeliveryRefused(f"The Vault agent cannot deliver what the task asks for: {found}.\n{ran}")
+        end = "" if found.endswith("?") else "."
+        return DeliveryRefused(f"The Vault agent cannot deliver what the task asks for: {found}{end}\n{ran}")
     missing = re.search(r"no secret exists at (\S+?)[\"\s]", said + " ")
     if missing:
-        return DeliveryRefused(f"There is no secret at '{missing[1]}' in Vault at {login.address}.\n{ran}")
+        # The agent names the API's path; a task, and `vault kv get`, leave out KV 2's data/.
+        path = missing[1].replace("/data/", "/", 1)
+        return DeliveryRefused(f"There is no secret at '{path}' in Vault at {login.address}.\n{ran}")
     codes = _CODE.findall(said)
     refused = codes and codes[-1].startswith("4") and codes[-1] != "429"
     if refused and f"auth/{login.auth_mount}/login" in said:

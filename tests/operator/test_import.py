@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import shutil
+import traceback
 from pathlib import Path
 from typing import Any
 
 import pytest
 from airflow.sdk import DAG
+from airflow.sdk.exceptions import AirflowFailException
 from kubernetes.client import ApiClient
 
 from airflow_k8s_vault import VaultPodOperator, VaultSecret
-from airflow_k8s_vault.errors import ConfigError, PolicyError, SecretSpecError, TeamError, TemplateError
+from airflow_k8s_vault.errors import (
+    ConfigError,
+    DeliveryRefused,
+    PolicyError,
+    SecretSpecError,
+    TeamError,
+    TemplateError,
+)
 from airflow_k8s_vault.policy import pod_security
 
 ROOT = Path(__file__).parents[2]
@@ -212,6 +221,18 @@ def test_a_credential_in_the_dag_is_refused_at_import_and_not_shown(given: dict[
         operator(**given)
 
     assert "hunter2" not in str(refused.value)
+
+
+def test_a_refusal_of_the_run_is_logged_once_and_with_its_cause() -> None:
+    task, refusal = operator(), DeliveryRefused("our words")
+    refusal.__cause__ = OSError("the network's words")
+
+    with pytest.raises(AirflowFailException) as failed, task._run():
+        raise refusal
+
+    logged = "".join(traceback.format_exception(failed.value))
+    assert 1 == logged.count("our words")
+    assert 1 == logged.count("OSError: the network's words")
 
 
 def test_what_airflow_fills_in_later_is_left_to_the_check_of_the_final_pod() -> None:
