@@ -223,6 +223,28 @@ def test_a_credential_in_the_dag_is_refused_at_import_and_not_shown(given: dict[
     assert "hunter2" not in str(refused.value)
 
 
+def test_mistakes_of_every_kind_are_told_in_one_error() -> None:
+    secrets = [VaultSecret("warehouse", env={"A": "a"}), VaultSecret("secret/risk/x", file="x", container="bse")]
+
+    with pytest.raises(SecretSpecError) as error:
+        operator(
+            vault_secrets=secrets,
+            template_vars={"memroy": "1Gi"},
+            image="alpine",
+            env_vars={"PGPASSWORD": "hunter2hunter2"},
+        )
+
+    told = str(error.value)
+    for part in (
+        "path 'warehouse' is no Vault path",
+        "looks like a credential",
+        "memroy is no variable",
+        "sets image",
+        "asks for secret/risk/x, which team 'payments' may not read",
+    ):
+        assert part in told
+
+
 def test_a_refusal_of_the_run_is_logged_once_and_with_its_cause() -> None:
     task, refusal = operator(), DeliveryRefused("our words")
     refusal.__cause__ = OSError("the network's words")
