@@ -129,7 +129,8 @@ def secrets(
     if found:
         raise SecretSpecError(problems(f"The secrets of task '{task_id}' have mistakes:", found))
     if asked:
-        config.get("vault_addr")
+        for setting in ("vault_addr", "vault_auth_method", "default_delivery"):
+            config.get(setting)
 
 
 def well_formed(asked: Sequence[object]) -> list[VaultSecret]:

@@ -223,6 +223,31 @@ def test_a_credential_in_the_dag_is_refused_at_import_and_not_shown(given: dict[
     assert "hunter2" not in str(refused.value)
 
 
+@pytest.mark.parametrize(
+    ("setting", "value", "said"),
+    [
+        ("VAULT_ADDR", "vault:8200", "vault_addr is 'vault:8200', which does not start with https:// or http://"),
+        ("VAULT_AUTH_METHOD", "kubernets", "vault_auth_method is 'kubernets', which is none of: kubernetes, jwt"),
+        ("DEFAULT_DELIVERY", "agnet", "default_delivery is 'agnet', which is none of: agent, secret"),
+    ],
+)
+def test_a_setting_that_a_delivery_cannot_use_is_told_at_import(
+    monkeypatch: pytest.MonkeyPatch, setting: str, value: str, said: str
+) -> None:
+    monkeypatch.setenv(f"AIRFLOW__K8S_VAULT__{setting}", value)
+
+    with pytest.raises(ConfigError, match=said):
+        operator(vault_secrets=[PASSWORD])
+    assert operator()
+
+
+def test_a_certificate_that_is_not_there_is_told_with_its_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW__K8S_VAULT__VAULT_CACERT", "/no/such/ca.pem")
+
+    with pytest.raises(ConfigError, match=r"vault_cacert is '/no/such/ca.pem', .*: No such file"):
+        operator(vault_secrets=[PASSWORD]).build_pod_request_obj(dry_run=True)
+
+
 def test_mistakes_of_every_kind_are_told_in_one_error() -> None:
     secrets = [VaultSecret("warehouse", env={"A": "a"}), VaultSecret("secret/risk/x", file="x", container="bse")]
 
