@@ -75,6 +75,11 @@ def why(agent: dict[str, Any], base: dict[str, Any] | None = None, **status: Any
         (FORBIDDEN, DeliveryRefused, "refused to give role 'payments' a secret (403)"),
         (MISSING, DeliveryRefused, "There is no secret at 'secret/payments/b' in Vault"),
         (ENGINE, DeliveryRefused, "or empty: is engine= right?\n"),
+        (
+            FORBIDDEN.replace("Error making", "vault.list(a/b): Error making"),
+            DeliveryRefused,
+            "policy needs 'list'",
+        ),
         (OWN, DeliveryRefused, "secret 'secret/a' has no key 'x'; it has: password."),
         ("[redacted]".join(OWN), DeliveryRefused, "secret 'secret/a' has no key 'x'; it has: password."),
         (SEALED, DeliveryUnavailable, "* Vault is sealed"),
