@@ -27,8 +27,8 @@ _CODE = re.compile(r"Code: (\d{3})")
 _LAST_WORDS_LINES = 12
 # Nobody asked for a list: it takes a sentence to see where the request comes from.
 _LIST_ADVICE = (
-    "\n  The connection or variable has several places, and the agent looks which one it is: the role's policy needs "
-    "'list' on those folders (docs/secrets-backend.md, In a pod), or take delivery='secret'."
+    "\n  The connection or variable has several places, and the agent looks which one it is: the role's policy "
+    "needs 'list' on those folders (docs/secrets-backend.md, In a pod), or take delivery='secret'."
 )
 
 
