@@ -24,6 +24,7 @@ class Setting:
     description: str
     example: str | None = None
     choices: tuple[str, ...] = ()
+    starts: tuple[str, ...] = ()
 
     @property
     def environment_variable(self) -> str:
@@ -42,6 +43,7 @@ SETTINGS = (
         None,
         "Address of Vault or OpenBao as the pods reach it (scheme, host and port).",
         "https://vault.vault.svc:8200",
+        starts=("https://", "http://"),
     ),
     Setting("vault_namespace", "", "Vault namespace of the auth mount and the secrets. Empty: the root one."),
     Setting(
@@ -96,7 +98,7 @@ def get(name: str) -> str:
     """Return the setting's value, stripped; its default where it is not set.
 
     Raises ConfigError, which names the setting and its environment variable, where a setting without
-    a default is not set, or where the value is none of the setting's choices.
+    a default is not set, or where the value is none of the setting's choices, or starts otherwise than it has to.
     """
     return _checked(_BY_NAME[name], os.environ.get(_BY_NAME[name].environment_variable))
 
@@ -119,5 +121,10 @@ def _checked(setting: Setting, environment: str | None) -> str:
         raise ConfigError(
             f"[{SECTION}] {name} is '{value}', which is none of: {', '.join(setting.choices)}.\n"
             f"  Set it in airflow.cfg, or as {setting.environment_variable}."
+        )
+    if setting.starts and not value.startswith(setting.starts):
+        raise ConfigError(
+            f"[{SECTION}] {name} is '{value}', which does not start with {' or '.join(setting.starts)}.\n"
+            f"  Set it in airflow.cfg, or as {setting.environment_variable} (for example {setting.example})."
         )
     return value

@@ -2,16 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, Self, TypeVar
 
 from airflow_k8s_vault import config
 from airflow_k8s_vault.delivery import placement
-from airflow_k8s_vault.errors import PolicyError, SecretSpecError, did_you_mean, problems
+from airflow_k8s_vault.errors import K8sVaultError, PolicyError, SecretSpecError, did_you_mean, problems
 from airflow_k8s_vault.policy import arguments, literals
 from airflow_k8s_vault.secret import VaultSecret
 from airflow_k8s_vault.teams import Team
+
+_Result = TypeVar("_Result")
+
+
+class AllAtOnce:
+    """Calls checks within `with`; at its end one error has the words of all that raised, and the first one's kind.
+
+    Who mends a DAG wants to read all of it, not the next mistake after each parse.
+    """
+
+    def __init__(self) -> None:
+        self._raised: list[K8sVaultError] = []
+
+    def __call__(self, check: Callable[..., _Result], *given: Any) -> _Result | None:
+        """Return what the check returns, None where it raised."""
+        try:
+            return check(*given)
+        except K8sVaultError as error:
+            self._raised.append(error)
+            return None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        if kind is None and self._raised:
+            first = self._raised[0]
+            if len(self._raised) == 1:
+                raise first
+            raise type(first)("\n".join(map(str, self._raised))) from first.__cause__
 
 
 def shapes(task_id: str, given: Mapping[str, object]) -> None:
@@ -62,7 +92,7 @@ def containers(
 
     pod: None where it is not known before the task runs.
     """
-    named = {secret.container for secret in vault_secrets if secret.container}
+    named = {secret.container for secret in well_formed(vault_secrets) if secret.container}
     if pod is None or not named:
         return
     spec = pod["spec"]
@@ -90,16 +120,22 @@ def secrets(
             found.append(
                 f"vault_secrets holds a {type(secret).__name__}: give VaultSecret(path, env=… or file=…)."
             )
-    well_formed = [s for s in asked if isinstance(s, VaultSecret) and not s.mistakes()]
-    found += placement.conflicts(well_formed, base_container)
-    for name in sorted(_variables(env_vars) & {v for s in well_formed if not s.container for v in s.env or {}}):
+    sound = well_formed(asked)
+    found += placement.conflicts(sound, base_container)
+    for name in sorted(_variables(env_vars) & {v for s in sound if not s.container for v in s.env or {}}):
         found.append(f"variable {name} is set by env_vars and by a VaultSecret.")
     if delivery not in (None, *config.DELIVERIES):
         found.append(f"delivery is {delivery!r}, which is none of: {', '.join(config.DELIVERIES)}.")
     if found:
         raise SecretSpecError(problems(f"The secrets of task '{task_id}' have mistakes:", found))
     if asked:
-        config.get("vault_addr")
+        for setting in ("vault_addr", "vault_auth_method", "default_delivery"):
+            config.get(setting)
+
+
+def well_formed(asked: Sequence[object]) -> list[VaultSecret]:
+    """Return the secrets that have no mistake of their own."""
+    return [secret for secret in asked if isinstance(secret, VaultSecret) and not secret.mistakes()]
 
 
 def _variables(env_vars: object) -> set[str]:

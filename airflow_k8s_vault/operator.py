@@ -89,13 +89,17 @@ class VaultPodOperator(KubernetesPodOperator):
         self.vault_secrets = list(vault_secrets or [])
         self.delivery = delivery
         self._asked = asked
-        import_check.secrets(self.task_id, self.vault_secrets, delivery, self.base_container_name, self.env_vars)
-        template = self._template()
-        rendered = task_pod.check_variables(template, self.template_vars)
-        import_check.containers(self.task_id, self.vault_secrets, rendered, self.base_container_name)
-        import_check.credentials(self.task_id, given)
-        import_check.limits(self.task_id, template.team, asked, self._located())
-        self._settled = import_check.settled(self, template.team)
+        with import_check.AllAtOnce() as said:
+            base = self.base_container_name
+            said(import_check.secrets, self.task_id, self.vault_secrets, delivery, base, self.env_vars)
+            said(import_check.credentials, self.task_id, given)
+            if template := said(self._template):
+                rendered = said(task_pod.check_variables, template, self.template_vars)
+                said(import_check.containers, self.task_id, self.vault_secrets, rendered, base)
+                well_formed = import_check.well_formed(self.vault_secrets)
+                places = said(located, well_formed, template.team.name) or []
+                said(import_check.limits, self.task_id, template.team, asked, places)
+        self._settled = import_check.settled(self, self._template().team)
 
     @classmethod
     def _lockable(cls) -> frozenset[str]:
@@ -221,7 +225,8 @@ class VaultPodOperator(KubernetesPodOperator):
         except DeliveryUnavailable:
             raise
         except K8sVaultError as refusal:
-            raise AirflowFailException(str(refusal)) from refusal
+            # With what caused it, but not with itself: Airflow would log the same words twice, 30 lines apart.
+            raise AirflowFailException(str(refusal)) from refusal.__cause__
         finally:
             if not goes_on:
                 self._end_login(keeps_pod=self.on_finish_action != OnFinishAction.DELETE_POD)

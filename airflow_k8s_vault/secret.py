@@ -128,7 +128,9 @@ letters, digits and _ . @ - between single slashes.", "'PG-PASSWORD' is no name 
                 if not _matches(_KEY, key):
                     found.append(f"{key!r} is no key of a secret (letters, digits, _ . -).")
         if self.file is not None and not _matches(_FILE, self.file):
-            found.append(f"{self.file!r} is no file name (letters, digits, _ . -; no separator).")
+            found.append(
+                f"{self.file!r} is no file name (letters, digits, _ . -): it will lie in /vault/secrets/."
+            )
         if self.key is not None and not _matches(_KEY, self.key):
             found.append(f"{self.key!r} is no key of a secret (letters, digits, _ . -).")
         if self.container is not None and not _matches(_CONTAINER, self.container):

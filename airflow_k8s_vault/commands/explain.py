@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import json
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from airflow_k8s_vault import document
@@ -17,7 +18,7 @@ from airflow_k8s_vault.templates.template import Rendered
 class Field(NamedTuple):
     """One field: its value, the file and line that set it, the variables in it, and what a DAG may set it with."""
 
-    field: str
+    path: manifest.Path
     value: Any
     set_by: str
     variables: tuple[str, ...]
@@ -25,13 +26,39 @@ class Field(NamedTuple):
 
     def row(self) -> dict[str, Any]:
         """Return the field as the command shows it."""
-        ways = [f"template_vars {name}" for name in self.variables] + list(self.arguments)
         return {
-            "field": self.field,
+            "field": manifest.shown(self.path),
             "value": self.value,
             "set by": self.set_by,
-            "DAG may change it": f"yes: {', '.join(ways)}" if ways else "no",
+            "DAG may change it": f"yes: {', '.join(self._ways())}" if self._ways() else "no",
         }
+
+    def _ways(self) -> list[str]:
+        return [f"template_vars {name}" for name in self.variables] + list(self.arguments)
+
+    def line(self, root: str) -> dict[str, str]:
+        """Return the same for a tree; files are below the templates folder, which is named `root`."""
+        plain = isinstance(self.value, str) and "\n" not in self.value
+        value = self.value if plain else json.dumps(self.value, ensure_ascii=False)
+        file = self.set_by.removeprefix(f"{root}/").replace(", line ", ":")
+        return _line(self.path, f" {value}", file, ", ".join(self._ways()))
+
+
+def tree(fields: Iterable[Field], root: str) -> Iterator[dict[str, str]]:
+    """Yield the fields as YAML has them, below the keys that hold them: full paths are wider than a terminal."""
+    before: manifest.Path = ()
+    for field in fields:
+        for depth in range(1, len(field.path)):
+            if field.path[:depth] != before[:depth]:
+                yield _line(field.path[:depth])
+        yield field.line(root)
+        before = field.path
+
+
+def _line(path: manifest.Path, value: str = "", set_by: str = "", ways: str = "") -> dict[str, str]:
+    of_list = len(path) > 1 and path[-2] in manifest.KEYS
+    name = f"[{path[-1]}]" if of_list or path[-1].isdigit() else path[-1]
+    return {"field": f"{'  ' * (len(path) - 1)}{name}:{value}", "set by": set_by, "a DAG may set": ways}
 
 
 def explain(
@@ -46,9 +73,7 @@ def explain(
         used = set(_at(names, path)) & set(template.variables.variables)
         shown = _named(rendered.pod, path)
         set_by = _origin(template, rendered, path)
-        fields.append(
-            Field(manifest.shown(shown), value, set_by, tuple(sorted(used)), _open(shown, template.team))
-        )
+        fields.append(Field(shown, value, set_by, tuple(sorted(used)), _open(shown, template.team)))
     return fields
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 
 import yaml
+from rich.cells import cell_len
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
@@ -17,8 +18,12 @@ from rich.text import Text
 from airflow_k8s_vault.errors import K8sVaultError
 
 _Item = TypeVar("_Item")
-# Wide enough that piped tables never wrap.
+# Wide enough that piped tables never wrap: one line is one row, for grep and awk.
 _PIPE_WIDTH = 500
+# Between two columns.
+_GAP = 2
+# Narrower a sentence is hard to read.
+_SENTENCE_WIDTH = 24
 _STYLES = {"error": "red", "warning": "yellow", "yes": "green"}
 
 # Exit statuses, as diff and grep have them.
@@ -26,10 +31,13 @@ FOUND_PROBLEMS = 1
 TROUBLE = 2
 
 
-def show(rows: Sequence[dict[str, Any]], output: str) -> None:
-    """Print the rows, which have the same keys, as a table, a JSON list or a YAML list."""
+def show(rows: Sequence[dict[str, Any]], output: str, *, may_turn: bool = True) -> None:
+    """Print the rows, which have the same keys, as a table, a JSON list or a YAML list.
+
+    may_turn: a table whose words do not fit the terminal becomes a block of lines for each row.
+    """
     if output == "table":
-        _table(rows)
+        _table(rows, may_turn)
     else:
         document(list(rows), output)
 
@@ -42,23 +50,62 @@ def document(data: Any, output: str) -> None:
         print(yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=1000), end="")
 
 
-def _table(rows: Sequence[dict[str, Any]]) -> None:
+def _table(rows: Sequence[dict[str, Any]], may_turn: bool) -> None:
     console = _console()
     if not rows:
         console.print("Nothing.")
         return
+    # As Text: what a template holds is never read as rich's own markup.
+    cells = [[Text(text, style=_STYLES.get(text, "")) for text in map(_cell, row.values())] for row in rows]
+    columns = list(rows[0])
+    widths = _widths(columns, cells, console.width - _GAP * (len(columns) - 1))
+    if widths is None and may_turn:
+        _records(console, columns, cells)
+        return
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in rows[0]:
-        table.add_column(column, overflow="fold")
-    for row in rows:
-        # As Text: what a template holds is never read as rich's own markup.
-        table.add_row(*(Text(_cell(value), style=_STYLES.get(_cell(value), "")) for value in row.values()))
+    for number, column in enumerate(columns):
+        table.add_column(column, overflow="fold", width=widths[number] if widths else None)
+    for row in cells:
+        table.add_row(*row)
     console.print(table)
+
+
+def _widths(columns: list[str], cells: list[list[Text]], room: int) -> list[int] | None:
+    """Return the columns' widths, None where words would have to be cut.
+
+    rich shortens all columns alike. Here the last ones wrap first, which hold the sentences; names and paths stay.
+    """
+    natural, least = [], []
+    for title, column in zip(columns, zip(*cells, strict=True), strict=True):
+        texts = [title, *(cell.plain for cell in column)]
+        natural.append(max(cell_len(line) for text in texts for line in text.splitlines() or [""]))
+        least.append(max(cell_len(word) for text in texts for word in text.split() or [""]))
+    widths = list(natural)
+    for floors in ([min(width // 2, _SENTENCE_WIDTH) for width in natural], least):
+        for at in reversed(range(len(widths))):
+            over = sum(widths) - room
+            widths[at] = max(widths[at] - max(over, 0), least[at], floors[at])
+    return widths if sum(widths) <= room else None
+
+
+def _records(console: Console, columns: list[str], cells: list[list[Text]]) -> None:
+    """Print each row as a block of lines, as psql does: in a table this wide words would be cut in the middle."""
+    for number, row in enumerate(cells):
+        block = Table.grid(padding=(0, 2))
+        block.add_column(style="bold", no_wrap=True)
+        block.add_column(overflow="fold")
+        for column, cell in zip(columns, row, strict=True):
+            block.add_row(column, cell)
+        if number:
+            console.print()
+        console.print(block)
 
 
 def _cell(value: Any) -> str:
     if isinstance(value, list | tuple):
         return ", ".join(map(str, value))
+    if isinstance(value, dict):
+        return ", ".join(f"{key}: {item}" for key, item in value.items())
     return "" if value is None else value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 

@@ -33,8 +33,18 @@ def list_(arguments: Namespace) -> int:
         rows = sorted(({"path": row["path"], **row} for row in rows), key=lambda row: str(row["path"]))
     output.show(rows, arguments.output)
     for file, error in bag.import_errors.items():
-        print(f"{file} could not be imported: {error.strip().splitlines()[-1]}", file=sys.stderr)
+        print(f"{file} could not be imported: {_message(error)}", file=sys.stderr)
     return output.FOUND_PROBLEMS if bag.import_errors else 0
+
+
+def _message(traceback: str) -> str:
+    """Return the exception of a printed traceback, with all lines of its message."""
+    lines = traceback.strip().splitlines()
+    frames = [number for number, line in enumerate(lines) if line.startswith("  File ")]
+    after = lines[frames[-1] + 1 :] if frames else lines
+    while len(after) > 1 and after[0].startswith("    "):
+        after = after[1:]
+    return "\n".join(after)
 
 
 def _of_dag(dag: Any) -> Iterator[dict[str, Any]]:

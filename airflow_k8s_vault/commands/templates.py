@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from argparse import Namespace
 from pathlib import Path
 from typing import Any
@@ -85,7 +86,11 @@ def render(arguments: Namespace) -> None:
     template, values = _with_values(arguments)
     pod = exact.pod(template, values)
     if arguments.output == "table":
-        rows = [{"field": manifest.shown(path), "value": value} for path, value in manifest.flatten(pod).items()]
+        # As JSON: lists have to look like lists.
+        rows = [
+            {"field": manifest.shown(path), "value": value if isinstance(value, str) else json.dumps(value)}
+            for path, value in manifest.flatten(pod).items()
+        ]
         output.show(rows, "table")
     else:
         output.document(pod, arguments.output)
@@ -96,7 +101,10 @@ def explain(arguments: Namespace) -> None:
     """Print each field of the pod with its value, the file and line that set it, and whether a DAG may."""
     template, values = _with_values(arguments)
     fields = explanations.explain(template, values, samples.CONTEXT)
-    output.show([field.row() for field in fields], arguments.output)
+    if arguments.output == "table":
+        output.show(list(explanations.tree(fields, template.folder.root.name)), "table", may_turn=False)
+    else:
+        output.show([field.row() for field in fields], arguments.output)
 
 
 @output.reports_errors

@@ -25,6 +25,11 @@ _STUCK = {
 }
 _CODE = re.compile(r"Code: (\d{3})")
 _LAST_WORDS_LINES = 12
+# Nobody asked for a list: it takes a sentence to see where the request comes from.
+_LIST_ADVICE = (
+    "\n  The connection or variable has several places, and the agent looks which one it is: the role's policy "
+    "needs 'list' on those folders (docs/secrets-backend.md, In a pod), or take delivery='secret'."
+)
 
 
 def of_delivery(pod: Any, login: VaultLogin, base_container: str) -> DeliveryRefused | DeliveryUnavailable | None:
@@ -100,10 +105,13 @@ def _agent_gave_up(pod: Any, login: VaultLogin, ended: Any) -> DeliveryRefused |
     own = re.findall(rf"(?:error calling sprig_fail: |^){FAILURE} (.+?)(?:\"| exitCode=|\n|$)", said, re.M)
     if own:
         found = "; ".join(dict.fromkeys(own))
-        return DeliveryRefused(f"The Vault agent cannot deliver what the task asks for: {found}.\n{ran}")
+        end = "" if found.endswith("?") else "."
+        return DeliveryRefused(f"The Vault agent cannot deliver what the task asks for: {found}{end}\n{ran}")
     missing = re.search(r"no secret exists at (\S+?)[\"\s]", said + " ")
     if missing:
-        return DeliveryRefused(f"There is no secret at '{missing[1]}' in Vault at {login.address}.\n{ran}")
+        # The agent names the API's path; a task, and `vault kv get`, leave out KV 2's data/.
+        path = missing[1].replace("/data/", "/", 1)
+        return DeliveryRefused(f"There is no secret at '{path}' in Vault at {login.address}.\n{ran}")
     codes = _CODE.findall(said)
     refused = codes and codes[-1].startswith("4") and codes[-1] != "429"
     if refused and f"auth/{login.auth_mount}/login" in said:
@@ -113,9 +121,10 @@ def _agent_gave_up(pod: Any, login: VaultLogin, ended: Any) -> DeliveryRefused |
             f"  {login.advice(said)}"
         )
     if refused:
-        return DeliveryRefused(
+        told = (
             f"Vault at {login.address} refused to give role '{login.role}' a secret ({codes[-1]}):\n{words}\n{ran}"
         )
+        return DeliveryRefused(told + _LIST_ADVICE if "vault.list(" in said else told)
     if "x509:" in said:
         return DeliveryRefused(
             f"The pod does not trust the certificate of Vault at {login.address}:\n{words}\n{ran}\n"

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from airflow_k8s_vault import config
+from airflow_k8s_vault.errors import ConfigError
 
 
 @dataclass(frozen=True)
@@ -25,12 +26,11 @@ class VaultLogin:
     @classmethod
     def of_role(cls, role: str) -> VaultLogin:
         """Return the login that section [k8s_vault] describes. Raises ConfigError where it is not complete."""
-        cacert = config.get("vault_cacert")
         return cls(
             address=config.get("vault_addr"),
             role=role,
             namespace=config.get("vault_namespace"),
-            cacert=Path(cacert).read_text() if os.path.sep in cacert and "-----" not in cacert else cacert,
+            cacert=_certificate(config.get("vault_cacert")),
             auth_method=config.get("vault_auth_method"),
             auth_mount=config.get("vault_auth_mount"),
             audience=config.get("vault_token_audience"),
@@ -45,3 +45,15 @@ class VaultLogin:
         if self.auth_method == "kubernetes":
             return f"{role}that the mount has a token_reviewer_jwt: a token of that audience cannot review itself."
         return f"{role}that auth/{self.auth_mount}/config knows the keys of this cluster's tokens."
+
+
+def _certificate(setting: str) -> str:
+    """Return the text of vault_cacert, which may be a path."""
+    if os.path.sep not in setting or "-----" in setting:
+        return setting
+    try:
+        return Path(setting).read_text()
+    except OSError as error:
+        raise ConfigError(
+            f"[k8s_vault] vault_cacert is '{setting}', which cannot be read: {error.strerror}."
+        ) from error

@@ -61,7 +61,7 @@ def main() -> int:
 
 def _run(stage: Stage, tell: report.Tell, console: Console) -> bool:
     airflow = stage.airflow
-    tell(f"Airflow starts at {airflow.url} (its logs: {airflow.home})")
+    tell(f"Airflow starts at {airflow.url} (its logs: {airflow.home}); on two cores that takes up to a minute")
     airflow.wait_until_ready(DAGS)
     tell(f"Airflow is ready, with the DAGs {' and '.join(DAGS)}")
     record = PodRecord(stage.core(), [f"team-{team}" for team in TEAMS])
@@ -75,7 +75,7 @@ def _run(stage: Stage, tell: report.Tell, console: Console) -> bool:
 
 def _wait_for_the_user(stage: Stage, console: Console) -> None:
     console.print(
-        f"\nStill running: Airflow at {stage.airflow.url}, Vault at {stage.vault.address}, "
+        f"\nStill running: Airflow at {stage.airflow.url} (no login needed), Vault at {stage.vault.address}, "
         f"Kubernetes by KUBECONFIG={stage.kubeconfig}\nCtrl-C stops all of it.",
         highlight=False,
         soft_wrap=True,

@@ -32,6 +32,10 @@ def show(
     console.print(_tasks(instances, expected, record), _credentials(instances, record), _surfaces(surfaces))
     console.print(f"Rows in PostgreSQL, written with a login that Vault made for the pod: {rows}")
     console.print(f"Such logins left in PostgreSQL: {', '.join(roles_left) or 'none'}")
+    if states.get(("kubernetes_sample", "failing-task")) == "failed":
+        console.print(
+            "failing-task fails on purpose: its image, ubuntu:24.04, has no Python, and its log says so."
+        )
     wrong = [f"{key[0]}.{key[1]} ended as {states.get(key)}, not {want}" for key, want in expected.items()
              if states.get(key) != want]  # fmt: skip
     wrong += [f"the canary was found in {surface.name}" for surface in leaked]

@@ -32,6 +32,7 @@ class Stage(Ground):
         uri = self.postgres.uri("airflow").replace("postgresql://", "postgresql+psycopg2://")
         airflow = Airflow(self.folder / "airflow", self.dags, uri, self._settings())
         self._exits.callback(airflow.stop)
+        self.tell("Airflow makes its tables, which takes 10 seconds, and then starts")
         airflow.start()
         return airflow
 

@@ -46,6 +46,7 @@ def up(arguments: argparse.Namespace) -> None:
         ("KUBECONFIG", state["kubeconfig"]),
         ("VAULT_ADDR", state["vault_addr"]),
         ("VAULT_TOKEN", state["vault_token"]),
+        ("POSTGRES_URI", state["postgres_uri"]),
     ):
         print(f"export {name}={shlex.quote(value)}")
 

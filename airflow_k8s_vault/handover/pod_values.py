@@ -87,7 +87,9 @@ def _read(session: Session, secret: VaultSecret) -> Found:
         except VaultRefused as refusal:
             refused = str(refusal)
         if refused:
-            raise VaultRefused(f"it may not read '{path}' ({refused}).")
+            # Any other status is no matter of rights: 400 is an unknown database role.
+            what = f"it may not read '{path}'" if refused.startswith("403") else f"'{path}' cannot be read"
+            raise VaultRefused(f"{what} ({refused}).")
         if answer is not None:
             return answer
     places = "', '".join((secret.path, *secret.elsewhere))

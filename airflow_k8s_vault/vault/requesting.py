@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import random
+import re
 import ssl
 import time
 from json import dumps, loads
@@ -174,7 +175,8 @@ def _words(answer: Answer, body: dict[str, Any] | None) -> str:
     """Vault's own words. Of an answer that is not Vault's only the status: a proxy may echo the request."""
     errors = body.get("errors") if body else None
     if isinstance(errors, list) and errors:
-        return " ".join(" ".join(str(error) for error in errors).split())[:300]
+        said = " ".join(" ".join(str(error) for error in errors).split())
+        return re.sub(r"\b\d+ errors? occurred: \* ", "", said)[:300]
     return answer.reason
 
 

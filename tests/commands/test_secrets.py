@@ -65,7 +65,9 @@ def test_a_dag_that_cannot_be_imported_is_told_with_status_1(dags: Path) -> None
     ran = run("secrets", "list", "--dags", dags, "-o", "json")
 
     assert 1 == ran.status
-    assert "broken.py could not be imported" in ran.err
+    told = ran.err.partition("broken.py could not be imported: ")[2]
+    assert told.startswith("airflow_k8s_vault.errors.TemplateError: Team 'payments' has no pod template 'etk'.\n")
+    assert told.endswith("Did you mean 'etl'?\n")
     assert 3 == len(ran.json())
 
 

@@ -9,7 +9,7 @@ from airflow.providers.cncf.kubernetes.pod_generator import PodGenerator
 from kubernetes.client import V1Pod
 
 from airflow_k8s_vault.delivery import failure
-from airflow_k8s_vault.delivery.agent_failure import KILLED
+from airflow_k8s_vault.delivery.agent_failure import FAILURE, KILLED
 from airflow_k8s_vault.delivery.login import VaultLogin
 from airflow_k8s_vault.errors import DeliveryRefused, DeliveryUnavailable
 
@@ -30,6 +30,7 @@ Error encountered during run, refer to logs for more details.
 SEALED = REFUSED_LOGIN.replace("403", "503").replace("permission denied", "Vault is sealed")
 FORBIDDEN = REFUSED_LOGIN.replace("PUT", "GET").replace("auth/kubernetes/login", "secret/data/payments/x")
 UNREACHABLE = f'{FATAL} error="dial tcp 10.0.0.1:8200: connect: connection refused" exitCode=1\n'
+ENGINE = f"{FATAL} error calling sprig_fail: {FAILURE} 'secret/a' is no KV 2 secret, or empty: is engine= right?"
 MISSING = f'{FATAL} error="template server: vault.read(a/b): no secret exists at secret/data/payments/b"'
 OWN = (
     f'{FATAL} error="template server: (dynamic): execute: executing \\"\\" at <sprig_fail (printf '
@@ -72,7 +73,13 @@ def why(agent: dict[str, Any], base: dict[str, Any] | None = None, **status: Any
         (REFUSED_LOGIN, DeliveryRefused, "    * permission denied\n"),
         (REFUSED_LOGIN, DeliveryRefused, "service account 'airflow-payments' in namespace 'team-payments'"),
         (FORBIDDEN, DeliveryRefused, "refused to give role 'payments' a secret (403)"),
-        (MISSING, DeliveryRefused, "There is no secret at 'secret/data/payments/b' in Vault"),
+        (MISSING, DeliveryRefused, "There is no secret at 'secret/payments/b' in Vault"),
+        (ENGINE, DeliveryRefused, "or empty: is engine= right?\n"),
+        (
+            FORBIDDEN.replace("Error making", "vault.list(a/b): Error making"),
+            DeliveryRefused,
+            "policy needs 'list'",
+        ),
         (OWN, DeliveryRefused, "secret 'secret/a' has no key 'x'; it has: password."),
         ("[redacted]".join(OWN), DeliveryRefused, "secret 'secret/a' has no key 'x'; it has: password."),
         (SEALED, DeliveryUnavailable, "* Vault is sealed"),

@@ -34,6 +34,7 @@ def test_up_prints_exports_that_a_shell_evaluates_and_down_leaves_nothing(tmp_pa
         "export KUBECONFIG",
         "export VAULT_ADDR",
         "export VAULT_TOKEN",
+        "export POSTGRES_URI",
     ]
     assert "devcluster is ready after" in up.stderr
     assert status["running"] is True

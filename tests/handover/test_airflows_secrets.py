@@ -10,7 +10,7 @@ import pytest
 
 from airflow_k8s_vault import VaultSecret, VaultSecretsBackend
 from airflow_k8s_vault.devcluster.openbao import OpenBao
-from airflow_k8s_vault.errors import DeliveryRefused
+from airflow_k8s_vault.errors import DeliveryRefused, VaultRefused
 from airflow_k8s_vault.handover.pod_values import PodValues
 from airflow_k8s_vault.secret_value import SecretValue
 from airflow_k8s_vault.vault.session import Session
@@ -26,6 +26,25 @@ def handed_over(openbao: OpenBao, secret: VaultSecret) -> str:
     session = Session(Settings(url=openbao.address), SecretValue(openbao.root_token))
     (value,) = PodValues([secret], "base", 60).read(session).reveal().values()
     return value
+
+
+def test_a_refusal_says_whether_it_is_a_matter_of_rights(openbao: OpenBao, kv_mount: str) -> None:
+    openbao.request("POST", f"sys/mounts/{kv_mount}-db", {"type": "database"})
+    path = f"{kv_mount}-db/creds/nobody"
+    openbao.request(
+        "PUT", f"sys/policies/acl/{kv_mount}-db", {"policy": f'path "{path}" {{capabilities=["read"]}}'}
+    )
+
+    def told(policy: str) -> str:
+        token = openbao.request("POST", "auth/token/create", {"policies": [policy]})["auth"]["client_token"]
+        secret = VaultSecret(path, engine="dynamic", env={"A": "username"})
+        session = Session(Settings(url=openbao.address), SecretValue(token))
+        with pytest.raises(VaultRefused) as refused:
+            PodValues([secret], "base", 60).read(session)
+        return str(refused.value)
+
+    assert f"'{path}' cannot be read (400 unknown role: nobody)." == told(f"{kv_mount}-db")
+    assert f"it may not read '{path}' (403 permission denied)." == told("default")
 
 
 @pytest.mark.parametrize(

@@ -173,7 +173,7 @@ def test_a_refused_login_fails_the_task_for_good_in_vaults_words(runs: Runs, mod
 @pytest.mark.parametrize(
     ("dag_id", "said"),
     [
-        ("missing_secret", "There is no secret at 'secret/data/payments/nothing' in Vault"),
+        ("missing_secret", "There is no secret at 'secret/payments/nothing' in Vault"),
         ("missing_key", "secret 'secret/payments/warehouse' has no key 'hots'; it has: database, host, port"),
         ("single_quote", "key 'word' of 'secret/payments/quoted' holds a single quote"),
         ("forbidden_path", "refused to give role 'wide' a secret (403)"),

@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import shutil
+import traceback
 from pathlib import Path
 from typing import Any
 
 import pytest
 from airflow.sdk import DAG
+from airflow.sdk.exceptions import AirflowFailException
 from kubernetes.client import ApiClient
 
 from airflow_k8s_vault import VaultPodOperator, VaultSecret
-from airflow_k8s_vault.errors import ConfigError, PolicyError, SecretSpecError, TeamError, TemplateError
+from airflow_k8s_vault.errors import (
+    ConfigError,
+    DeliveryRefused,
+    PolicyError,
+    SecretSpecError,
+    TeamError,
+    TemplateError,
+)
 from airflow_k8s_vault.policy import pod_security
 
 ROOT = Path(__file__).parents[2]
@@ -212,6 +221,65 @@ def test_a_credential_in_the_dag_is_refused_at_import_and_not_shown(given: dict[
         operator(**given)
 
     assert "hunter2" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "said"),
+    [
+        ("VAULT_ADDR", "vault:8200", "vault_addr is 'vault:8200', which does not start with https:// or http://"),
+        ("VAULT_AUTH_METHOD", "kubernets", "vault_auth_method is 'kubernets', which is none of: kubernetes, jwt"),
+        ("DEFAULT_DELIVERY", "agnet", "default_delivery is 'agnet', which is none of: agent, secret"),
+    ],
+)
+def test_a_setting_that_a_delivery_cannot_use_is_told_at_import(
+    monkeypatch: pytest.MonkeyPatch, setting: str, value: str, said: str
+) -> None:
+    monkeypatch.setenv(f"AIRFLOW__K8S_VAULT__{setting}", value)
+
+    with pytest.raises(ConfigError, match=said):
+        operator(vault_secrets=[PASSWORD])
+    assert operator()
+
+
+def test_a_certificate_that_is_not_there_is_told_with_its_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW__K8S_VAULT__VAULT_CACERT", "/no/such/ca.pem")
+
+    with pytest.raises(ConfigError, match=r"vault_cacert is '/no/such/ca.pem', .*: No such file"):
+        operator(vault_secrets=[PASSWORD]).build_pod_request_obj(dry_run=True)
+
+
+def test_mistakes_of_every_kind_are_told_in_one_error() -> None:
+    secrets = [VaultSecret("warehouse", env={"A": "a"}), VaultSecret("secret/risk/x", file="x", container="bse")]
+
+    with pytest.raises(SecretSpecError) as error:
+        operator(
+            vault_secrets=secrets,
+            template_vars={"memroy": "1Gi"},
+            image="alpine",
+            env_vars={"PGPASSWORD": "hunter2hunter2"},
+        )
+
+    told = str(error.value)
+    for part in (
+        "path 'warehouse' is no Vault path",
+        "looks like a credential",
+        "memroy is no variable",
+        "sets image",
+        "asks for secret/risk/x, which team 'payments' may not read",
+    ):
+        assert part in told
+
+
+def test_a_refusal_of_the_run_is_logged_once_and_with_its_cause() -> None:
+    task, refusal = operator(), DeliveryRefused("our words")
+    refusal.__cause__ = OSError("the network's words")
+
+    with pytest.raises(AirflowFailException) as failed, task._run():
+        raise refusal
+
+    logged = "".join(traceback.format_exception(failed.value))
+    assert 1 == logged.count("our words")
+    assert 1 == logged.count("OSError: the network's words")
 
 
 def test_what_airflow_fills_in_later_is_left_to_the_check_of_the_final_pod() -> None:
