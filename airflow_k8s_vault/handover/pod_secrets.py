@@ -14,7 +14,7 @@ from typing import Any
 from kubernetes.client import ApiException, CoreV1Api
 
 from airflow_k8s_vault.delivery import REQUEST_ANNOTATION
-from airflow_k8s_vault.delivery.attempts import TIMEOUT_SECONDS, attempt, unless_gone
+from airflow_k8s_vault.delivery.attempts import TIMEOUT_SECONDS, NotDone, attempt, unless_gone
 from airflow_k8s_vault.delivery.secret import GATE, LABEL, LABEL_VALUE, LABEL_VALUE_ENDED, login_name, secret_name
 from airflow_k8s_vault.secret_value import SecretValue
 
@@ -113,7 +113,11 @@ class PodSecrets:
     def _is_open(self) -> bool | None:
         found = self._core.read_namespaced_pod(self.pod.metadata.name, self.namespace)
         open_ = not any(gate.name == GATE for gate in found.spec.scheduling_gates or ())
-        return True if open_ and found.metadata.uid == self.pod.metadata.uid else None
+        if found.metadata.uid != self.pod.metadata.uid:
+            return None
+        if not open_:
+            raise NotDone
+        return True
 
     def _create(self, name: str, values: SecretValue[dict[str, str]]) -> None:
         meta = self.pod.metadata

@@ -35,7 +35,7 @@ API_REQUESTS = {
     "create Secret": r"POST .*/secrets(\?|$)",
     "remove gate": "PATCH .*/pods/",
 }
-API_FAULTS: tuple[Any, ...] = (429, 500, "cut", "cut after")
+API_FAULTS: tuple[Any, ...] = (409, 429, 500, "cut", "cut after")
 
 
 def cases() -> Iterator[Case]:
