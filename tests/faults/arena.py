@@ -19,7 +19,7 @@ import yaml
 from airflow.sdk import DAG
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from jwt.algorithms import RSAAlgorithm
-from kubernetes import client
+from kubernetes import client, config, stream
 
 from airflow_k8s_vault import VaultSecret
 from airflow_k8s_vault.demo.ground import Ground
@@ -199,6 +199,21 @@ class Arena:
         path = f"auth/{self.ground.auth_mount}/role/payments"
         role = self.vault_admin.request("GET", path)["data"]
         self.vault_admin.request("POST", path, {**role, "token_ttl": seconds})
+
+    def run_in(self, pod: str, container: str, script: str) -> str:
+        """Return what a shell in that container prints."""
+        # A client of its own: while it runs a command it cannot do anything else.
+        core = client.CoreV1Api(config.new_client_from_config(str(self.ground.kubeconfig)))
+        said = stream.stream(
+            core.connect_get_namespaced_pod_exec,
+            pod,
+            NAMESPACE,
+            container=container,
+            command=["sh", "-c", script],
+            stdout=True,
+            stderr=False,
+        )
+        return str(said)
 
     def mishap(self, what: str, **body: Any) -> None:
         """Let something happen to our own devcluster that Kubernetes has no request for: see its mishaps.py."""
