@@ -25,8 +25,11 @@ _ROUNDING_SECONDS = 5
 # asks that of the token, too, only to learn how long it can live, and then takes that back: a token that nobody
 # renews, as on a lost node, has to end soon. Where the role may not ask, nothing is known and nothing is refused.
 SCRIPT = f"""\
+remember() {{
+  [ ! -s token ] || {{ cat token && echo; }} >> tokens
+}}
 revoke() {{
-  [ ! -s token ] || cat token >> tokens
+  remember
   [ -s tokens ] || return 0
   sort -u tokens | while read -r token; do VAULT_TOKEN=$token "$vault" token revoke -self; done
   rm -f token tokens
@@ -74,7 +77,8 @@ if [ -n "${{AGENT_CACERT-}}" ]; then
   export VAULT_CACERT=/vault/agent/ca.pem
 fi
 printf '%s' "$AGENT_CONFIG" > agent.json
-[ ! -s token ] || {{ cat token >> tokens; echo >> tokens; rm -f token; }}
+remember
+rm -f token
 if [ ! -e started ]; then
   rm -f /vault/env/* /vault/files/*/* leases refused checked
   if [ -s tokens ]; then
@@ -98,8 +102,10 @@ while :; do
     [ ! -e refused ] || {{ cat refused >&2; exit 1; }}
     exit "$status"
   fi
-  [ ! -s token ] || {{ cat token >> tokens; echo >> tokens; }}
-  sleep 5
+  remember
+  # Waited for, since a shell hears no signal during a command: an evicted pod has 2 s.
+  sleep 5 &
+  wait $!
 done
 """
 

@@ -7,12 +7,16 @@ the template fail with a sentence of agent_failure; it names keys, never values.
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterable
 
 from airflow_k8s_vault.delivery import agent_lookup
 from airflow_k8s_vault.delivery.agent_failure import fail, refuse
 from airflow_k8s_vault.secret import VaultSecret
+
+# Of fileKeyRef's key: pkg/apis/core/validation. A variable's name has no such limit.
+_KEY_CHARACTERS = 128
 
 
 def env_file(secrets: Iterable[VaultSecret]) -> str:
@@ -27,10 +31,13 @@ def env_file(secrets: Iterable[VaultSecret]) -> str:
 def file_key(variable: str) -> str:
     """Return the name under which a variable is in its environment file: there - and . are not allowed.
 
-    >>> file_key("AIRFLOW_CONN_WAREHOUSE"), file_key("AIRFLOW_CONN_MY-DB")
-    ('AIRFLOW_CONN_WAREHOUSE', 'AIRFLOW_CONN_MY_x2d_DB')
+    Neither are names of more than 128 characters, which a variable may well have; a digest stands for such a one.
+
+    >>> file_key("AIRFLOW_CONN_WAREHOUSE"), file_key("AIRFLOW_CONN_MY-DB"), len(file_key(200 * "A"))
+    ('AIRFLOW_CONN_WAREHOUSE', 'AIRFLOW_CONN_MY_x2d_DB', 65)
     """
-    return re.sub("[-.]", lambda found: f"_x{ord(found[0]):x}_", variable)
+    key = re.sub("[-.]", lambda found: f"_x{ord(found[0]):x}_", variable)
+    return key if len(key) <= _KEY_CHARACTERS else f"_{hashlib.sha256(key.encode()).hexdigest()}"
 
 
 def secret_file(secret: VaultSecret) -> str:
@@ -68,12 +75,13 @@ def _variables(secret: VaultSecret) -> str:
     lines = []
     for variable, key in (secret.env or {}).items():
         told = f"key '{key}' of '{secret.path}' holds %s, which a variable cannot carry: use file="
-        lines.append(f"{_value(secret, key)}{_refuse_unwritable(told)}{variable}='{{{{ $value }}}}'\n")
+        lines.append(f"{_value(secret, key)}{_refuse_unwritable(told)}{file_key(variable)}='{{{{ $value }}}}'\n")
     return _with(secret, "".join(lines))
 
 
 def _refuse_unwritable(told: str) -> str:
-    checks = []
+    # For the kubelet an empty value is a key that is not there.
+    checks = [f'{{{{ if eq $value "" }}}}{fail(told.replace("%s", "nothing"))}{{{{ end }}}}']
     for text, name in _UNWRITABLE.items():
         checks.append(f"{{{{ if sprig_contains {text} $value }}}}{fail(told.replace('%s', name))}{{{{ end }}}}")
     return "".join(checks)

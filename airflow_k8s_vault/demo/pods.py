@@ -8,9 +8,13 @@ from collections.abc import Iterable
 from typing import Any
 
 from kubernetes import client, watch
+from kubernetes.client import ApiException
 from urllib3.exceptions import HTTPError
 
 from airflow_k8s_vault.delivery.agent import CONTAINER
+
+# Between two watches: of a cluster that is not there just now, too.
+_PAUSE_SECONDS = 0.2
 
 
 class PodRecord:
@@ -19,17 +23,12 @@ class PodRecord:
     def __init__(self, core: client.CoreV1Api, namespaces: Iterable[str]) -> None:
         self.states: list[dict[str, Any]] = []
         self.pods: dict[str, dict[str, Any]] = {}
-        self._core, self._watches = core, [watch.Watch() for _ in namespaces]
-        self._threads = [
-            threading.Thread(target=self._record, args=(namespace, stream), daemon=True)
-            for namespace, stream in zip(namespaces, self._watches, strict=True)
-        ]
-        for thread in self._threads:
-            thread.start()
+        self._core, self._stopped = core, threading.Event()
+        for namespace in namespaces:
+            threading.Thread(target=self._record, args=(namespace,), daemon=True).start()
 
     def stop(self) -> None:
-        for stream in self._watches:
-            stream.stop()
+        self._stopped.set()
 
     def of_task(self, dag_id: str, task_id: str) -> dict[str, Any] | None:
         """Return the last state of a task's pod, found by the labels of KubernetesPodOperator."""
@@ -39,13 +38,17 @@ class PodRecord:
                 return pod
         return None
 
-    def _record(self, namespace: str, stream: watch.Watch) -> None:
-        # A watch that is cut, as when the cluster stops, has recorded all that there was.
-        with contextlib.suppress(HTTPError):
-            for event in stream.stream(self._core.list_namespaced_pod, namespace, timeout_seconds=600):
-                pod = event["raw_object"]
-                self.states.append(pod)
-                self.pods[pod["metadata"]["uid"]] = pod
+    def _record(self, namespace: str) -> None:
+        """Watch, and again when a watch ends: after its time, cut by a load balancer, or as too old (410)."""
+        while not self._stopped.is_set():
+            with contextlib.suppress(HTTPError, ApiException):
+                for event in watch.Watch().stream(self._core.list_namespaced_pod, namespace, timeout_seconds=600):
+                    if self._stopped.is_set():
+                        return
+                    pod = event["raw_object"]
+                    self.states.append(pod)
+                    self.pods[pod["metadata"]["uid"]] = pod
+            self._stopped.wait(_PAUSE_SECONDS)
 
 
 def credentials(pod: dict[str, Any]) -> dict[str, list[str]]:

@@ -7,8 +7,6 @@ import os
 from collections.abc import Iterator
 from typing import Any
 
-from kubernetes import client, config, stream
-
 from tests.faults.arena import NAMESPACE, Arena
 from tests.faults.worker import wait_until
 
@@ -78,18 +76,8 @@ def _all_run(arena: Arena, name: str) -> bool:
 
 def look(arena: Arena, pod: str, container: str) -> None:
     """Keep what a process in that container can see: variables and files."""
-    # A client of its own: while it runs a command it cannot do anything else.
-    core = client.CoreV1Api(config.new_client_from_config(str(arena.ground.kubeconfig)))
-    said = stream.stream(
-        core.connect_get_namespaced_pod_exec,
-        pod,
-        NAMESPACE,
-        container=container,
-        command=["sh", "-c", LOOK],
-        stdout=True,
-        stderr=False,
-    )
-    environment, mark, files = str(said).partition("FILES\n")
+    said = arena.run_in(pod, container, LOOK)
+    environment, mark, files = said.partition("FILES\n")
     assert mark, f"could not look around in {container} of {pod}"
     arena.keep("other environment", {f"{pod}/{container}": environment})
     arena.keep("other files", {f"{pod}/{container}": files})

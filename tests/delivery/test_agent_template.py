@@ -76,3 +76,21 @@ def test_a_secret_that_cannot_be_delivered_is_named_and_its_values_are_not(
 def test_a_missing_secret_is_said_in_the_agents_own_words(render: Render, kv_mount: str) -> None:
     with pytest.raises(AssertionError, match=rf"no secret exists at {kv_mount}/data/payments/nothing"):
         render(env_file([VaultSecret(f"{kv_mount}/payments/nothing", env={"A": "a"})]))
+
+
+def test_an_empty_value_is_refused_for_a_variable_since_the_kubelet_takes_it_for_a_missing_key(
+    render: Render, openbao: OpenBao, kv_mount: str
+) -> None:
+    openbao.request("POST", f"{kv_mount}/data/a", {"data": {"empty": ""}})
+
+    with pytest.raises(AssertionError) as failed:
+        render(env_file([VaultSecret(f"{kv_mount}/a", env={"A": "empty"})]))
+    # The agent redacts values in its words: an empty one between all letters.
+    said = str(failed.value).replace("[redacted]", "")
+    assert "holds nothing, which a variable cannot carry: use file=" in said
+
+
+def test_an_empty_value_is_an_empty_file(render: Render, openbao: OpenBao, kv_mount: str) -> None:
+    openbao.request("POST", f"{kv_mount}/data/a", {"data": {"empty": ""}})
+
+    assert render(secret_file(VaultSecret(f"{kv_mount}/a", file="a", key="empty"))) == ""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import json
 import os
 import shutil
+import ssl
 import time
 import uuid
 from collections.abc import Sequence
@@ -19,13 +19,14 @@ import yaml
 from airflow.sdk import DAG
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from jwt.algorithms import RSAAlgorithm
-from kubernetes import client
+from kubernetes import client, config, stream
 
 from airflow_k8s_vault import VaultSecret
 from airflow_k8s_vault.demo.ground import Ground
 from airflow_k8s_vault.demo.pods import PodRecord
 from airflow_k8s_vault.devcluster.vault_admin import VaultAdmin
 from airflow_k8s_vault.errors import VaultError
+from tests.faults import images
 from tests.faults.fault_proxy import FaultProxy
 from tests.faults.worker import WatchedOperator, wait_until
 
@@ -86,10 +87,11 @@ class Arena:
     def __enter__(self) -> Arena:
         ground = self.ground.__enter__()
         self.core = ground.core()
-        self.vault = FaultProxy(ground.vault.address, ground.host)
-        self.kube = FaultProxy(ground.api.configuration.host, ca=_ca(ground.kubeconfig))
+        vault_ca = ground.vault.cacert and ssl.create_default_context(cafile=ground.vault.cacert)
+        self.vault = FaultProxy(ground.vault.address, ground.host, vault_ca or None)
+        self.kube = proxy_of(ground.api.configuration)
         kubeconfig = ground.folder / "kubeconfig-of-workers"
-        kubeconfig.write_text(yaml.safe_dump(_through(ground.kubeconfig, self.kube.address)))
+        kubeconfig.write_text(yaml.safe_dump(through(ground.kubeconfig, self.kube.address)))
         os.environ["K8S_VAULT_TEST_WORKER_LOG"] = str(ground.folder / "workers.log")
         connection = {"conn_type": "kubernetes", "extra": {"kube_config_path": str(kubeconfig)}}
         os.environ.update(
@@ -98,6 +100,7 @@ class Arena:
             AIRFLOW__K8S_VAULT__VAULT_AUTH_MOUNT=ground.auth_mount,
             AIRFLOW_CONN_KUBERNETES_DEFAULT=json.dumps(connection),
         )
+        images.pull(self.core, NAMESPACE)
         self.record = PodRecord(self.core, [NAMESPACE])
         self._known_tokens = set(self._tokens())
         return self
@@ -200,6 +203,21 @@ class Arena:
         role = self.vault_admin.request("GET", path)["data"]
         self.vault_admin.request("POST", path, {**role, "token_ttl": seconds})
 
+    def run_in(self, pod: str, container: str, script: str) -> str:
+        """Return what a shell in that container prints."""
+        # A client of its own: while it runs a command it cannot do anything else.
+        core = client.CoreV1Api(config.new_client_from_config(str(self.ground.kubeconfig)))
+        said = stream.stream(
+            core.connect_get_namespaced_pod_exec,
+            pod,
+            NAMESPACE,
+            container=container,
+            command=["sh", "-c", script],
+            stdout=True,
+            stderr=False,
+        )
+        return str(said)
+
     def mishap(self, what: str, **body: Any) -> None:
         """Let something happen to our own devcluster that Kubernetes has no request for: see its mishaps.py."""
         headers = {"Content-Type": "application/json"}
@@ -252,13 +270,19 @@ class Arena:
             return ["Vault does not answer"]
 
 
-def _ca(kubeconfig: Path) -> str:
-    cluster = yaml.safe_load(kubeconfig.read_text())["clusters"][0]["cluster"]
-    return base64.b64decode(cluster["certificate-authority-data"]).decode()
+def proxy_of(api: client.Configuration) -> FaultProxy:
+    """Return a proxy before the API server, which trusts its CA and shows the kubeconfig's client certificate."""
+    tls = ssl.create_default_context(cafile=api.ssl_ca_cert)
+    if api.cert_file:
+        tls.load_cert_chain(api.cert_file, api.key_file)
+    return FaultProxy(api.host, tls=tls)
 
 
-def _through(kubeconfig: Path, address: str) -> dict[str, Any]:
-    """Return the kubeconfig with another address, and a token where it held a client certificate."""
+def through(kubeconfig: Path, address: str) -> dict[str, Any]:
+    """Return the kubeconfig with another address for its clusters; the proxy there has the client certificate."""
     content: dict[str, Any] = yaml.safe_load(kubeconfig.read_text())
-    content["clusters"][0]["cluster"] = {"server": address}
+    for cluster in content["clusters"]:
+        cluster["cluster"] = {"server": address}
+    for user in content["users"]:
+        user["user"] = {name: value for name, value in user["user"].items() if not name.startswith("client-")}
     return content

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from airflow_k8s_vault.devcluster.vault_admin import VaultAdmin
 from tests.faults.arena import Arena
 from tests.faults.row import Row
 from tests.faults.worker import Process, WatchedOperator, resume, run, trigger
@@ -21,8 +22,8 @@ class Case:
 
     pods, logins, leases: how many there have to be over all tries; None: not counted (a fault made more).
     ran: whether the main process has to have run; None: either. within_seconds: until when no more is left than
-    `leaves` says, which is something only where the docs say so. only_devcluster: why a cluster in KUBECONFIG
-    cannot run it.
+    `leaves` says, which is something only where the docs say so. only_devcluster, only_own_vault: why a cluster in
+    KUBECONFIG, or a Vault in VAULT_ADDR, cannot run it.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Case:
     leaves: str = "nothing"
     slow: bool = False
     only_devcluster: str = ""
+    only_own_vault: str = ""
     operator: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -47,7 +49,8 @@ class Case:
     @property
     def skipped(self) -> str:
         """Why it cannot run here; empty where it can."""
-        return self.only_devcluster if "KUBECONFIG" in os.environ else ""
+        foreign_cluster, foreign_vault = "KUBECONFIG" in os.environ, VaultAdmin.from_environment() is not None
+        return (foreign_cluster and self.only_devcluster) or (foreign_vault and self.only_own_vault) or ""
 
     def run(self, arena: Arena) -> Row:
         """Do it; the row says what was wrong."""

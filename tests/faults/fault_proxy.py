@@ -39,13 +39,13 @@ class Fault:
 class FaultProxy:
     """Passes requests on, streams included. `done` lists those that were answered with 2xx as "POST /v1/…"."""
 
-    def __init__(self, target: str, host: str = "127.0.0.1", ca: str | None = None) -> None:
+    def __init__(self, target: str, host: str = "127.0.0.1", tls: ssl.SSLContext | None = None) -> None:
         self.faults: list[Fault] = []
         self.done: list[str] = []
         # What was sent and answered, where somebody wants to know it: see tests/canary.
         self.exchanges: list[tuple[str, bytes, bytes]] | None = None
         self._target = urlsplit(target)
-        self._tls = ssl.create_default_context(cadata=ca) if ca else None
+        self._tls = tls
         self._stopping = threading.Event()
         self._server = _Server((host, 0), _handler(self))
         self.address = f"http://{host}:{self._server.server_address[1]}"

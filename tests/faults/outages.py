@@ -28,6 +28,7 @@ VAULT_FAULTS = (
     ("Vault answers 500 to a read", LEASE, 500, UNAVAILABLE),
     ("Vault is slow (30 s)", LOGIN, 30.0, UNAVAILABLE),
 )
+NO_SEAL = "it takes the seal of Vault"
 POD = r"POST /api/v1/namespaces/[^/]+/pods(\?|$)"
 API_REQUESTS = {
     "create pod": POD,
@@ -54,7 +55,9 @@ def cases() -> Iterator[Case]:
             )
         none: dict[str, Any] = {"logins": 0, "leases": 0, "ran": False}
         for mode in MODES:
-            yield Case("Vault is sealed", delivery, sealed, mode, UNAVAILABLE, slow=True, **none)
+            yield Case(
+                "Vault is sealed", delivery, sealed, mode, UNAVAILABLE, slow=True, only_own_vault=NO_SEAL, **none
+            )
         for status, ends in ((403, REFUSED), (500, UNAVAILABLE)):
             name, script = f"Vault answers {status} to the login", failing_vault(LOGIN, status)
             yield Case(name, delivery, script, "deferrable", ends, slow=True, **none)

@@ -13,12 +13,15 @@ import pytest
 from airflow_k8s_vault import VaultSecret
 from airflow_k8s_vault.delivery import agent
 from airflow_k8s_vault.errors import VaultError
-from tests.faults.arena import Arena
+from tests.faults.arena import NAMESPACE, Arena
+from tests.faults.endings import LONG
 from tests.faults.worker import run, wait_until
 
 pytestmark = pytest.mark.integration
 
 DATABASE_ROLE, MINUTES = "database/roles/payments-rw", {"execution_timeout": timedelta(minutes=10)}
+# Not the shell around it, which is process 1.
+KILL_AGENT = "for p in /proc/[0-9]*; do read -r _ name < $p/status; [ $name != bao ] || kill -9 ${p#/proc/}; done"
 
 
 @contextlib.contextmanager
@@ -127,6 +130,30 @@ def test_a_file_gets_a_new_login_when_the_lease_of_the_old_one_cannot_be_renewed
 
     assert state == "ok"
     assert arena.leases() >= 2
+    assert str(arena.traces()) == "nothing"
+
+
+def test_a_variable_with_a_long_name_arrives(arena: Arena) -> None:
+    arena.begin()
+    name = f"A{'_LONG' * 30}"
+    secret = VaultSecret("secret/payments/partner", env={name: "api_key"})
+    task = arena.operator(secrets=[secret], delivery="agent", cmds=["sh", "-c", f'test -n "${name}"'], **MINUTES)
+
+    assert run(task).outcome() == ("ok", None)
+
+
+def test_a_login_ends_with_a_pod_that_gets_two_seconds_while_its_agent_is_about_to_be_started_again(
+    arena: Arena,
+) -> None:
+    arena.begin()
+    task = arena.operator(delivery="agent", **LONG)
+    process = run(task)
+    pod = wait_until(lambda: arena.running(task))["metadata"]["name"]
+
+    arena.run_in(pod, "vault-agent", KILL_AGENT)
+    arena.core.delete_namespaced_pod(pod, NAMESPACE, grace_period_seconds=1)
+
+    assert process.outcome()[0] == "failed"
     assert str(arena.traces()) == "nothing"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import ssl
 import uuid
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
@@ -18,6 +19,7 @@ from airflow_k8s_vault.demo import isolation
 from airflow_k8s_vault.demo.pods import PodRecord
 from airflow_k8s_vault.demo.stage import Stage
 from tests.canary import values
+from tests.faults import images
 from tests.faults.fault_proxy import FaultProxy
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(420)]
@@ -47,8 +49,8 @@ class TalkativeStage(Stage):
     """Everything in Airflow logs at DEBUG, and a proxy before Vault knows which secrets there were."""
 
     def _settings(self) -> dict[str, str]:
-        ca = Path(self.vault.cacert).read_text() if self.vault.cacert else None
-        self.proxy = FaultProxy(self.vault.address, self.host, ca)
+        tls = ssl.create_default_context(cafile=self.vault.cacert) if self.vault.cacert else None
+        self.proxy = FaultProxy(self.vault.address, self.host, tls)
         self.proxy.exchanges = []
         self._exits.callback(self.proxy.stop)
         talkative = {
@@ -132,6 +134,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runs]:
         stage.setup.kv("secret/payments/connections/my-warehouse", connection)
         stage.airflow.wait_until_ready((*DAGS, "plants"))
         namespaces = [f"team-{team}" for team in ("payments", "data-science", "strangers", "wide")]
+        images.pull(stage.core(), namespaces[0])
         record = PodRecord(stage.core(), namespaces)
         started = {dag_id: stage.airflow.trigger(dag_id) for dag_id in DAGS}
         instances = stage.airflow.watch(started, lambda *seen: print(*seen), timeout_seconds=300)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-import urllib.error
 
 from airflow_k8s_vault.devcluster.openbao import OpenBao
+from airflow_k8s_vault.errors import VaultError
 
 
 def mount_kv(server: OpenBao, mount: str, version: int = 2, namespace: str = "") -> None:
@@ -15,7 +15,7 @@ def mount_kv(server: OpenBao, mount: str, version: int = 2, namespace: str = "")
     for _ in range(100 if version == 2 else 0):
         try:
             server.request("GET", f"{prefix}{mount}/config")
-        except urllib.error.HTTPError:
+        except VaultError:
             time.sleep(0.02)
         else:
             return
