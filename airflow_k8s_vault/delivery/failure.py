@@ -23,6 +23,12 @@ _STUCK = {
     "CreateContainerError",
     "RunContainerError",
 }
+# What a registry or a runtime says that may well answer the next try. A name that is not known is none of these.
+_PASSING = re.compile(
+    r"too many requests|toomanyrequests|time(d )?out|deadline exceeded|connection (refused|reset)|unexpected EOF|"
+    r"network is unreachable|temporar|service unavailable|bad gateway|internal server error",
+    re.IGNORECASE,
+)
 _CODE = re.compile(r"Code: (\d{3})")
 _LAST_WORDS_LINES = 12
 # Nobody asked for a list: it takes a sentence to see where the request comes from.
@@ -81,11 +87,12 @@ def _statuses(pod: Any) -> list[Any]:
     return [*(status.init_container_statuses or []), *(status.container_statuses or [])]
 
 
-def _stuck(pod: Any, container: str, waiting: Any) -> DeliveryRefused:
+def _stuck(pod: Any, container: str, waiting: Any) -> DeliveryRefused | DeliveryUnavailable:
     what = "The Vault agent's container" if container == CONTAINER else f"Container '{container}'"
     setting = "\n  The image is [k8s_vault] vault_agent_image." if container == CONTAINER else ""
     where = f"pod {pod.metadata.namespace}/{pod.metadata.name}"
-    return DeliveryRefused(f"{what} of {where} cannot start ({waiting.reason}): {waiting.message}{setting}")
+    kind = DeliveryUnavailable if _PASSING.search(waiting.message or "") else DeliveryRefused
+    return kind(f"{what} of {where} cannot start ({waiting.reason}): {waiting.message}{setting}")
 
 
 def _agent_gave_up(pod: Any, login: VaultLogin, ended: Any) -> DeliveryRefused | DeliveryUnavailable:

@@ -142,6 +142,21 @@ def test_a_container_that_cannot_be_made_is_named_with_its_reason(reason: str) -
     assert "vault_agent_image" in str(found)
 
 
+@pytest.mark.parametrize(
+    "message",
+    [
+        'failed to pull image "x": unexpected status from HEAD request: 429 Too Many Requests',
+        "context deadline exceeded",
+        "dial tcp 10.0.0.1:443: i/o timeout",
+    ],
+)
+def test_a_registry_that_does_not_answer_just_now_is_an_outage(message: str) -> None:
+    found = why({"waiting": {"reason": "ErrImagePull", "message": message}})
+
+    assert isinstance(found, DeliveryUnavailable)
+    assert message in str(found)
+
+
 @pytest.mark.parametrize("agent", [RUNNING, WAITING, ended("", 0, "Completed")])
 def test_nothing_is_wrong_while_the_agent_runs_waits_or_ended_well(agent: dict[str, Any]) -> None:
     assert why(agent) is None
