@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -26,3 +27,14 @@ def test_an_interrupt_stops_the_demo_also_where_a_script_started_it_in_the_backg
         demo.terminate()
 
     assert 130 == demo.returncode
+    assert [] == processes_in(tmp_path)
+
+
+def processes_in(folder: Path) -> list[str]:
+    """Return the command lines of the processes that were started in a folder, or below it."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if (process / "cwd").resolve().is_relative_to(folder):
+                found.append((process / "cmdline").read_text().replace("\0", " "))
+    return found

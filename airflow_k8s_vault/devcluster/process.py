@@ -67,11 +67,20 @@ class ServerProcess:
         return self._process.poll() is None
 
     def wait_until(self, answers: Callable[[], bool], timeout_seconds: float = 30) -> None:
-        """Poll `answers` until it is true; raise ServerDidNotStart with the log's end where it never is."""
+        """Poll `answers` until it is true; raise ServerDidNotStart with the log's end where it never is.
+
+        Whatever ends the wait otherwise (an interrupt, too) stops the server: nobody else knows of it yet.
+        """
+        try:
+            self._wait_until(answers, timeout_seconds)
+        except BaseException:
+            self.stop()
+            raise
+
+    def _wait_until(self, answers: Callable[[], bool], timeout_seconds: float) -> None:
         deadline = time.monotonic() + timeout_seconds
         while not answers():
             if not self.running() or time.monotonic() > deadline:
-                self.stop()
                 tail = "\n    ".join(self.log.read_text(errors="replace").splitlines()[-15:])
                 raise ServerDidNotStart(f"{self.name} did not start within {timeout_seconds:g} s:\n    {tail}")
             time.sleep(0.02)
