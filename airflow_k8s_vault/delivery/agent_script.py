@@ -55,6 +55,7 @@ check() {{
   VAULT_TOKEN=$(cat token)
   export VAULT_TOKEN
   renew="$vault write -force -field=token_duration auth/token/renew-self"
+  "$vault" token lookup -field=creation_ttl > ttl &
   too_short "the login, and with it every lease," "$($renew "increment=$AGENT_LIMIT")" &
   while read -r path seconds renewable lease; do
     if [ "$renewable" = true ] && [ "$seconds" -lt "$AGENT_LIMIT" ]; then
@@ -64,8 +65,8 @@ check() {{
   done < leases
   wait
   [ ! -e refused ] || {{ kill "$1"; return; }}
+  $renew "increment=$(cat ttl)" > /dev/null
   : > checked
-  $renew "increment=$("$vault" token lookup -field=creation_ttl)" > /dev/null
 }}
 umask 077
 cd /vault/agent || exit 1
