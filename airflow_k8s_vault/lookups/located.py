@@ -15,6 +15,7 @@ from airflow_k8s_vault.lookups.settings import LookupSettings, read_row
 from airflow_k8s_vault.secret import LOOKUPS, VaultSecret
 
 _ROWS = {row.name: row for row in fields(LookupSettings)}
+_NAMES = {"namespace", *_ROWS}
 # Of [workers] first: that is whom a task asks first. Each with the option and the variables of its kwargs.
 _BACKENDS = (
     ("workers", "secrets_backend", "secrets_backend_kwargs", "AIRFLOW__WORKERS__SECRETS_BACKEND_KWARG__"),
@@ -88,16 +89,17 @@ def _settings(conf: Any, team: str | None) -> LookupSettings:
 
 
 def _given(conf: Any) -> tuple[Mapping[str, Any], str]:
-    """Return the backend's arguments, as Airflow collects them, and the option that they are from."""
-    if own := config.get("secrets_backend_kwargs"):
-        option = "[k8s_vault] secrets_backend_kwargs"
-        given = {"namespace": config.get("vault_namespace"), **_mapping(own, option)}
-        unknown = [
-            f"{name!r} is none.{did_you_mean(name, _ROWS)}" for name in given.keys() - {"namespace", *_ROWS}
-        ]
-        if unknown:
-            raise ConfigError(problems(f"{option} takes namespace, {', '.join(_ROWS)}:", sorted(unknown)))
-        return given, option
+    """Return what the backend's arguments, as Airflow collects them, say of places, and the option they are from.
+
+    Nothing else of them: they may hold a credential, and a traceback may show the variables of its frames.
+    """
+    option = "[k8s_vault] secrets_backend_kwargs"
+    if config.get("secrets_backend_kwargs"):
+        given, others = _arguments(config.get("secrets_backend_kwargs"), option)
+        if others:
+            unknown = [f"{name!r} is none.{did_you_mean(name, _ROWS)}" for name in sorted(others)]
+            raise ConfigError(problems(f"{option} takes namespace, {', '.join(_ROWS)}:", unknown))
+        return {"namespace": config.get("vault_namespace"), **given}, option
     for section, key, kwargs_key, prefix in _BACKENDS:
         backend = conf.get(section, key, fallback="")
         if not backend:
@@ -109,13 +111,9 @@ def _given(conf: Any) -> tuple[Mapping[str, Any], str]:
                 "  Write VaultSecret(path, …), or say in [k8s_vault] secrets_backend_kwargs where they are."
             )
         option = f"[{section}] {kwargs_key}"
-        given = _mapping(conf.get(section, kwargs_key, fallback="") or "{}", option)
-        single = {
-            name.removeprefix(prefix).lower(): value
-            for name, value in os.environ.items()
-            if name.startswith(prefix)
-        }
-        given = {**given, **single}
+        given, _ = _arguments(conf.get(section, kwargs_key, fallback="") or "{}", option)
+        single = {name.removeprefix(prefix).lower(): name for name in os.environ if name.startswith(prefix)}
+        given |= {name: os.environ[variable] for name, variable in single.items() if name in _NAMES}
         return {**given, "namespace": given.get("namespace") or os.environ.get("VAULT_NAMESPACE")}, option
     raise ConfigError(
         "There is no secrets backend here, so nobody knows where connections and variables are in Vault.\n"
@@ -124,12 +122,17 @@ def _given(conf: Any) -> tuple[Mapping[str, Any], str]:
     )
 
 
-def _mapping(text: str, option: str) -> dict[str, Any]:
+def _arguments(text: str, option: str) -> tuple[dict[str, Any], set[str]]:
+    """Return the arguments that say where names are, and the names of the others."""
     try:
         found = json.loads(text)
     except ValueError:
         found = None
-    if not isinstance(found, dict):
-        # Not shown: the backend's arguments may hold a credential.
+    is_mapping = isinstance(found, dict)
+    given = {name: found[name] for name in _NAMES & found.keys()} if is_mapping else {}
+    others = set(found) - _NAMES if is_mapping else set()
+    # Before the error: see _given.
+    del text, found
+    if not is_mapping:
         raise ConfigError(f"{option} is no JSON object.")
-    return found
+    return given, others

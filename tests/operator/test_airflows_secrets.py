@@ -239,3 +239,33 @@ def test_what_a_dag_writes_into_a_secret_behind_the_checks_does_not_count(of_the
     pod = task.build_pod_request_obj(dry_run=True)
 
     assert "secret/science" not in str(pod)
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        {"kv_engine_version": 3},
+        {"namespace": "another"},
+        "not JSON: hvs.credential",
+        '["hvs.credential"]',
+        "the package's own setting",
+    ],
+    ids=str,
+)
+def test_no_frame_of_an_error_holds_the_backends_credential(
+    broken: Any, configured: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Airflow may show the variables of a traceback's frames.
+    configured(**{"secret_id": "hvs.credential", **(broken if isinstance(broken, dict) else {})})
+    monkeypatch.setenv("AIRFLOW__SECRETS__BACKEND_KWARG__TOKEN", "hvs.credential")
+    if broken == "the package's own setting":
+        monkeypatch.setenv("AIRFLOW__K8S_VAULT__SECRETS_BACKEND_KWARGS", '{"token": "hvs.credential"}')
+    elif isinstance(broken, str):
+        monkeypatch.setenv("AIRFLOW__SECRETS__BACKEND_KWARGS", broken)
+
+    with pytest.raises(ConfigError) as refused:
+        located([CONNECTION], "payments")
+
+    ours = [frame for frame in refused.traceback if "airflow_k8s_vault/lookups" in str(frame.path)]
+    assert ours
+    assert [] == [str(frame.name) for frame in ours if "hvs.credential" in str(frame.frame.f_locals)]
