@@ -9,11 +9,11 @@ LDAP := $(VENV)/ldap/.installed
 .DEFAULT_GOAL := test
 
 # uv installs the pinned versions in seconds where pip takes minutes; pip does it where uv cannot.
-$(STAMP): setup.cfg pyproject.toml constraints.txt
+$(STAMP): setup.cfg devcluster/setup.cfg pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt uv
-	$(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt -e '.[dev]' \
-		|| $(BIN)/pip install --quiet -c constraints.txt -e '.[dev]'
+	$(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt -e '.[dev]' -e ./devcluster \
+		|| $(BIN)/pip install --quiet -c constraints.txt -e '.[dev]' -e ./devcluster
 	touch $@
 
 # What only the tests of the ldap login need, and what must not mix with the rest: see the file itself.
@@ -32,7 +32,7 @@ test: lint $(LDAP)
 	$(BIN)/pytest -n 2 --dist loadfile
 
 demo: $(STAMP)
-	$(BIN)/python -m airflow_k8s_vault.demo $(if $(KEEP),--keep)
+	$(BIN)/python -m k8s_vault_devcluster.demo $(if $(KEEP),--keep)
 
 bench: $(STAMP)
 	$(BIN)/python -m tests.bench

@@ -10,17 +10,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from airflow_k8s_vault.executor_pod import pod_override
-    from airflow_k8s_vault.operator import VaultPodOperator
-    from airflow_k8s_vault.secret import VaultSecret
+    from airflow_k8s_vault.operators import VaultPodOperator, pod_override
     from airflow_k8s_vault.secrets_backend import VaultSecretsBackend
+    from airflow_k8s_vault.vault_secret import VaultSecret
 
 __all__ = ["VaultPodOperator", "VaultSecret", "VaultSecretsBackend", "pod_override"]
 
 _HOMES = {
-    "VaultPodOperator": "airflow_k8s_vault.operator",
-    "VaultSecret": "airflow_k8s_vault.secret",
-    "pod_override": "airflow_k8s_vault.executor_pod",
+    "VaultPodOperator": "airflow_k8s_vault.operators",
+    "VaultSecret": "airflow_k8s_vault.vault_secret",
+    "pod_override": "airflow_k8s_vault.operators",
     "VaultSecretsBackend": "airflow_k8s_vault.secrets_backend",
 }
 

@@ -14,12 +14,12 @@ def get_provider_info() -> dict[str, Any]:
         "name": "Kubernetes and Vault",
         "description": "Pod templates by name, and Vault credentials that reach only the pods that need them.",
         "operators": [
-            {"integration-name": "Kubernetes and Vault", "python-modules": ["airflow_k8s_vault.operator"]}
+            {"integration-name": "Kubernetes and Vault", "python-modules": ["airflow_k8s_vault.operators"]}
         ],
         "task-decorators": [
-            {"name": "vault_pod", "class-name": "airflow_k8s_vault.decorator.vault_pod_task"},
+            {"name": "vault_pod", "class-name": "airflow_k8s_vault.operators.vault_pod_task"},
         ],
-        "cli": ["airflow_k8s_vault.cli.get_cli_commands"],
+        "cli": ["airflow_k8s_vault.commands.cli.get_cli_commands"],
         "secrets-backends": ["airflow_k8s_vault.secrets_backend.VaultSecretsBackend"],
         "config": {
             SECTION: {

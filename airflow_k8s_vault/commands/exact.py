@@ -21,7 +21,7 @@ def pod(template: PodTemplate, values: Mapping[str, Any]) -> dict[str, Any]:
     # Imported here: it takes two seconds, and the other commands do without.
     from kubernetes.client import ApiClient
 
-    from airflow_k8s_vault.operator import VaultPodOperator
+    from airflow_k8s_vault.operators.vault_pod import VaultPodOperator
 
     _set_folder(template.folder.root)
     task = VaultPodOperator(task_id="example_task", pod_template=template.name, template_vars=dict(values))

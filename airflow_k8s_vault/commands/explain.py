@@ -6,11 +6,10 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from airflow_k8s_vault import document
-from airflow_k8s_vault.document import Path
-from airflow_k8s_vault.pod_arguments import ARGUMENTS
 from airflow_k8s_vault.policy import manifest
-from airflow_k8s_vault.teams import Team, location
+from airflow_k8s_vault.teams import Team, document, location
+from airflow_k8s_vault.teams.document import Path
+from airflow_k8s_vault.teams.pod_arguments import ARGUMENTS
 from airflow_k8s_vault.templates import PodTemplate
 from airflow_k8s_vault.templates.template import Rendered
 

@@ -7,14 +7,15 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
-from airflow_k8s_vault import config, team_file, teams, templates
+from airflow_k8s_vault import config, teams, templates
 from airflow_k8s_vault.commands import diff as diffs
 from airflow_k8s_vault.commands import exact, output, samples, starter_folder
 from airflow_k8s_vault.commands import explain as explanations
 from airflow_k8s_vault.commands import lint as lints
-from airflow_k8s_vault.document import parse
 from airflow_k8s_vault.errors import TemplateError
 from airflow_k8s_vault.policy import manifest
+from airflow_k8s_vault.teams import team_file
+from airflow_k8s_vault.teams.document import parse
 from airflow_k8s_vault.templates import PodTemplate
 from airflow_k8s_vault.templates.folder import folder
 

@@ -9,7 +9,7 @@ import re
 from typing import Any
 
 from airflow_k8s_vault.delivery.agent import CONTAINER
-from airflow_k8s_vault.delivery.agent_failure import FAILURE, KILLED
+from airflow_k8s_vault.delivery.agent.failure import FAILURE, KILLED
 from airflow_k8s_vault.delivery.login import VaultLogin
 from airflow_k8s_vault.errors import DeliveryRefused, DeliveryUnavailable
 

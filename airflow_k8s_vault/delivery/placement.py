@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from airflow_k8s_vault.errors import DeliveryRefused
-from airflow_k8s_vault.secret import VaultSecret
+from airflow_k8s_vault.vault_secret import VaultSecret
 
 FILES_DIR = "/vault/secrets"
 

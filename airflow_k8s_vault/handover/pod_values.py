@@ -9,9 +9,9 @@ from typing import Any
 from airflow_k8s_vault.delivery import secret as delivery
 from airflow_k8s_vault.errors import DeliveryRefused, SecretShapeError, VaultRefused, problems
 from airflow_k8s_vault.lookups import shapes
-from airflow_k8s_vault.secret import VaultSecret
 from airflow_k8s_vault.secret_value import SecretValue
 from airflow_k8s_vault.vault.session import LONGEST_SECONDS, Found, Session
+from airflow_k8s_vault.vault_secret import VaultSecret
 
 log = logging.getLogger(__name__)
 

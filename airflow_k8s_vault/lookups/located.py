@@ -12,7 +12,7 @@ from airflow_k8s_vault import config
 from airflow_k8s_vault.errors import ConfigError, SecretSpecError, did_you_mean, problems
 from airflow_k8s_vault.lookups.places import places
 from airflow_k8s_vault.lookups.settings import LookupSettings, read_row
-from airflow_k8s_vault.secret import LOOKUPS, VaultSecret
+from airflow_k8s_vault.vault_secret import LOOKUPS, VaultSecret
 
 _ROWS = {row.name: row for row in fields(LookupSettings)}
 _NAMES = {"namespace", *_ROWS}

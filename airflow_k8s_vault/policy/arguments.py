@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import lru_cache
 
-from airflow_k8s_vault.pod_arguments import ARGUMENTS, BY_NAME
 from airflow_k8s_vault.teams import Team
+from airflow_k8s_vault.teams.pod_arguments import ARGUMENTS, BY_NAME
 
 
 def check(team: Team, given: Iterable[str]) -> list[str]:

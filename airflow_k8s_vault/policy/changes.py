@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
-from airflow_k8s_vault.pod_arguments import ARGUMENTS, Argument
 from airflow_k8s_vault.policy.expected import PLAIN_VOLUMES, Expected
 from airflow_k8s_vault.policy.manifest import Flat, Path, parsed
 from airflow_k8s_vault.teams import Team
+from airflow_k8s_vault.teams.pod_arguments import ARGUMENTS, Argument
 
 # KubernetesPodOperator finds its pods by these.
 _OPERATOR_LABELS = frozenset(

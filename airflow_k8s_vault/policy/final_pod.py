@@ -8,13 +8,12 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
-from airflow_k8s_vault import pod_shape
-from airflow_k8s_vault.document import dotted
 from airflow_k8s_vault.errors import PolicyError, problems
-from airflow_k8s_vault.policy import changes, images, literals, pod_security
+from airflow_k8s_vault.policy import changes, images, literals, pod_security, pod_shape
 from airflow_k8s_vault.policy.expected import Expected
 from airflow_k8s_vault.policy.manifest import Flat, Path, containers, flatten, shown
 from airflow_k8s_vault.teams import Team
+from airflow_k8s_vault.teams.document import dotted
 
 _ASCII_NAME = re.compile(r"[\x21-\x7e]+")
 # Never shown in a message: their values may be what should not be there.

@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 
 from jinja2 import TemplateRuntimeError, Undefined
 
-from airflow_k8s_vault.document import FillError, plain_value
+from airflow_k8s_vault.teams.document import FillError, plain_value
 
 # Private-use characters that YAML takes anywhere in text; the loader refuses templates that hold them.
 OPEN, CLOSE = "\ue000", "\ue001"

@@ -10,10 +10,10 @@ from typing import Any, NamedTuple
 from jinja2 import TemplateError as JinjaError
 from jinja2 import TemplateNotFound, TemplateRuntimeError, TemplateSyntaxError
 
-from airflow_k8s_vault import document, pod_shape
-from airflow_k8s_vault.document import Document
 from airflow_k8s_vault.errors import TemplateError, did_you_mean, problems
-from airflow_k8s_vault.teams import Team, location
+from airflow_k8s_vault.policy import pod_shape
+from airflow_k8s_vault.teams import Team, document, location
+from airflow_k8s_vault.teams.document import Document
 from airflow_k8s_vault.templates.folder import Folder
 from airflow_k8s_vault.templates.fragment import Fragment, plain
 from airflow_k8s_vault.templates.variables import Declared

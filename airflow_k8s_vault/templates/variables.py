@@ -14,10 +14,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from airflow_k8s_vault import document
-from airflow_k8s_vault.document import Mistake
 from airflow_k8s_vault.errors import TemplateError, did_you_mean, problems
-from airflow_k8s_vault.teams import location
+from airflow_k8s_vault.teams import document, location
+from airflow_k8s_vault.teams.document import Mistake
 from airflow_k8s_vault.templates import quantity
 
 SUFFIX = ".vars.yaml"

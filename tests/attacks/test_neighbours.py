@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import pytest
+from k8s_vault_devcluster.openbao import OpenBao
+from k8s_vault_devcluster.provision import Provisioning
+from k8s_vault_devcluster.server import DevCluster
 from kubernetes import client, config
 
 from airflow_k8s_vault import VaultSecret, teams, templates
 from airflow_k8s_vault.delivery import agent
-from airflow_k8s_vault.devcluster.openbao import OpenBao
-from airflow_k8s_vault.devcluster.provision import Provisioning
-from airflow_k8s_vault.devcluster.server import DevCluster
 from tests.attacks.conftest import SHIPPED
 
 CANARY = "c4nary-of-the-neighbours"

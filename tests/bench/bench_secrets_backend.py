@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from airflow_k8s_vault.devcluster.openbao import OpenBao
+from k8s_vault_devcluster.openbao import OpenBao
+
 from tests.bench.row import Row
 from tests.vault.conftest import make_approle
 from tests.vault.proxy import FaultyProxy

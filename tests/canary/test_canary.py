@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from k8s_vault_devcluster.demo import isolation
 
-from airflow_k8s_vault.demo import isolation
 from tests.canary import endings, values
 from tests.canary.surfaces import SURFACES, Surface
 from tests.faults.arena import Arena

@@ -9,8 +9,8 @@ from pathlib import Path
 from urllib.parse import quote, quote_plus, urlencode
 
 import pytest
+from k8s_vault_devcluster.demo import isolation
 
-from airflow_k8s_vault.demo import isolation
 from tests.faults.arena import ROOT
 
 VALUE = 'canary "of" the?search/ü'

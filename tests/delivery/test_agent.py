@@ -12,7 +12,7 @@ from airflow_k8s_vault.delivery.agent import attach
 from airflow_k8s_vault.delivery.login import VaultLogin
 from airflow_k8s_vault.delivery.placement import conflicts
 from airflow_k8s_vault.errors import DeliveryRefused
-from airflow_k8s_vault.secret import VaultSecret
+from airflow_k8s_vault.vault_secret import VaultSecret
 
 LOGIN = VaultLogin(address="https://vault:8200", role="payments")
 POD: dict[str, Any] = {

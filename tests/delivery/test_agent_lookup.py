@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 from airflow.models.connection import Connection
 from airflow.sdk.exceptions import AirflowSecretsBackendAccessDenied
+from k8s_vault_devcluster.kubelet.env_file import value_of
+from k8s_vault_devcluster.openbao import OpenBao
 
 from airflow_k8s_vault import VaultSecretsBackend
-from airflow_k8s_vault.delivery.agent_template import env_file
-from airflow_k8s_vault.devcluster.kubelet.env_file import value_of
-from airflow_k8s_vault.devcluster.openbao import OpenBao
-from airflow_k8s_vault.secret import VaultSecret
+from airflow_k8s_vault.delivery.agent.template import env_file
+from airflow_k8s_vault.vault_secret import VaultSecret
 from tests.delivery.conftest import Render
 from tests.vault.mounts import mount_kv
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 
 import pytest
+from k8s_vault_devcluster.openbao import OpenBao
 
-from airflow_k8s_vault.delivery.agent_template import env_file, secret_file
-from airflow_k8s_vault.devcluster.openbao import OpenBao
-from airflow_k8s_vault.secret import VaultSecret
+from airflow_k8s_vault.delivery.agent.template import env_file, secret_file
+from airflow_k8s_vault.vault_secret import VaultSecret
 from tests.delivery.conftest import Render
 
 

@@ -8,16 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from k8s_vault_devcluster.openbao import OpenBao
+from k8s_vault_devcluster.provision import Provisioning
+from k8s_vault_devcluster.server import DevCluster
+from k8s_vault_devcluster.vault_admin import VaultAdmin
 from kubernetes import client, config
 
 from airflow_k8s_vault import teams, templates
 from airflow_k8s_vault.delivery import agent, failure
 from airflow_k8s_vault.delivery.login import VaultLogin
-from airflow_k8s_vault.devcluster.openbao import OpenBao
-from airflow_k8s_vault.devcluster.provision import Provisioning
-from airflow_k8s_vault.devcluster.server import DevCluster
-from airflow_k8s_vault.devcluster.vault_admin import VaultAdmin
-from airflow_k8s_vault.secret import VaultSecret
+from airflow_k8s_vault.vault_secret import VaultSecret
 
 TEMPLATES = Path(__file__).parents[2] / "pod_templates"
 SECRET = VaultSecret("secret/payments/partner", env={"API_KEY": "api_key"})

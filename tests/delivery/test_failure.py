@@ -9,7 +9,7 @@ from airflow.providers.cncf.kubernetes.pod_generator import PodGenerator
 from kubernetes.client import V1Pod
 
 from airflow_k8s_vault.delivery import failure
-from airflow_k8s_vault.delivery.agent_failure import FAILURE, KILLED
+from airflow_k8s_vault.delivery.agent.failure import FAILURE, KILLED
 from airflow_k8s_vault.delivery.login import VaultLogin
 from airflow_k8s_vault.errors import DeliveryRefused, DeliveryUnavailable
 

@@ -148,7 +148,7 @@ def test_a_gated_pod_is_recognised() -> None:
 
 def test_the_operator_does_not_load_the_vault_client() -> None:
     code = (
-        "import sys, airflow_k8s_vault.operator, airflow_k8s_vault.pod_watch\n"
+        "import sys, airflow_k8s_vault.operators.vault_pod, airflow_k8s_vault.operators.trigger\n"
         "knows = ('airflow_k8s_vault.vault', 'airflow_k8s_vault.handover')\n"
         "print([name for name in sys.modules if name.startswith(knows)])"
     )

@@ -11,8 +11,7 @@ from typing import Any
 
 import httpx
 import pytest
-
-from airflow_k8s_vault.devcluster.server import DevCluster
+from k8s_vault_devcluster.server import DevCluster
 
 GATE = {"schedulingGates": [{"name": "test/hold"}]}
 

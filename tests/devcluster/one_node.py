@@ -9,10 +9,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-from airflow_k8s_vault.devcluster.kubelet import Kubelet
-from airflow_k8s_vault.devcluster.node import NODE_NAME, node
-from airflow_k8s_vault.devcluster.store import NotFound, Object, Store
-from airflow_k8s_vault.devcluster.tokens import Tokens
+from k8s_vault_devcluster.kubelet import Kubelet
+from k8s_vault_devcluster.node import NODE_NAME, node
+from k8s_vault_devcluster.store import NotFound, Object, Store
+from k8s_vault_devcluster.tokens import Tokens
 
 
 def sh(script: str, name: str = "base", image: str = "alpine:3.24.2", **fields: Any) -> Object:

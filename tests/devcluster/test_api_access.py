@@ -8,8 +8,8 @@ import stat
 
 import httpx
 import pytest
+from k8s_vault_devcluster.server import DevCluster
 
-from airflow_k8s_vault.devcluster.server import DevCluster
 from tests.devcluster.conftest import Api
 
 RBAC = "/apis/rbac.authorization.k8s.io/v1"

@@ -11,12 +11,12 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from k8s_vault_devcluster.server import DevCluster
 from kubernetes import client, config
 from kubernetes.stream import stream
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
-from airflow_k8s_vault.devcluster.server import DevCluster
 from tests.devcluster.conftest import Api
 from tests.devcluster.test_api_pods import eventually
 

@@ -9,8 +9,7 @@ import subprocess
 from collections.abc import Callable
 
 import pytest
-
-from airflow_k8s_vault.devcluster.server import DevCluster
+from k8s_vault_devcluster.server import DevCluster
 
 pytestmark = pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not installed")
 

@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from k8s_vault_devcluster.server import DevCluster
 
-from airflow_k8s_vault.devcluster.server import DevCluster
 from tests.devcluster.conftest import Api
 
 

@@ -7,10 +7,9 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
-from airflow_k8s_vault.devcluster.api.patches import json_patch, merge_patch, strategic_merge
-from airflow_k8s_vault.devcluster.api.schema import schema_of
-from airflow_k8s_vault.devcluster.api.status import ApiError
+from k8s_vault_devcluster.api.patches import json_patch, merge_patch, strategic_merge
+from k8s_vault_devcluster.api.schema import schema_of
+from k8s_vault_devcluster.api.status import ApiError
 
 POD = schema_of("v1", "Pod")
 PLAIN = st.recursive(

@@ -8,9 +8,9 @@ import time
 from typing import Any
 
 import pytest
+from k8s_vault_devcluster.server import DevCluster
 from kubernetes import client, config, watch
 
-from airflow_k8s_vault.devcluster.server import DevCluster
 from tests.devcluster.conftest import Api
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from k8s_vault_devcluster.kubelet.env_file import EnvFileError, value_of
+from k8s_vault_devcluster.kubelet.support import unsupported
 
-from airflow_k8s_vault.devcluster.kubelet.env_file import EnvFileError, value_of
-from airflow_k8s_vault.devcluster.kubelet.support import unsupported
 from tests.devcluster.one_node import OneNode, on_one_node, secret, sh
 
 

@@ -10,9 +10,9 @@ import time
 from pathlib import Path
 
 import pytest
+from k8s_vault_devcluster.kubelet import ExecFailed, inside
+from k8s_vault_devcluster.kubelet.volumes import memory_prefix, remove_left_over_memory
 
-from airflow_k8s_vault.devcluster.kubelet import ExecFailed, inside
-from airflow_k8s_vault.devcluster.kubelet.volumes import memory_prefix, remove_left_over_memory
 from tests.devcluster.one_node import OneNode, on_one_node, secret, sh
 
 USERS = [0, 1000]

@@ -6,8 +6,8 @@ import asyncio
 import time
 
 import pytest
+from k8s_vault_devcluster.kubelet.back_off import BackOff
 
-from airflow_k8s_vault.devcluster.kubelet.back_off import BackOff
 from tests.devcluster.one_node import OneNode, on_one_node, sh
 
 LOOP = 'trap "echo stopping $0; exit 0" TERM; while :; do sleep 0.02; done'

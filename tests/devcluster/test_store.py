@@ -7,10 +7,9 @@ import json
 from typing import Any
 
 import pytest
-
-from airflow_k8s_vault.devcluster.api.context import parse
-from airflow_k8s_vault.devcluster.api.watches import Watch
-from airflow_k8s_vault.devcluster.store import HISTORY, AlreadyExists, Conflict, NotFound, Object, Store
+from k8s_vault_devcluster.api.context import parse
+from k8s_vault_devcluster.api.watches import Watch
+from k8s_vault_devcluster.store import HISTORY, AlreadyExists, Conflict, NotFound, Object, Store
 
 
 def secret(name: str = "a") -> Object:

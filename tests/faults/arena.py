@@ -19,12 +19,12 @@ import yaml
 from airflow.sdk import DAG
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from jwt.algorithms import RSAAlgorithm
+from k8s_vault_devcluster.demo.ground import Ground
+from k8s_vault_devcluster.demo.pods import PodRecord
+from k8s_vault_devcluster.vault_admin import VaultAdmin
 from kubernetes import client, config, stream
 
 from airflow_k8s_vault import VaultSecret
-from airflow_k8s_vault.demo.ground import Ground
-from airflow_k8s_vault.demo.pods import PodRecord
-from airflow_k8s_vault.devcluster.vault_admin import VaultAdmin
 from airflow_k8s_vault.errors import VaultError
 from tests.faults import images
 from tests.faults.fault_proxy import FaultProxy

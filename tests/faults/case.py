@@ -7,7 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from airflow_k8s_vault.devcluster.vault_admin import VaultAdmin
+from k8s_vault_devcluster.vault_admin import VaultAdmin
+
 from tests.faults.arena import Arena
 from tests.faults.row import Row
 from tests.faults.worker import Process, WatchedOperator, resume, run, trigger

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 import yaml
+from k8s_vault_devcluster import certificates
 from kubernetes import config
 
-from airflow_k8s_vault.devcluster import certificates
 from tests.faults.arena import proxy_of, through
 
 

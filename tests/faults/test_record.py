@@ -6,9 +6,9 @@ import json
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+from k8s_vault_devcluster.demo.pods import PodRecord
 from kubernetes import client
 
-from airflow_k8s_vault.demo.pods import PodRecord
 from tests.faults.worker import wait_until
 
 

@@ -17,8 +17,8 @@ from typing import Any, TextIO
 
 from airflow.sdk.exceptions import TaskDeferred
 
-from airflow_k8s_vault.operator import VaultPodOperator
-from airflow_k8s_vault.pod_watch import VaultPodTrigger
+from airflow_k8s_vault.operators.trigger import VaultPodTrigger
+from airflow_k8s_vault.operators.vault_pod import VaultPodOperator
 
 
 class Dying:

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from k8s_vault_devcluster.openbao import OpenBao
 
 from airflow_k8s_vault import VaultSecret, VaultSecretsBackend
-from airflow_k8s_vault.devcluster.openbao import OpenBao
 from airflow_k8s_vault.errors import DeliveryRefused, VaultRefused
 from airflow_k8s_vault.handover.pod_values import PodValues
 from airflow_k8s_vault.secret_value import SecretValue

@@ -6,10 +6,10 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from k8s_vault_devcluster.openbao import OpenBao
 
 from airflow_k8s_vault import VaultSecret
 from airflow_k8s_vault.delivery import lifetime
-from airflow_k8s_vault.devcluster.openbao import OpenBao
 from airflow_k8s_vault.errors import DeliveryRefused
 from airflow_k8s_vault.handover.pod_values import PodValues
 from airflow_k8s_vault.secret_value import SecretValue

@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 import yaml
+from k8s_vault_devcluster.demo import isolation
+from k8s_vault_devcluster.demo.pods import PodRecord
+from k8s_vault_devcluster.demo.stage import Stage
 
 from airflow_k8s_vault import teams
-from airflow_k8s_vault.demo import isolation
-from airflow_k8s_vault.demo.pods import PodRecord
-from airflow_k8s_vault.demo.stage import Stage
 from tests.canary import values
 from tests.faults import images
 from tests.faults.fault_proxy import FaultProxy

@@ -12,9 +12,9 @@ import pytest
 from airflow_k8s_vault import VaultSecret, templates
 from airflow_k8s_vault.delivery import agent
 from airflow_k8s_vault.delivery.login import VaultLogin
-from airflow_k8s_vault.pod_arguments import OPENABLE
 from airflow_k8s_vault.policy import Expected
 from airflow_k8s_vault.teams import Platform, Team
+from airflow_k8s_vault.teams.pod_arguments import OPENABLE
 
 SHIPPED = Path(__file__).parents[2] / "pod_templates"
 SECRETS = [

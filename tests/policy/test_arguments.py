@@ -12,10 +12,10 @@ from airflow.providers.cncf.kubernetes.operators.pod import KubernetesPodOperato
 from kubernetes.client import ApiClient
 
 from airflow_k8s_vault.errors import PolicyError
-from airflow_k8s_vault.pod_arguments import ARGUMENTS, BY_NAME, OPENABLE
 from airflow_k8s_vault.policy import Expected, arguments, check
 from airflow_k8s_vault.policy.manifest import parsed
 from airflow_k8s_vault.teams import Platform, Team
+from airflow_k8s_vault.teams.pod_arguments import ARGUMENTS, BY_NAME, OPENABLE
 
 SIGNATURE = [name for name in inspect.signature(KubernetesPodOperator.__init__).parameters if name != "self"]
 

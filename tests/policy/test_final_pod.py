@@ -14,9 +14,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from airflow_k8s_vault.errors import PolicyError
-from airflow_k8s_vault.pod_arguments import OPENABLE
 from airflow_k8s_vault.policy import Expected, check
 from airflow_k8s_vault.teams import Platform, Team
+from airflow_k8s_vault.teams.pod_arguments import OPENABLE
 from tests.policy import bypasses
 
 _KEYS = {"volumeMounts": "mountPath"}

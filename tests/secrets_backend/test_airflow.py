@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from k8s_vault_devcluster.openbao import OpenBao
 
-from airflow_k8s_vault.devcluster.openbao import OpenBao
 from tests.vault.conftest import AppRole, make_approle
 from tests.vault.mounts import mount_kv
 from tests.vault.proxy import FaultyProxy

@@ -9,11 +9,11 @@ from collections.abc import Callable
 
 import pytest
 from airflow._shared.module_loading import import_string
+from k8s_vault_devcluster.openbao import OpenBao
 from sqlalchemy import create_engine, select
 from sqlalchemy.orm import Session
 
 from airflow_k8s_vault import VaultSecretsBackend
-from airflow_k8s_vault.devcluster.openbao import OpenBao
 from airflow_k8s_vault.errors import VaultRefused, VaultUnavailable
 from airflow_k8s_vault.secrets_backend.cache import SecretCache
 from airflow_k8s_vault.vault import SecretValue

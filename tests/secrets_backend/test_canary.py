@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from k8s_vault_devcluster.openbao import OpenBao
 
 from airflow_k8s_vault import VaultSecretsBackend
-from airflow_k8s_vault.devcluster.openbao import OpenBao
 from tests.vault.conftest import AppRole
 from tests.vault.proxy import FaultyProxy
 

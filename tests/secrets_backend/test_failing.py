@@ -8,9 +8,9 @@ from collections.abc import Callable
 
 import pytest
 from airflow.sdk.exceptions import AirflowSecretsBackendAccessDenied
+from k8s_vault_devcluster.openbao import OpenBao
 
 from airflow_k8s_vault import VaultSecretsBackend
-from airflow_k8s_vault.devcluster.openbao import OpenBao
 from airflow_k8s_vault.errors import ConfigError, SecretShapeError, VaultError, VaultRefused, VaultUnavailable
 from tests.vault.conftest import AppRole
 from tests.vault.proxy import FaultyProxy

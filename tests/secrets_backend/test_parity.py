@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 from airflow.providers.hashicorp.secrets.vault import VaultBackend
+from k8s_vault_devcluster.openbao import OpenBao
 
 from airflow_k8s_vault import VaultSecretsBackend
-from airflow_k8s_vault.devcluster.openbao import OpenBao
 from tests.vault.mounts import mount_kv
 
 SECRETS = {

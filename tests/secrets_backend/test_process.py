@@ -13,9 +13,9 @@ import time
 from collections.abc import Callable
 
 import pytest
+from k8s_vault_devcluster.openbao import OpenBao
 
 from airflow_k8s_vault import VaultSecretsBackend
-from airflow_k8s_vault.devcluster.openbao import OpenBao
 from airflow_k8s_vault.vault import SecretValue
 from airflow_k8s_vault.vault.deadline import Deadline
 from tests.vault.conftest import AppRole, make_approle
@@ -200,7 +200,7 @@ def test_importing_the_backend_loads_neither_kubernetes_nor_the_operator() -> No
 
     foreign = [name for name in loaded if name.startswith(("kubernetes", "airflow.providers.cncf", "jinja2"))]
     assert foreign == []
-    assert [name for name in loaded if name.startswith("airflow_k8s_vault.operator")] == []
+    assert [name for name in loaded if name.startswith("airflow_k8s_vault.operators.vault_pod")] == []
 
 
 @pytest.mark.parametrize(

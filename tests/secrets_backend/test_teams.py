@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import pytest
 from airflow.providers.hashicorp.secrets.vault import VaultBackend
+from k8s_vault_devcluster.openbao import OpenBao
 
 from airflow_k8s_vault import VaultSecretsBackend
-from airflow_k8s_vault.devcluster.openbao import OpenBao
 from airflow_k8s_vault.errors import VaultRefused
 from airflow_k8s_vault.lookups.places import Rules, places
 from tests.vault.conftest import AppRole

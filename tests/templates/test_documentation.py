@@ -1,4 +1,4 @@
-"""docs/templates.md and docs/devcluster.md name every key, name and command that there is."""
+"""docs/templates.md and devcluster/README.md name every key, name and command that there is."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from airflow_k8s_vault import cli, cli_templates
-from airflow_k8s_vault.team_file import PLATFORM_KEYS, TEAM_KEYS
+from airflow_k8s_vault.commands import cli, cli_templates
+from airflow_k8s_vault.teams.team_file import PLATFORM_KEYS, TEAM_KEYS
 from airflow_k8s_vault.templates.variables import CONTEXT
 
 TEXT = (Path(__file__).parents[2] / "docs" / "templates.md").read_text()
-DEVCLUSTER = (Path(__file__).parents[2] / "docs" / "devcluster.md").read_text()
+DEVCLUSTER = (Path(__file__).parents[2] / "devcluster" / "README.md").read_text()
 COMMANDS = [
     f"{group.name} {command.name}"
     for group in (cli_templates.templates_group(), cli_templates.secrets_group())

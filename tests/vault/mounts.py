@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 
-from airflow_k8s_vault.devcluster.openbao import OpenBao
+from k8s_vault_devcluster.openbao import OpenBao
+
 from airflow_k8s_vault.errors import VaultError
 
 

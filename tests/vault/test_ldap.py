@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 import requests
+from k8s_vault_devcluster.process import ServerProcess, free_port, is_listening
 
-from airflow_k8s_vault.devcluster.process import ServerProcess, free_port, is_listening
 from airflow_k8s_vault.errors import VaultRefused
 from airflow_k8s_vault.vault import VaultClient
 

@@ -14,8 +14,8 @@ import requests
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from k8s_vault_devcluster.openbao import OpenBao
 
-from airflow_k8s_vault.devcluster.openbao import OpenBao
 from airflow_k8s_vault.errors import VaultRefused
 from airflow_k8s_vault.vault import VaultClient
 from tests.vault.conftest import AppRole

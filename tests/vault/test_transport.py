@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from k8s_vault_devcluster.openbao import OpenBao
 
-from airflow_k8s_vault.devcluster.openbao import OpenBao
 from airflow_k8s_vault.errors import VaultRefused, VaultUnavailable
 from airflow_k8s_vault.vault import VaultClient
 from tests.vault.proxy import FaultyProxy

@@ -1,0 +1,39 @@
+"""The commands `airflow k8s-vault …`: only their definition, for every `airflow` command loads it."""
+
+from __future__ import annotations
+
+import argparse
+from importlib.metadata import entry_points
+from typing import Any
+
+from airflow.cli.cli_config import ActionCommand, Arg, CLICommand, GroupCommand
+
+from airflow_k8s_vault.commands import cli_templates
+
+# Other distributions add a command by an entry point of this group: a function that returns it.
+ENTRY_POINTS = "airflow_k8s_vault.commands"
+_DEVCLUSTER = "airflow-k8s-vault-devcluster"
+
+
+def get_cli_commands() -> list[CLICommand]:
+    """Return the commands in the shape of the provider key `cli`."""
+    groups: list[Any] = [cli_templates.templates_group(), cli_templates.secrets_group()]
+    groups += [point.load()() for point in sorted(entry_points(group=ENTRY_POINTS), key=lambda point: point.name)]
+    if "dev" not in {group.name for group in groups}:
+        groups.append(_no_dev())
+    return [GroupCommand(name="k8s-vault", help="Pod templates and Vault credentials", subcommands=groups)]
+
+
+def _no_dev() -> ActionCommand:
+    anything = Arg(("arguments",), nargs=argparse.REMAINDER, help=argparse.SUPPRESS)  # type: ignore[no-untyped-call]
+    return ActionCommand(
+        name="dev",
+        help=f"A cluster on this machine (not installed: {_DEVCLUSTER})",
+        func=say_what_to_install,
+        args=(anything,),
+    )
+
+
+def say_what_to_install(args: argparse.Namespace) -> None:
+    """End with status 2: the stand-in for a cluster is a distribution of its own."""
+    raise SystemExit(f"`airflow k8s-vault dev` needs the distribution {_DEVCLUSTER}: pip install {_DEVCLUSTER}")

@@ -1,0 +1,203 @@
+"""The `agent` delivery: a native sidecar logs in with the pod's own token, renders, renews and revokes.
+
+`attach` is a pure function from manifest to manifest. What it adds holds paths and key names, never a value:
+
+- `vault-agent`, an init container with restartPolicy Always (KEP-753), started before all others; the base
+  container starts once its postStart hook has seen every rendered file;
+- volumes in memory: the agent's own, one for environment files that nobody mounts (the kubelet reads it for
+  `fileKeyRef`, KEP-3721), and one for each container that asked for files, mounted there read-only;
+- a projected service-account token of the audience that Vault expects, mounted in the agent alone.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from airflow_k8s_vault.delivery.agent.script import CHECKED, LEASES, LIMIT, SCRIPT, WAIT_FOR_FILES
+from airflow_k8s_vault.delivery.agent.template import env_file, file_key, lease_list, secret_file
+from airflow_k8s_vault.delivery.login import VaultLogin
+from airflow_k8s_vault.delivery.placement import FILES_DIR, by_container, refuse_clashes
+from airflow_k8s_vault.vault_secret import VaultSecret
+
+CONTAINER = "vault-agent"
+_AGENT_DIR = "/vault/agent"
+# How often the agent looks whether a KV secret has changed; a file then changes in the running pod.
+_RENDER_INTERVAL = "1m"
+_ENV_DIR = "/vault/env"
+_TOKEN_DIR = "/var/run/secrets/vault"  # noqa: S105 - a folder
+_AGENT_VOLUME, _ENV_VOLUME, _TOKEN_VOLUME = "vault-agent", "vault-env", "vault-token"
+
+# Half a second of a slow start is worth more than a limit that throttles it: no CPU limit.
+_RESOURCES = {"requests": {"cpu": "25m", "memory": "64Mi"}, "limits": {"memory": "192Mi"}}
+# The agent's user where the pod's own securityContext names none, or root: the image's is a name, and the
+# kubelet takes no name for proof that a user is not root.
+_USER_ID = 65532
+# Pod Security Standard `restricted`.
+_SECURITY_CONTEXT = {
+    "allowPrivilegeEscalation": False,
+    "capabilities": {"drop": ["ALL"]},
+    "readOnlyRootFilesystem": True,
+    "runAsNonRoot": True,
+    "seccompProfile": {"type": "RuntimeDefault"},
+}
+
+
+def attach(
+    pod: dict[str, Any], secrets: Sequence[VaultSecret], login: VaultLogin, base_container: str = "base"
+) -> dict[str, Any]:
+    """Return a copy of the v1 Pod manifest in which the agent delivers the secrets; as it is where there are none.
+
+    Raises DeliveryRefused, listing all problems, where a container that is to get a secret does not exist, sets
+    such a variable itself, or mounts something at /vault/secrets.
+    """
+    if not secrets:
+        return copy.deepcopy(pod)
+    pod = copy.deepcopy(pod)
+    spec = pod["spec"]
+    containers = {c["name"]: c for c in [*spec.get("initContainers", []), *spec["containers"]]}
+    wanted = by_container(secrets, base_container)
+    refuse_clashes(containers, wanted, _in_the_way(spec, containers))
+    templates, volumes, mounts = [], [_in_memory(_AGENT_VOLUME)], [_mount(_AGENT_VOLUME, _AGENT_DIR)]
+    if any(secret.env for secret in secrets):
+        volumes.append(_in_memory(_ENV_VOLUME))
+        mounts.append(_mount(_ENV_VOLUME, _ENV_DIR))
+    for number, (name, asked) in enumerate(wanted.items()):
+        container = containers[name]
+        variables = [secret for secret in asked if secret.env]
+        if variables:
+            templates.append(_template(env_file(variables), f"{_ENV_DIR}/{name}.env", "0400"))
+            container["env"] = [*container.get("env", []), *_references(variables, f"{name}.env")]
+        files = [secret for secret in asked if secret.file]
+        if files:
+            # By number: a container's name may be as long as a volume's is allowed to be.
+            volume, folder = f"vault-files-{number}", f"/vault/files/{number}"
+            volumes.append(_in_memory(volume))
+            mounts.append(_mount(volume, folder))
+            templates += [_template(secret_file(secret), f"{folder}/{secret.file}", "0444") for secret in files]
+            mount = {**_mount(volume, FILES_DIR), "readOnly": True}
+            container["volumeMounts"] = [*container.get("volumeMounts", []), mount]
+    limit_seconds = spec.get("activeDeadlineSeconds")
+    leased = [secret for secret in secrets if secret.engine == "dynamic" and secret.env]
+    if limit_seconds and leased:
+        templates.append(_template(lease_list(leased), LEASES, "0400"))
+    volumes.append(_token(login.audience))
+    mounts.append({**_mount(_TOKEN_VOLUME, _TOKEN_DIR), "readOnly": True})
+    spec["volumes"] = [*spec.get("volumes", []), *volumes]
+    sidecar = _sidecar(login, templates, mounts, limit_seconds if leased else None)
+    if not spec.get("securityContext", {}).get("runAsUser"):
+        sidecar["securityContext"]["runAsUser"] = _USER_ID
+    spec["initContainers"] = [sidecar, *spec.get("initContainers", [])]
+    return pod
+
+
+def _in_the_way(spec: dict[str, Any], containers: Iterable[str]) -> list[str]:
+    found = []
+    if CONTAINER in containers:
+        found.append(f"the pod template has a container '{CONTAINER}': that name is the agent's.")
+    for field in ("shareProcessNamespace", "hostPID"):
+        # Its neighbours run as the same user, and /proc/<agent>/root/vault/agent/token is open to that user.
+        if spec.get(field):
+            found.append(f"the pod template sets {field}, which opens the agent's token to other containers.")
+    return found
+
+
+def needs_file_key_ref(secrets: Iterable[VaultSecret]) -> bool:
+    """Whether the cluster has to know `fileKeyRef` (Kubernetes 1.35, or 1.34 behind the gate EnvFiles)."""
+    return any(secret.env for secret in secrets)
+
+
+def _references(secrets: Iterable[VaultSecret], path: str) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": variable,
+            "valueFrom": {"fileKeyRef": {"volumeName": _ENV_VOLUME, "path": path, "key": file_key(variable)}},
+        }
+        for secret in secrets
+        for variable in secret.env or {}
+    ]
+
+
+def _template(contents: str, destination: str, mode: str) -> dict[str, Any]:
+    return {"contents": contents, "destination": destination, "perms": mode, "error_on_missing_key": True}
+
+
+def _sidecar(
+    login: VaultLogin, templates: list[dict[str, Any]], mounts: list[dict[str, Any]], limit_seconds: int | None
+) -> dict[str, Any]:
+    awaited = [template["destination"] for template in templates]
+    environment = _environment(login, templates)
+    if limit_seconds:
+        awaited.append(CHECKED)
+        environment.append({"name": LIMIT, "value": str(limit_seconds)})
+    return {
+        "name": CONTAINER,
+        "image": login.image,
+        "restartPolicy": "Always",
+        "command": ["sh", "-c", SCRIPT],
+        "env": environment,
+        "lifecycle": {"postStart": {"exec": {"command": ["sh", "-c", WAIT_FOR_FILES, "sh", *awaited]}}},
+        # The agent's last words become the container's termination message, which the operator shows.
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+        "resources": copy.deepcopy(_RESOURCES),
+        "securityContext": copy.deepcopy(_SECURITY_CONTEXT),
+        "volumeMounts": mounts,
+    }
+
+
+def _environment(login: VaultLogin, templates: list[dict[str, Any]]) -> list[dict[str, str]]:
+    values = {
+        "AGENT_CONFIG": json.dumps(_config(login, templates)),
+        "AGENT_CACERT": login.cacert,
+        "HOME": _AGENT_DIR,
+        "VAULT_ADDR": login.address,
+        "VAULT_NAMESPACE": login.namespace,
+        # A Vault that does not answer is reported after two attempts of 4 s: within the 20 s that a task waits.
+        "VAULT_CLIENT_TIMEOUT": "4s",
+        "VAULT_MAX_RETRIES": "1",
+    }
+    # Kubernetes expands $(NAME) in values; $$ is how it is told not to.
+    return [{"name": k, "value": v.replace("$", "$$")} for k, v in values.items() if v]
+
+
+def _config(login: VaultLogin, templates: list[dict[str, Any]]) -> dict[str, Any]:
+    return {
+        "vault": {"address": login.address, "retry": {"num_retries": 2}},
+        "auto_auth": {
+            "method": [_method(login)],
+            "sink": [{"type": "file", "config": {"path": f"{_AGENT_DIR}/token", "mode": 0o600}}],
+        },
+        "template_config": {"exit_on_retry_failure": True, "static_secret_render_interval": _RENDER_INTERVAL},
+        "template": templates,
+    }
+
+
+def _method(login: VaultLogin) -> dict[str, Any]:
+    token_file = f"{_TOKEN_DIR}/token"
+    jwt = {"path": token_file, "remove_jwt_after_reading": False}
+    return {
+        "type": login.auth_method,
+        "mount_path": f"auth/{login.auth_mount}",
+        "config": {
+            "role": login.role,
+            **({"token_path": token_file} if login.auth_method == "kubernetes" else jwt),
+        },
+        # A refusal has to end the container: a sidecar that tries for ever looks like a slow pod.
+        "exit_on_err": True,
+    }
+
+
+def _in_memory(name: str) -> dict[str, Any]:
+    return {"name": name, "emptyDir": {"medium": "Memory", "sizeLimit": "16Mi"}}
+
+
+def _mount(volume: str, path: str) -> dict[str, Any]:
+    return {"name": volume, "mountPath": path}
+
+
+def _token(audience: str) -> dict[str, Any]:
+    # 600 s is the shortest life that Kubernetes grants; the kubelet renews the file.
+    source = {"serviceAccountToken": {"audience": audience, "expirationSeconds": 600, "path": "token"}}
+    return {"name": _TOKEN_VOLUME, "projected": {"defaultMode": 0o444, "sources": [source]}}

@@ -1,0 +1,148 @@
+"""The `secret` delivery: the worker logs in for the pod and hands the values over in a Secret that the pod owns.
+
+`attach` and `values` are pure functions. What `attach` adds to the manifest holds names, never a value:
+
+- a scheduling gate (KEP-3521): until somebody takes it off, the pod has a UID and nothing runs;
+- references to single keys of the Secret, for the containers that asked and no other.
+
+Who makes the Secret and takes the gate off is the package airflow_k8s_vault.handover, which knows Vault.
+"""
+
+from __future__ import annotations
+
+import copy
+import datetime
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from airflow_k8s_vault.delivery import REQUEST_ANNOTATION
+from airflow_k8s_vault.delivery.placement import FILES_DIR, by_container, refuse_clashes
+from airflow_k8s_vault.errors import DeliveryRefused, problems
+from airflow_k8s_vault.vault_secret import VaultSecret
+
+GATE = "airflow-k8s-vault/credentials"
+# On each pod of this delivery, so that one that a dead worker left can be found.
+LABEL, LABEL_VALUE = "airflow-k8s-vault-delivery", "secret"
+# What it says once all that belonged to the pod has been looked for and ended.
+LABEL_VALUE_ENDED = "ended"
+
+
+@dataclass(frozen=True)
+class Place:
+    """One value of the Secret: its key there, where it comes from, and the variable or file that it becomes.
+
+    key_in_vault: None for the whole secret as JSON.
+    """
+
+    key: str
+    container: str
+    secret: VaultSecret
+    key_in_vault: str | None
+    variable: str | None = None
+    file: str | None = None
+
+
+def secret_name(request: str) -> str:
+    """Return the name of the Secret of one pod; `request` is the pod's annotation."""
+    return f"vault-{request}"
+
+
+def login_name(request: str) -> str:
+    """Return the name of the Secret that keeps the login's token: no container mounts or refers to it."""
+    return f"vault-{request}-login"
+
+
+def attach(pod: dict[str, Any], secrets: Sequence[VaultSecret], base_container: str = "base") -> dict[str, Any]:
+    """Return a copy of the v1 Pod manifest that waits for the Secret; as it is where there are no secrets.
+
+    The manifest has to have the annotation REQUEST_ANNOTATION. Raises DeliveryRefused as agent.attach does.
+    """
+    pod = copy.deepcopy(pod)
+    if not secrets:
+        return pod
+    spec, name = pod["spec"], secret_name(pod["metadata"]["annotations"][REQUEST_ANNOTATION])
+    containers = {c["name"]: c for c in [*spec.get("initContainers", []), *spec["containers"]]}
+    refuse_clashes(containers, by_container(secrets, base_container))
+    found = list(places(secrets, base_container))
+    for number, (container_name, container) in enumerate(containers.items()):
+        mine = [place for place in found if place.container == container_name]
+        variables = [_variable(place, name) for place in mine if place.variable]
+        if variables:
+            container["env"] = [*container.get("env", []), *variables]
+        files = [{"key": place.key, "path": place.file} for place in mine if place.file]
+        if files:
+            # By number: a container's name may be as long as a volume's is allowed to be.
+            source = {"secretName": name, "defaultMode": 0o444, "items": files}
+            spec["volumes"] = [*spec.get("volumes", []), {"name": f"vault-files-{number}", "secret": source}]
+            mount = {"name": f"vault-files-{number}", "mountPath": FILES_DIR, "readOnly": True}
+            container["volumeMounts"] = [*container.get("volumeMounts", []), mount]
+    pod["metadata"].setdefault("labels", {})[LABEL] = LABEL_VALUE
+    spec["schedulingGates"] = [*spec.get("schedulingGates", []), {"name": GATE}]
+    return pod
+
+
+def places(secrets: Sequence[VaultSecret], base_container: str) -> Iterator[Place]:
+    """Yield where each value goes. The keys are numbers: a file's name may be as long as a key's may."""
+    number = 0
+    for secret in secrets:
+        container = secret.container or base_container
+        for variable, key in (secret.env or {}).items():
+            yield Place(f"value-{number}", container, secret, key, variable=variable)
+            number += 1
+        if secret.file:
+            yield Place(f"value-{number}", container, secret, secret.key, file=secret.file)
+            number += 1
+
+
+def values(found: Sequence[Place], data: Mapping[VaultSecret, Mapping[str, Any]]) -> dict[str, str]:
+    """Return the Secret's `stringData`: key to value, numbers and booleans as JSON.
+
+    data: what Vault holds. Raises DeliveryRefused, naming keys and never values, for all that is missing.
+    """
+    wrong, made = [], {}
+    for place in found:
+        holds = data[place.secret]
+        if place.key_in_vault is not None and place.key_in_vault not in holds:
+            keys = ", ".join(sorted(holds)) or "nothing"
+            wrong.append(f"secret '{place.secret.path}' has no key '{place.key_in_vault}'; it has: {keys}")
+            continue
+        made[place.key] = _text(holds if place.key_in_vault is None else holds[place.key_in_vault])
+        if place.variable and "\0" in made[place.key]:
+            wrong.append(
+                f"key '{place.key_in_vault}' of '{place.secret.path}' holds a null character, which a variable "
+                "cannot carry: use file="
+            )
+    if wrong:
+        # Error trackers show the variables of every frame of an exception.
+        data, holds, made = {}, {}, {}
+        raise DeliveryRefused(problems("Vault does not hold what the task asks for:", wrong))
+    return made
+
+
+def is_gated(pod: Any) -> bool:
+    """Whether a V1Pod still waits for its credentials."""
+    return any(gate.name == GATE for gate in pod.spec.scheduling_gates or ())
+
+
+def ended_at(pod: Any) -> datetime.datetime | None:
+    """Return when a V1Pod ended, None while it has not."""
+    status = pod.status
+    if status is None or status.phase not in ("Succeeded", "Failed"):
+        return None
+    containers = [*(status.init_container_statuses or []), *(status.container_statuses or [])]
+    ended = [container.state.terminated for container in containers if container.state]
+    moments: list[datetime.datetime] = [state.finished_at for state in ended if state and state.finished_at]
+    # A pod that was evicted before any container ran has a creation alone.
+    return max(moments) if moments else pod.metadata.creation_timestamp
+
+
+def _variable(place: Place, secret: str) -> dict[str, Any]:
+    return {"name": place.variable, "valueFrom": {"secretKeyRef": {"name": secret, "key": place.key}}}
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    return json.dumps(value, separators=(",", ":"), sort_keys=True, ensure_ascii=False)

@@ -1,0 +1,16 @@
+"""What the platform says of a team: `team.yaml` and `platform.yaml`, read with the place of every line."""
+
+from __future__ import annotations
+
+from airflow_k8s_vault.teams.team import (
+    FileCache,
+    Platform,
+    Team,
+    is_name,
+    load,
+    location,
+    names,
+    platform,
+)
+
+__all__ = ["FileCache", "Platform", "Team", "is_name", "load", "location", "names", "platform"]

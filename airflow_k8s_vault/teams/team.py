@@ -1,0 +1,216 @@
+"""Teams: one folder with a team.yaml each. The platform's own limits on all of them: platform.yaml above."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+from airflow_k8s_vault.errors import TeamError, did_you_mean, problems
+from airflow_k8s_vault.teams import document
+from airflow_k8s_vault.teams.pod_arguments import OPENABLE
+from airflow_k8s_vault.teams.team_file import PLATFORM_KEYS, POD_SECURITY, TEAM_KEYS, mistakes
+
+TEAM_FILE = "team.yaml"
+PLATFORM_FILE = "platform.yaml"
+_NAME = re.compile(r"[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?")
+_SEGMENTS = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@-]*(/[A-Za-z0-9_][A-Za-z0-9_.@-]*)+")
+
+_Parsed = TypeVar("_Parsed")
+
+
+@dataclass(frozen=True)
+class Platform:
+    """What no team can widen. `registries` None: images may come from anywhere."""
+
+    overridable: tuple[str, ...] = OPENABLE
+    pod_security: str = "restricted"
+    registries: tuple[str, ...] | None = None
+    digests_only: bool = False
+    hook_fields: tuple[str, ...] = ()
+    file: Path | None = None
+    lines: tuple[tuple[str, int], ...] = ()
+
+
+@dataclass(frozen=True)
+class Team:
+    """One team's limits, as its team.yaml has them, narrowed by the platform's.
+
+    images: alias to image reference. secrets: the ceiling, as written. overridable: what a DAG may set.
+    lines: key of the file to its line, counted from 1.
+    """
+
+    name: str
+    namespace: str
+    service_account: str
+    vault_role: str
+    images: dict[str, str]
+    secrets: tuple[str, ...]
+    overridable: tuple[str, ...]
+    pod_security: str
+    file: Path
+    lines: dict[str, int]
+    platform: Platform
+    # What the file lists, before the platform narrowed it.
+    asked_overridable: tuple[str, ...] = ()
+
+    def allows_path(self, path: str) -> bool:
+        """Return whether the team's ceiling covers a Vault path, written as `vault kv get` takes it.
+
+        `*` stands for any characters within one segment, `/*` at the end for everything below, at any depth.
+        Upper and lower case differ. Nothing is normalised: a path with an empty, `.` or `..` segment, a
+        trailing slash or an unusual character is covered by no ceiling.
+        """
+        if not isinstance(path, str) or not _SEGMENTS.fullmatch(path):
+            return False
+        return any(_ceiling(glob).fullmatch(path) for glob in self.secrets)
+
+    def where(self, key: str) -> str:
+        """Return the file and line of a key, as messages show it: "pod_templates/payments/team.yaml, line 9"."""
+        return location(self.file, self.file.parent.parent, self.lines.get(key))
+
+    def platform_where(self, key: str) -> str:
+        """Return the same for a key of platform.yaml, or its name where the platform has none."""
+        if self.platform.file is None:
+            return f"the defaults (there is no {PLATFORM_FILE})"
+        return location(self.platform.file, self.platform.file.parent, dict(self.platform.lines).get(key))
+
+
+def location(file: Path, templates_dir: Path, line: int | None) -> str:
+    """Return "pod_templates/payments/team.yaml, line 9"; without the line where it is None."""
+    name = f"{templates_dir.name}/{file.relative_to(templates_dir).as_posix()}"
+    return f"{name}, line {line}" if line else name
+
+
+@lru_cache(maxsize=1024)
+def _ceiling(glob: str) -> re.Pattern[str]:
+    below = glob.endswith("/*")
+    segments = (glob[:-2] if below else glob).split("/")
+    pattern = "/".join(re.escape(segment).replace(r"\*", "[^/]*") for segment in segments)
+    return re.compile(pattern + ("/.+" if below else ""))
+
+
+class FileCache:
+    """Parsed files, each read once and again only when it changes (size, time in ns, or inode)."""
+
+    def __init__(self) -> None:
+        self._parsed: dict[tuple[str, Any], tuple[tuple[int, int, int], Any]] = {}
+
+    def get(self, file: Path | str, parse: Callable[[Path], _Parsed], key: Any = None) -> _Parsed:
+        """Return `parse(file)`, from memory while the file stays as it is. Raises OSError where there is none."""
+        found = os.stat(file)
+        signature = (found.st_mtime_ns, found.st_size, found.st_ino)
+        known = self._parsed.get((str(file), key))
+        if known and known[0] == signature:
+            return known[1]  # type: ignore[no-any-return]
+        parsed = parse(Path(file))
+        self._parsed[str(file), key] = (signature, parsed)
+        return parsed
+
+
+_CACHE = FileCache()
+
+
+def is_name(text: object) -> bool:
+    """Return whether the text can be a team's name: the name of a folder, plain and in lower case."""
+    return isinstance(text, str) and _NAME.fullmatch(text) is not None
+
+
+def names(templates_dir: Path) -> list[str]:
+    """Return the names of all teams in the folder, sorted."""
+    if not templates_dir.is_dir():
+        return []
+    return sorted(
+        file.parent.name for file in templates_dir.glob(f"*/{TEAM_FILE}") if _NAME.fullmatch(file.parent.name)
+    )
+
+
+def platform(templates_dir: Path) -> Platform:
+    """Return the platform's limits; the defaults where the folder has no platform.yaml.
+
+    Raises TeamError, with every mistake in the file.
+    """
+    try:
+        return _CACHE.get(f"{templates_dir}/{PLATFORM_FILE}", _read_platform)
+    except FileNotFoundError:
+        return Platform()
+
+
+def load(name: str, templates_dir: Path) -> Team:
+    """Return the team of that name.
+
+    Raises TeamError where there is none (with where it looked and who there is), and where its team.yaml is
+    not valid (with every mistake, file and line).
+    """
+    limits = platform(templates_dir)
+    if is_name(name):
+        try:
+            return _CACHE.get(f"{templates_dir}/{name}/{TEAM_FILE}", lambda file: _read_team(file, limits), limits)
+        except (FileNotFoundError, NotADirectoryError):
+            pass
+    known = names(templates_dir)
+    state = "" if templates_dir.is_dir() else ", which is no folder"
+    raise TeamError(
+        f"Team '{name}' does not exist.\n"
+        f"  Looked for: {name}/{TEAM_FILE} in {templates_dir}{state}.\n"
+        f"  Teams there: {', '.join(known) or 'none'}.{did_you_mean(str(name), known)}"
+    )
+
+
+def _read(file: Path, templates_dir: Path, keys: Any) -> document.Document:
+    try:
+        parsed = document.parse(file.read_text(encoding="utf-8"))
+    except UnicodeDecodeError as error:
+        raise TeamError(f"{location(file, templates_dir, None)} is not UTF-8 text: {error}.") from error
+    found = mistakes(parsed, keys)
+    if found:
+        count = "a mistake" if len(found) == 1 else f"{len(found)} mistakes"
+        lines = [f"line {mistake.place.line}: {mistake.sentence}" for mistake in found]
+        raise TeamError(problems(f"{location(file, templates_dir, None)} has {count}:", lines))
+    return parsed
+
+
+def _lines(parsed: document.Document) -> dict[str, int]:
+    return {str(path[0]): place.line for path, place in parsed.keys.items() if len(path) == 1}
+
+
+def _read_platform(file: Path) -> Platform:
+    parsed = _read(file, file.parent, PLATFORM_KEYS)
+    data = parsed.data or {}
+    registries = data.get("registries")
+    return Platform(
+        overridable=tuple(data.get("overridable", OPENABLE)),
+        pod_security=data.get("pod_security", Platform.pod_security),
+        registries=None if registries is None else tuple(registries),
+        digests_only=data.get("digests_only", False),
+        hook_fields=tuple(data.get("hook_fields", ())),
+        file=file,
+        lines=tuple(_lines(parsed).items()),
+    )
+
+
+def _read_team(file: Path, limits: Platform) -> Team:
+    parsed = _read(file, file.parent.parent, TEAM_KEYS)
+    data = parsed.data
+    # Stricter of the two: a team's file can narrow what the platform says, and never widen it.
+    strictness = max(
+        POD_SECURITY.index(limits.pod_security), POD_SECURITY.index(data.get("pod_security", "privileged"))
+    )
+    return Team(
+        name=file.parent.name,
+        namespace=data["namespace"],
+        service_account=data["service_account"],
+        vault_role=data["vault_role"],
+        images=data["images"],
+        secrets=tuple(data.get("secrets", ())),
+        overridable=tuple(sorted(set(data.get("overridable", ())) & set(limits.overridable))),
+        pod_security=POD_SECURITY[strictness],
+        file=file,
+        lines=_lines(parsed),
+        platform=limits,
+        asked_overridable=tuple(data.get("overridable", ())),
+    )

@@ -1,0 +1,182 @@
+"""The ASGI application: every request through authentication, authorization and its verb."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import replace
+
+from starlette.applications import Starlette
+from starlette.requests import HTTPConnection, Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
+from starlette.routing import Route, WebSocketRoute
+from starlette.websockets import WebSocket
+
+from k8s_vault_devcluster import deletion
+from k8s_vault_devcluster.api import body, discovery, exec, options, pods, reviews, verbs
+from k8s_vault_devcluster.api.authentication import authenticate, authorize
+from k8s_vault_devcluster.api.context import Asked, Context, parse
+from k8s_vault_devcluster.api.representation import Representation
+from k8s_vault_devcluster.api.resources import GROUPS
+from k8s_vault_devcluster.api.status import (
+    ApiError,
+    bad_request,
+    method_not_allowed,
+    no_such_path,
+    success,
+    unauthorized,
+)
+from k8s_vault_devcluster.api.watches import Watch
+from k8s_vault_devcluster.rbac import ANONYMOUS
+from k8s_vault_devcluster.store import Object
+
+log = logging.getLogger(__name__)
+
+_REVIEWED = ("authentication.k8s.io", "authorization.k8s.io")
+
+
+def application(context: Context) -> Starlette:
+    """Return the API server of one cluster."""
+    server = Server(context)
+    routes = [
+        WebSocketRoute("/{path:path}", server.websocket),
+        Route("/{path:path}", server.http, methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]),
+    ]
+    return Starlette(routes=routes)
+
+
+class Server:
+    """Answers requests out of one Context."""
+
+    def __init__(self, context: Context) -> None:
+        self.context = context
+
+    async def http(self, request: Request) -> Response:
+        try:
+            return await self._answer(request, self._admitted(request, request.method))
+        except ApiError as error:
+            return JSONResponse(error.status, error.code)
+        except Exception:
+            log.exception("%s %s", request.method, request.url.path)
+            failure = ApiError(500, "InternalError", "Internal error occurred: see the log of devcluster")
+            return JSONResponse(failure.status, failure.code)
+
+    async def websocket(self, socket: WebSocket) -> None:
+        try:
+            asked = self._admitted(socket, "GET")
+            if asked.subresource != "exec":
+                raise bad_request("only pods/exec is served over websockets")
+            # Since Kubernetes 1.35 a websocket needs the same permission as a POST.
+            authorize(self.context, asked.user, asked, verb="create")
+            protocol = exec.protocol_of(socket.scope.get("subprotocols", []))
+            started = await exec.start(self.context, asked, socket)
+        except ApiError as error:
+            await socket.send_denial_response(JSONResponse(error.status, error.code))
+            return
+        await exec.serve(socket, started, protocol)
+
+    def _admitted(self, connection: HTTPConnection, method: str) -> Asked:
+        """Who asks comes first: strangers do not learn what is served."""
+        user = authenticate(self.context, connection.headers.get("authorization", ""))
+        try:
+            asked = parse(method, connection.url.path, connection.query_params)
+        except ApiError:
+            if user is ANONYMOUS:
+                raise unauthorized() from None
+            raise
+        authorize(self.context, user, asked)
+        return replace(asked, user=user)
+
+    async def _answer(self, request: Request, asked: Asked) -> Response:
+        if asked.resource is None and asked.verb == "post" and asked.path in self.context.mishaps:
+            sent = await request.body()
+            await self.context.mishaps[asked.path](body.parse(sent, "application/json") if sent else {})
+            return PlainTextResponse("done")
+        if asked.resource is None:
+            return self._document(asked.path, asked.verb)
+        query = request.query_params
+        if asked.subresource not in ("", "status"):
+            return await self._subresource(request, asked)
+        shown = Representation(asked, request.headers.get("accept", ""))
+        if asked.verb == "watch":
+            watch = Watch(self.context.store, asked, query, shown.of_one)
+            return StreamingResponse(watch.lines(), media_type="application/json")
+        if asked.verb == "list":
+            found = verbs.list_objects(self.context.store, asked, query)
+            return JSONResponse(shown.of_list(found, self.context.store.version))
+        if asked.verb == "get":
+            return JSONResponse(shown.of_one(verbs.read(self.context.store, asked)))
+        status, obj = await self._changed(request, asked, query)
+        return JSONResponse(shown.of_one(obj) if obj.get("kind") != "Status" else obj, status)
+
+    async def _changed(self, request: Request, asked: Asked, query: Mapping[str, str]) -> tuple[int, Object]:
+        """Carry out a verb that writes; return the HTTP status and what answers it."""
+        content, header = await request.body(), request.headers.get("content-type", "")
+        resource = asked.target
+        if asked.verb in ("delete", "deletecollection"):
+            return self._deleted(asked, options.delete_options(_delete_body(content, header), query), query)
+        if asked.verb == "patch":
+            change = body.parse(content, header)
+            return 200, verbs.patch(self.context, asked, body.media_type(header), change, query)
+        obj = body.decode(content, header, resource.api_version, resource.kind)
+        if resource.group in _REVIEWED:
+            return 201, reviews.answer(self.context, asked.user, obj)
+        if asked.verb == "update":
+            return 200, verbs.update(self.context, asked, obj, query)
+        return 201, verbs.create(self.context, asked, obj, query)
+
+    def _deleted(
+        self, asked: Asked, wanted: options.DeleteOptions, query: Mapping[str, str]
+    ) -> tuple[int, Object]:
+        if asked.verb == "delete":
+            return 200, verbs.delete(self.context, asked, wanted)[0]
+        found = verbs.delete_collection(self.context, asked, wanted, query)
+        return 200, Representation(asked, "").of_list(found, self.context.store.version)
+
+    async def _subresource(self, request: Request, asked: Asked) -> Response:
+        if asked.subresource == "log":
+            return await pods.logs(self.context, asked, request.query_params)
+        if asked.subresource == "exec":
+            raise bad_request("Upgrade request required: devcluster serves exec over websockets only, not SPDY")
+        content, header = await request.body(), request.headers.get("content-type", "")
+        if asked.subresource == "token":
+            wanted = body.decode(content, header, "authentication.k8s.io/v1", "TokenRequest")
+            return JSONResponse(reviews.request_token(self.context, asked, wanted), 201)
+        eviction = body.decode(content, header, "policy/v1", "Eviction")
+        wanted_options = options.delete_options(eviction.get("deleteOptions", {}), request.query_params)
+        pod = verbs.read(self.context.store, asked)
+        deletion.delete(self.context.store, "pods", pod, wanted_options.grace_seconds)
+        return JSONResponse(success(asked.name, "", "pods"), 201)
+
+    def _document(self, path: str, verb: str) -> Response:
+        """Answer the paths that are no resources: health, discovery, OpenAPI, OIDC."""
+        if verb != "get":
+            raise method_not_allowed()
+        path = path.rstrip("/")
+        if path in ("/healthz", "/livez", "/readyz"):
+            return PlainTextResponse("ok")
+        documents = {
+            "/version": discovery.version,
+            "/api": lambda: discovery.versions(self.context.address.removeprefix("https://")),
+            "/apis": discovery.groups,
+            "/api/v1": lambda: discovery.resource_list(""),
+            "/openapi/v3": discovery.openapi_index,
+            "/openapi/v3/api/v1": lambda: discovery.openapi(""),
+            "/openid/v1/jwks": self.context.tokens.jwks,
+            "/.well-known/openid-configuration": self.context.tokens.openid_configuration,
+        }
+        for group in GROUPS:
+            documents[f"/apis/{group}"] = lambda name=group: discovery.group(name)  # type: ignore[misc]
+            documents[f"/apis/{group}/v1"] = lambda name=group: discovery.resource_list(name)  # type: ignore[misc]
+            documents[f"/openapi/v3/apis/{group}/v1"] = lambda name=group: discovery.openapi(name)  # type: ignore[misc]
+        if path not in documents:
+            raise no_such_path()
+        return JSONResponse(documents[path]())
+
+
+def _delete_body(content: bytes, header: str) -> Object:
+    if not content.strip():
+        return {}
+    sent = body.parse(content, header)
+    api_version = sent.get("apiVersion", "v1") if isinstance(sent, dict) else "v1"
+    return body.decode(content, header, api_version, "DeleteOptions")

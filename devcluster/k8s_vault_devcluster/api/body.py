@@ -1,0 +1,95 @@
+"""Request bodies: from bytes to an object that fits its schema."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import yaml
+
+from k8s_vault_devcluster.api import schema
+from k8s_vault_devcluster.api.context import Asked
+from k8s_vault_devcluster.api.names import check_metadata
+from k8s_vault_devcluster.api.resources import Resource
+from k8s_vault_devcluster.api.status import Cause, bad_request, invalid, unsupported_media_type
+from k8s_vault_devcluster.api.strategies import strategy_of
+from k8s_vault_devcluster.store import Object
+
+# What the system sets: whatever a client sends for it is dropped, as Kubernetes does.
+_SYSTEM_FIELDS = (
+    "uid",
+    "creationTimestamp",
+    "deletionTimestamp",
+    "deletionGracePeriodSeconds",
+    "generation",
+    "managedFields",
+    "resourceVersion",
+    "selfLink",
+)
+
+
+def media_type(header: str) -> str:
+    return header.partition(";")[0].strip().lower()
+
+
+def parse(content: bytes, header: str) -> Any:
+    """Return the body as plain data; raise ApiError 400 and 415."""
+    kind = media_type(header) or "application/json"
+    try:
+        if kind in ("application/yaml", "application/x-yaml"):
+            return yaml.safe_load(content)
+        if kind == "application/json" or kind.endswith("-patch+json"):
+            return json.loads(content)
+    except (ValueError, yaml.YAMLError) as error:
+        raise bad_request(f"couldn't get version/kind; json parse error: {error}") from None
+    raise unsupported_media_type(
+        "the body of the request was in an unknown format - accepted media types include: application/json, "
+        f"application/yaml. devcluster does not read {kind}, which kubectl's generators send: use "
+        "kubectl apply -f, and for a token "
+        "kubectl create --raw /api/v1/namespaces/NAMESPACE/serviceaccounts/NAME/token -f -"
+    )
+
+
+def decode(content: bytes, header: str, api_version: str, kind: str) -> Object:
+    """Return an object of this kind, without nulls, that fits the schema but for `metadata.name`.
+
+    Raises ApiError 400 for unknown fields and wrong types, 422 for missing ones.
+    """
+    sent = parse(content, header)
+    if not isinstance(sent, dict):
+        raise bad_request(f"the object provided is unrecognized (must be of type {kind}): expected a map")
+    return checked(schema.without_nulls(sent), api_version, kind)
+
+
+def checked(obj: Object, api_version: str, kind: str) -> Object:
+    obj = {"apiVersion": api_version, "kind": kind, **obj}
+    found = f"{obj['apiVersion']}, Kind={obj['kind']}"
+    if (obj["apiVersion"], obj["kind"]) != (api_version, kind):
+        raise bad_request(f"the object provided is unrecognized (must be of type {kind}): found {found}")
+    missing = schema.check(obj, api_version, kind)
+    if missing:
+        group = api_version.rpartition("/")[0]
+        raise invalid(kind, group, obj.get("metadata", {}).get("name", ""), missing)
+    return obj
+
+
+def place(obj: Object, asked: Asked) -> None:
+    """Set the namespace from the path and drop what only the system sets; raise ApiError 400 on a mismatch."""
+    meta = obj.setdefault("metadata", {})
+    for field in _SYSTEM_FIELDS:
+        meta.pop(field, None)
+    if asked.target.namespaced:
+        sent = meta.setdefault("namespace", asked.namespace)
+        if sent != asked.namespace:
+            raise bad_request(
+                f"the namespace of the provided object does not match the namespace sent on the request: "
+                f"found {sent}, expected {asked.namespace}"
+            )
+    else:
+        meta.pop("namespace", None)
+
+
+def causes_of(obj: Object, resource: Resource) -> list[Cause]:
+    """Return everything that is wrong with a complete object."""
+    strategy = strategy_of(resource.plural)
+    return check_metadata(obj["metadata"], resource.namespaced, strategy.name_rule) + strategy.check(obj)

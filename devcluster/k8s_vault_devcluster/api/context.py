@@ -1,0 +1,150 @@
+"""What every request handler needs, and what a request asks for."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+from k8s_vault_devcluster.api.resources import BY_NAME, Resource
+from k8s_vault_devcluster.api.status import ApiError, method_not_allowed, no_such_path
+from k8s_vault_devcluster.rbac import Attributes
+from k8s_vault_devcluster.store import Object, Store
+from k8s_vault_devcluster.tokens import Tokens
+
+_VERBS = {"POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete", "GET": "get", "HEAD": "get"}
+
+
+class Containers(Protocol):
+    """What the API asks of the kubelet."""
+
+    def logs(
+        self,
+        namespace: str,
+        pod: str,
+        container: str,
+        *,
+        follow: bool,
+        timestamps: bool,
+        since_seconds: int | None,
+        since_time: str | None,
+        tail_lines: int | None,
+        limit_bytes: int | None,
+        previous: bool,
+    ) -> AsyncIterator[bytes]: ...
+
+    async def exec(
+        self, namespace: str, pod: str, container: str, command: list[str], *, stdin: bool, tty: bool
+    ) -> asyncio.subprocess.Process: ...
+
+
+@dataclass(frozen=True)
+class Context:
+    """The parts of the cluster. `address` is the API's URL, `ca` the PEM text of its CA."""
+
+    store: Store
+    tokens: Tokens
+    kubelet: Containers
+    address: str
+    ca: str
+    admin_token: str
+    # What may be posted beside Kubernetes' own paths: see mishaps.py.
+    mishaps: Mapping[str, Callable[[Object], Awaitable[None]]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a request asks for: Kubernetes' RequestInfo, and who asks.
+
+    `resource` is None for paths that name none.
+    """
+
+    verb: str
+    path: str
+    resource: Resource | None = None
+    namespace: str = ""
+    name: str = ""
+    subresource: str = ""
+    user: Object = field(default_factory=dict)
+
+    @property
+    def target(self) -> Resource:
+        """The resource of a request that has one."""
+        if self.resource is None:
+            raise no_such_path()
+        return self.resource
+
+    def attributes(self) -> Attributes:
+        if self.resource is None:
+            return Attributes(self.verb, path=self.path)
+        full = f"{self.resource.plural}/{self.subresource}" if self.subresource else self.resource.plural
+        return Attributes(self.verb, self.resource.group, full, self.namespace, self.name)
+
+
+def parse(method: str, path: str, query: Mapping[str, str]) -> Asked:
+    """Return what a request asks for; raise ApiError 404 for resources that are not served, 405 for verbs."""
+    if method not in _VERBS:
+        raise method_not_allowed()
+    parts = path.strip("/").split("/")
+    if parts[:2] == ["api", "v1"] and len(parts) > 2:
+        asked = _resource_path("", parts[2:], _VERBS[method], path)
+    elif parts[0] == "apis" and len(parts) > 3 and parts[2] == "v1":
+        asked = _resource_path(parts[1], parts[3:], _VERBS[method], path)
+    else:
+        return Asked(method.lower() if method != "HEAD" else "get", path)
+    return _with_collection_verb(asked, method, query)
+
+
+def _resource_path(group: str, parts: list[str], verb: str, path: str) -> Asked:
+    namespace = ""
+    if parts[0] == "namespaces" and len(parts) > 2 and parts[2] not in ("status", "finalize"):
+        namespace, parts = parts[1], parts[2:]
+    resource = BY_NAME.get((group, parts[0]))
+    name, subresource = [*parts[1:3], "", ""][:2]
+    known = {each for each, _, _ in resource.subresources} if resource else set()
+    misplaced = resource is not None and bool(namespace) > resource.namespaced
+    if resource is None or misplaced or len(parts) > 3 or (subresource and subresource not in known):
+        raise no_such_path()
+    if resource.namespaced and name and not namespace:
+        raise no_such_path()
+    return Asked(verb, path, resource, namespace or (name if parts[0] == "namespaces" else ""), name, subresource)
+
+
+def _with_collection_verb(asked: Asked, method: str, query: Mapping[str, str]) -> Asked:
+    if asked.verb == "delete" and not asked.name:
+        asked = replace(asked, verb="deletecollection")
+    if asked.verb == "get" and query.get("watch", "").lower() in ("1", "true"):
+        asked = replace(asked, verb="watch")
+    elif asked.verb == "get" and not asked.name:
+        asked = replace(asked, verb="list")
+    _check_served(asked)
+    selector = query.get("fieldSelector", "")
+    if asked.verb in ("list", "watch") and selector.startswith("metadata.name=") and "," not in selector:
+        # So that a role with resourceNames may watch its one object, as in Kubernetes.
+        asked = replace(asked, name=asked.name or selector.partition("=")[2])
+    return asked
+
+
+def _check_served(asked: Asked) -> None:
+    served = asked.target.verbs
+    if asked.subresource:
+        served = next(verbs for name, _, verbs in asked.target.subresources if name == asked.subresource)
+    elif bool(asked.name) == (asked.verb == "create") and asked.verb in ("create", "update", "patch"):
+        raise method_not_allowed()
+    if asked.verb not in served and not (asked.subresource and asked.verb == "watch"):
+        raise method_not_allowed()
+
+
+def flag(query: Mapping[str, str], name: str) -> bool:
+    return query.get(name, "").lower() in ("1", "true")
+
+
+def number(query: Mapping[str, str], name: str) -> int | None:
+    """Return an integer parameter; None where it is not there; raise ApiError 400."""
+    text = query.get(name, "")
+    if not text:
+        return None
+    if not text.lstrip("-").isdigit():
+        raise ApiError(400, "BadRequest", f'strconv.ParseInt: parsing "{text}": invalid syntax ({name})')
+    return int(text)

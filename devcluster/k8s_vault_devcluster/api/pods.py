@@ -1,0 +1,107 @@
+"""What pods have beside the common verbs: logs, and the choice of a container."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+
+from starlette.responses import StreamingResponse
+
+from airflow_k8s_vault.errors import K8sVaultError
+from k8s_vault_devcluster.api import verbs
+from k8s_vault_devcluster.api.context import Asked, Context, flag, number
+from k8s_vault_devcluster.api.defaults import containers
+from k8s_vault_devcluster.api.status import (
+    ApiError,
+    Cause,
+    bad_request,
+    forbidden_value,
+    invalid,
+    invalid_value,
+)
+from k8s_vault_devcluster.store import NotFound, Object
+
+# A log that is there, or an error, shows within this time; a follower of a silent container should not
+# wait longer for the answer's headers.
+_FIRST_CHUNK_SECONDS = 0.2
+
+
+def container_of(pod: Object, asked: str) -> str:
+    """Return the container's name, the only one where none is asked for; raise ApiError 400."""
+    name = pod["metadata"]["name"]
+    if asked:
+        if any(container["name"] == asked for container in containers(pod["spec"])):
+            return asked
+        raise bad_request(f"container {asked} is not valid for pod {name}")
+    known = [container["name"] for container in pod["spec"]["containers"]]
+    initial = [container["name"] for container in pod["spec"].get("initContainers", [])]
+    if len(known) == 1 and not initial:
+        return str(known[0])
+    message = f"a container name must be specified for pod {name}, choose one of: [{' '.join(known)}]"
+    if initial:
+        message += f" or one of the init containers: [{' '.join(initial)}]"
+    raise bad_request(message)
+
+
+def running_pod(context: Context, asked: Asked) -> Object:
+    """Return the pod; raise ApiError 404, or 400 where it is on no node."""
+    pod = verbs.read(context.store, asked)
+    if not pod["spec"].get("nodeName"):
+        raise bad_request(f"pod {asked.name} does not have a host assigned")
+    return pod
+
+
+async def logs(context: Context, asked: Asked, query: Mapping[str, str]) -> StreamingResponse:
+    """Answer pods/log: text, streamed; with follow until the container ends."""
+    pod = running_pod(context, asked)
+    container = container_of(pod, query.get("container", ""))
+    _check_log_options(query)
+    chunks = context.kubelet.logs(
+        asked.namespace,
+        asked.name,
+        container,
+        follow=flag(query, "follow"),
+        timestamps=flag(query, "timestamps"),
+        since_seconds=number(query, "sinceSeconds"),
+        since_time=query.get("sinceTime") or None,
+        tail_lines=number(query, "tailLines"),
+        limit_bytes=number(query, "limitBytes"),
+        previous=flag(query, "previous"),
+    )
+    first: asyncio.Future[bytes] = asyncio.ensure_future(anext(chunks, b""))
+    await asyncio.wait([first], timeout=_FIRST_CHUNK_SECONDS)
+    if first.done() and first.exception():
+        raise _log_error(first.exception(), asked)
+    return StreamingResponse(_chained(first, chunks), media_type="text/plain")
+
+
+async def _chained(first: asyncio.Future[bytes], rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    try:
+        yield await first
+        async for chunk in rest:
+            yield chunk
+    finally:
+        first.cancel()
+
+
+def _log_error(error: BaseException | None, asked: Asked) -> BaseException:
+    if isinstance(error, NotFound):
+        return ApiError(404, "NotFound", str(error))
+    if isinstance(error, K8sVaultError):
+        return bad_request(str(error))
+    return error or AssertionError(asked.name)
+
+
+def _check_log_options(query: Mapping[str, str]) -> None:
+    causes: list[Cause] = []
+    for name, least in (("sinceSeconds", 1), ("tailLines", 0), ("limitBytes", 1)):
+        value = number(query, name)
+        if value is not None and value < least:
+            why = "must be greater than 0" if least else "must be greater than or equal to 0"
+            causes.append(invalid_value(name, value, why))
+    if query.get("sinceSeconds") and query.get("sinceTime"):
+        causes.append(forbidden_value("", "at most one of `sinceTime` or `sinceSeconds` may be specified"))
+    if query.get("stream", "All") != "All":
+        causes.append(forbidden_value("stream", "devcluster only serves both streams together"))
+    if causes:
+        raise invalid("PodLogOptions", "", "", causes)

@@ -1,0 +1,111 @@
+"""Objects that are questions: TokenReview, the access reviews, and TokenRequest. Nothing is stored."""
+
+from __future__ import annotations
+
+from k8s_vault_devcluster import rbac
+from k8s_vault_devcluster.api.context import Asked, Context
+from k8s_vault_devcluster.api.status import Cause, bad_request, conflict, invalid, invalid_value, not_found
+from k8s_vault_devcluster.store import NotFound, Object, now
+
+_SHORTEST_SECONDS = 600
+_LONGEST_SECONDS = 2**32
+_BINDABLE = {"Pod": "pods", "Secret": "secrets", "Node": "nodes"}
+
+
+def answer(context: Context, user: Object, question: Object) -> Object:
+    """Return the review with its status filled in."""
+    kind, spec = question["kind"], question.get("spec", {})
+    if kind == "TokenReview":
+        if not spec.get("token"):
+            raise bad_request("token is required for TokenReview in authentication")
+        status = context.tokens.review(spec["token"], spec.get("audiences", []))
+    elif kind == "SelfSubjectReview":
+        status = {"userInfo": user}
+    else:
+        subject = user if kind == "SelfSubjectAccessReview" else _subject(spec)
+        status = {"allowed": rbac.allowed(context.store, subject, _attributes(kind, spec))}
+    return {"metadata": {}, **question, "status": status}
+
+
+def _subject(spec: Object) -> Object:
+    if not spec.get("user") and not spec.get("groups"):
+        why = "at least one of user or group must be specified"
+        raise invalid("SubjectAccessReview", "authorization.k8s.io", "", [invalid_value("spec.user", "", why)])
+    return {"username": spec.get("user", ""), "groups": spec.get("groups", [])}
+
+
+def _attributes(kind: str, spec: Object) -> rbac.Attributes:
+    resource, path = spec.get("resourceAttributes"), spec.get("nonResourceAttributes")
+    if (resource is None) == (path is None):
+        why = "exactly one of nonResourceAttributes or resourceAttributes must be specified"
+        raise invalid(kind, "authorization.k8s.io", "", [invalid_value("spec.resourceAttributes", None, why)])
+    if resource is None:
+        return rbac.Attributes((path or {}).get("verb", ""), path=(path or {}).get("path", ""))
+    name = resource.get("resource", "")
+    if resource.get("subresource"):
+        name = f"{name}/{resource['subresource']}"
+    return rbac.Attributes(
+        resource.get("verb", ""),
+        resource.get("group", ""),
+        name,
+        resource.get("namespace", ""),
+        resource.get("name", ""),
+    )
+
+
+def request_token(context: Context, asked: Asked, request: Object) -> Object:
+    """Answer a TokenRequest for a service account.
+
+    Raises ApiError: 404 for the account or the bound object, 409 where that has another uid, 400 where the
+    pod runs as another account, 422 for the expiry.
+    """
+    spec = request.get("spec", {})
+    seconds = spec.get("expirationSeconds", 3600)
+    causes = list(_expiry_causes(seconds))
+    if causes:
+        raise invalid("TokenRequest", "authentication.k8s.io", "", causes)
+    bound = spec.get("boundObjectRef")
+    if bound:
+        bound = {**bound, "uid": _bound_uid(context, asked, bound)}
+    audiences = spec.get("audiences") or [context.tokens.issuer]
+    try:
+        token, expires = context.tokens.mint(asked.namespace, asked.name, audiences, seconds, bound)
+    except NotFound:
+        raise not_found("serviceaccounts", "", asked.name) from None
+    return {
+        "kind": "TokenRequest",
+        "apiVersion": "authentication.k8s.io/v1",
+        "metadata": {"name": asked.name, "namespace": asked.namespace, "creationTimestamp": now()},
+        "spec": {**spec, "audiences": audiences, "expirationSeconds": seconds, "boundObjectRef": bound},
+        "status": {"token": token, "expirationTimestamp": expires},
+    }
+
+
+def _expiry_causes(seconds: int) -> list[Cause]:
+    field = "spec.expirationSeconds"
+    if seconds < _SHORTEST_SECONDS:
+        return [invalid_value(field, seconds, "may not specify a duration less than 10 minutes")]
+    if seconds > _LONGEST_SECONDS:
+        return [invalid_value(field, seconds, "may not specify a duration larger than 2^32 seconds")]
+    return []
+
+
+def _bound_uid(context: Context, asked: Asked, bound: Object) -> str:
+    kind, name = bound.get("kind", ""), bound.get("name", "")
+    if kind not in _BINDABLE or bound.get("apiVersion", "v1") != "v1":
+        raise bad_request(f"cannot bind token to object of type {bound.get('apiVersion', '')}, Kind={kind}")
+    try:
+        found = context.store.get(_BINDABLE[kind], "" if kind == "Node" else asked.namespace, name)
+    except NotFound:
+        raise not_found(_BINDABLE[kind], "", name) from None
+    if kind == "Pod" and found["spec"]["serviceAccountName"] != asked.name:
+        why = "to pod running with different serviceaccount name."
+        raise bad_request(f'cannot bind token for serviceaccount "{asked.name}" {why}')
+    uid = str(found["metadata"]["uid"])
+    if bound.get("uid") not in (None, "", uid):
+        why = (
+            f"the UID in the bound object reference ({bound['uid']}) does not match the UID in record. "
+            "The object might have been deleted and then recreated"
+        )
+        raise conflict(kind, "", name, why)
+    return uid

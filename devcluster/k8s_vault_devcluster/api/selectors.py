@@ -1,0 +1,129 @@
+"""Label and field selectors, as query strings: parsed into predicates.
+
+Source: apimachinery, pkg/labels/selector.go and pkg/fields/selector.go.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from k8s_vault_devcluster.api.names import label_value, qualified_name
+from k8s_vault_devcluster.api.status import bad_request
+from k8s_vault_devcluster.store import Object
+
+Predicate = Callable[[Object], bool]
+
+_SET = re.compile(r"(?P<key>[^\s,!=()]+)\s+(?P<operator>in|notin)\s*\((?P<values>[^()]*)\)")
+_COMPARE = re.compile(r"(?P<key>[^\s,!=()]+)\s*(?P<operator>==|=|!=)\s*(?P<value>[^\s,!=()]*)")
+_NUMERIC = re.compile(r"(?P<key>[^\s,!=()<>]+)\s*(?P<operator>[<>])\s*(?P<value>-?\d+)")
+_EXISTS = re.compile(r"(?P<not>!?)\s*(?P<key>[^\s,!=()]+)")
+
+_EVENT_FIELDS = (
+    "involvedObject.kind",
+    "involvedObject.namespace",
+    "involvedObject.name",
+    "involvedObject.uid",
+    "involvedObject.apiVersion",
+    "involvedObject.resourceVersion",
+    "involvedObject.fieldPath",
+    "reason",
+    "reportingComponent",
+    "source",
+    "type",
+)
+_POD_FIELDS = (
+    "spec.nodeName",
+    "spec.restartPolicy",
+    "spec.schedulerName",
+    "spec.serviceAccountName",
+    "spec.hostNetwork",
+    "status.phase",
+    "status.podIP",
+    "status.nominatedNodeName",
+)
+_FIELDS = {"pods": _POD_FIELDS, "events": _EVENT_FIELDS, "secrets": ("type",), "namespaces": ("status.phase",)}
+
+
+def label_selector(text: str) -> Predicate:
+    """Return a predicate on objects; raise ApiError 400 where the selector cannot be parsed."""
+    tests: list[Callable[[dict[str, str]], bool]] = []
+    rest = text.strip()
+    while rest:
+        test, rest = _requirement(rest, text)
+        tests.append(test)
+        if rest and not rest.startswith(","):
+            raise bad_request(f"unable to parse requirement: found '{rest}', expected: ',' or 'end of string'")
+        rest = rest[1:].strip()
+    return lambda obj: all(test(obj["metadata"].get("labels") or {}) for test in tests)
+
+
+def _requirement(rest: str, text: str) -> tuple[Callable[[dict[str, str]], bool], str]:
+    if found := _SET.match(rest):
+        values = [value.strip() for value in found["values"].split(",")]
+        test = _in(_checked(found["key"], values), values, found["operator"] == "in")
+    elif found := _COMPARE.match(rest):
+        values = [found["value"]]
+        test = _in(_checked(found["key"], values), values, found["operator"] != "!=")
+    elif found := _NUMERIC.match(rest):
+        test = _compared(_checked(found["key"], []), found["operator"], int(found["value"]))
+    elif found := _EXISTS.match(rest):
+        test = _exists(_checked(found["key"], []), not found["not"])
+    else:
+        raise bad_request(f"unable to parse requirement: found '{rest}' in selector '{text}'")
+    return test, rest[found.end() :].strip()
+
+
+def _in(key: str, values: list[str], wanted: bool) -> Callable[[dict[str, str]], bool]:
+    # notin and != hold for objects without the label, too.
+    return lambda labels: (labels.get(key) in values) == wanted
+
+
+def _exists(key: str, wanted: bool) -> Callable[[dict[str, str]], bool]:
+    return lambda labels: (key in labels) == wanted
+
+
+def _compared(key: str, operator: str, limit: int) -> Callable[[dict[str, str]], bool]:
+    def test(labels: dict[str, str]) -> bool:
+        value = labels.get(key, "")
+        if not re.fullmatch(r"-?\d+", value):
+            return False
+        return int(value) > limit if operator == ">" else int(value) < limit
+
+    return test
+
+
+def _checked(key: str, values: list[str]) -> str:
+    problems = qualified_name(key) + [problem for value in values for problem in label_value(value)]
+    if problems:
+        raise bad_request(f"unable to parse requirement: {key}: {'; '.join(problems)}")
+    return key
+
+
+def field_selector(text: str, resource: str) -> Predicate:
+    """Return a predicate on objects of `resource`; raise ApiError 400 for fields it cannot select by."""
+    known = ("metadata.name", "metadata.namespace", *_FIELDS.get(resource, ()))
+    tests = []
+    for term in filter(None, text.split(",")):
+        found = re.fullmatch(r"\s*([^=!]+?)\s*(==|=|!=)\s*(.*?)\s*", term)
+        if not found:
+            raise bad_request(f"invalid selector: '{text}'; can't understand '{term}'")
+        field, operator, value = found.groups()
+        if field not in known:
+            raise bad_request(
+                f'Unable to find "{resource}" that match label selector "", field selector "{text}": '
+                f"field label not supported: {field}"
+            )
+        tests.append((field, value, operator != "!="))
+    return lambda obj: all((_field(obj, field) == value) == wanted for field, value, wanted in tests)
+
+
+def _field(obj: Object, path: str) -> str:
+    value: object = obj
+    for part in path.split("."):
+        value = value.get(part, "") if isinstance(value, dict) else ""
+    if path == "source" and isinstance(value, dict):
+        value = value.get("component", "")
+    if isinstance(value, bool) or path == "spec.hostNetwork":
+        return str(bool(value)).lower()
+    return str(value)

@@ -1,0 +1,156 @@
+"""Errors as Kubernetes words them: v1 Status objects with reason, code and the causes by field.
+
+Source: apimachinery, pkg/api/errors/errors.go and pkg/util/validation/field/errors.go.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from airflow_k8s_vault.errors import K8sVaultError
+from k8s_vault_devcluster.store import Object
+
+
+class ApiError(K8sVaultError):
+    """The API refuses a request; `status` is the v1 Status that says why."""
+
+    def __init__(self, code: int, reason: str, message: str, **details: Any) -> None:
+        super().__init__(message)
+        self.code = code
+        self.status: Object = {
+            "kind": "Status",
+            "apiVersion": "v1",
+            "metadata": {},
+            "status": "Failure",
+            "message": message,
+            "reason": reason,
+            "code": code,
+        }
+        if details:
+            self.status["details"] = details
+
+
+@dataclass(frozen=True)
+class Cause:
+    """One problem with one field, in Kubernetes' words."""
+
+    reason: str
+    field: str
+    message: str
+
+    def as_dict(self) -> Object:
+        return {"reason": self.reason, "message": self.message, "field": self.field}
+
+
+def required(field: str, why: str = "") -> Cause:
+    return Cause("FieldValueRequired", field, f"Required value{': ' + why if why else ''}")
+
+
+def invalid_value(field: str, value: Any, why: str) -> Cause:
+    return Cause("FieldValueInvalid", field, f"Invalid value: {json.dumps(value)}: {why}")
+
+
+def forbidden_value(field: str, why: str) -> Cause:
+    return Cause("FieldValueForbidden", field, f"Forbidden: {why}")
+
+
+def duplicate(field: str, value: Any) -> Cause:
+    return Cause("FieldValueDuplicate", field, f"Duplicate value: {json.dumps(value)}")
+
+
+def unknown_value(field: str, value: Any) -> Cause:
+    """Names a thing that is not there (a volume that no one declared)."""
+    return Cause("FieldValueNotFound", field, f"Not found: {json.dumps(value)}")
+
+
+def not_supported(field: str, value: Any, supported: list[str]) -> Cause:
+    known = ", ".join(json.dumps(item) for item in sorted(supported))
+    return Cause(
+        "FieldValueNotSupported", field, f"Unsupported value: {json.dumps(value)}: supported values: {known}"
+    )
+
+
+def too_long(field: str, why: str) -> Cause:
+    return Cause("FieldValueTooLong", field, f"Too long: {why}")
+
+
+def invalid(kind: str, group: str, name: str, causes: list[Cause]) -> ApiError:
+    """422: every problem of the object at once."""
+    words = [f"{cause.field}: {cause.message}" for cause in causes]
+    listed = words[0] if len(words) == 1 else f"[{', '.join(words)}]"
+    qualified = f"{kind}.{group}" if group else kind
+    return ApiError(
+        422,
+        "Invalid",
+        f'{qualified} "{name}" is invalid: {listed}',
+        **_details(name, group, kind),
+        causes=[cause.as_dict() for cause in causes],
+    )
+
+
+def not_found(resource: str, group: str, name: str) -> ApiError:
+    return ApiError(
+        404, "NotFound", f'{_qualified(resource, group)} "{name}" not found', **_details(name, group, resource)
+    )
+
+
+def already_exists(resource: str, group: str, name: str) -> ApiError:
+    message = f'{_qualified(resource, group)} "{name}" already exists'
+    return ApiError(409, "AlreadyExists", message, **_details(name, group, resource))
+
+
+def conflict(resource: str, group: str, name: str, why: str) -> ApiError:
+    message = f'Operation cannot be fulfilled on {_qualified(resource, group)} "{name}": {why}'
+    return ApiError(409, "Conflict", message, **_details(name, group, resource))
+
+
+def forbidden(resource: str, group: str, name: str, why: str, causes: list[Object] | None = None) -> ApiError:
+    subject = f'{_qualified(resource, group)} "{name}"' if name else _qualified(resource, group)
+    details = _details(name, group, resource)
+    if causes:
+        details["causes"] = causes
+    return ApiError(403, "Forbidden", f"{subject} is forbidden: {why}", **details)
+
+
+def bad_request(message: str) -> ApiError:
+    return ApiError(400, "BadRequest", message)
+
+
+def unauthorized() -> ApiError:
+    return ApiError(401, "Unauthorized", "Unauthorized")
+
+
+def no_such_path() -> ApiError:
+    return ApiError(404, "NotFound", "the server could not find the requested resource")
+
+
+def method_not_allowed() -> ApiError:
+    message = "the server does not allow this method on the requested resource"
+    return ApiError(405, "MethodNotAllowed", message)
+
+
+def unsupported_media_type(message: str) -> ApiError:
+    return ApiError(415, "UnsupportedMediaType", message)
+
+
+def expired(message: str) -> ApiError:
+    return ApiError(410, "Expired", message)
+
+
+def success(name: str, group: str, resource: str, uid: str | None = None) -> Object:
+    """The Status that answers a deletion."""
+    details = _details(name, group, resource)
+    if uid:
+        details["uid"] = uid
+    return {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details}
+
+
+def _qualified(resource: str, group: str) -> str:
+    return f"{resource}.{group}" if group else resource
+
+
+def _details(name: str, group: str, kind: str) -> Object:
+    details = {"name": name, "group": group, "kind": kind}
+    return {key: value for key, value in details.items() if value}

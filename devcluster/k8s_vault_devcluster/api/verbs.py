@@ -1,0 +1,216 @@
+"""The verbs on stored objects: get, list, create, update, patch, delete. Plain data in, plain data out."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+
+from k8s_vault_devcluster import deletion, garbage, namespaces
+from k8s_vault_devcluster.api import admission, body, escalation, options, patches, schema
+from k8s_vault_devcluster.api.context import Asked, Context
+from k8s_vault_devcluster.api.defaults import default_pod
+from k8s_vault_devcluster.api.resources import Resource
+from k8s_vault_devcluster.api.status import (
+    already_exists,
+    bad_request,
+    conflict,
+    forbidden,
+    invalid,
+    not_found,
+    success,
+)
+from k8s_vault_devcluster.api.strategies import strategy_of
+from k8s_vault_devcluster.store import AlreadyExists, Conflict, NotFound, Object, Store, now
+
+# Kubernetes tries a generated name this often before it gives up.
+_NAME_TRIES = 8
+_MODIFIED = "the object has been modified; please apply your changes to the latest version and try again"
+_FIXED_META = ("uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation")
+_PROTECTED_NAMESPACES = ("default", "kube-system", "kube-public")
+# Kubernetes answers the deletion of these with the object, and of all others with a Status.
+_RETURNED_WHEN_DELETED = ("pods", "serviceaccounts")
+
+
+def space_of(asked: Asked) -> str:
+    return asked.namespace if asked.target.namespaced else ""
+
+
+def read(store: Store, asked: Asked) -> Object:
+    """Return one object; raise ApiError 404."""
+    resource = asked.target
+    try:
+        return store.get(resource.plural, space_of(asked), asked.name)
+    except NotFound:
+        raise not_found(resource.plural, resource.group, asked.name) from None
+
+
+def list_objects(store: Store, asked: Asked, query: Mapping[str, str]) -> list[Object]:
+    options.check_list_version(store, query)
+    return store.list(asked.target.plural, space_of(asked) or None, options.selection(asked, query))
+
+
+def create(context: Context, asked: Asked, obj: Object, query: Mapping[str, str]) -> Object:
+    """Default, admit, check and store a new object."""
+    resource, dry = asked.target, options.dry_run(query, "CreateOptions")
+    if obj.get("metadata", {}).get("resourceVersion"):
+        raise bad_request("resourceVersion should not be set on objects to be created")
+    body.place(obj, asked)
+    meta = obj["metadata"]
+    tries = 1 if meta.get("name") or not meta.get("generateName") else _NAME_TRIES
+    for left in reversed(range(tries)):
+        named: Object = {**obj, "metadata": dict(meta)}
+        if tries > 1:
+            named["metadata"]["name"] = admission.generated(meta["generateName"])
+        try:
+            return _created(context, asked, schema.without_nulls(named), dry)
+        except AlreadyExists:
+            if not left:
+                raise already_exists(resource.plural, resource.group, named["metadata"]["name"]) from None
+    raise AssertionError("unreachable")
+
+
+def _created(context: Context, asked: Asked, obj: Object, dry: bool) -> Object:
+    store, resource = context.store, asked.target
+    if resource.namespaced:
+        admission.check_namespace(store, resource.plural, resource.group, obj)
+    if "name" in obj["metadata"]:
+        strategy_of(resource.plural).prepare(obj)
+    if resource.plural == "pods":
+        admission.mutate_pod(store, obj)
+    causes = body.causes_of(obj, resource)
+    if causes:
+        raise invalid(resource.kind, resource.group, obj["metadata"].get("name", ""), causes)
+    _admit(store, asked, obj)
+    if dry:
+        return _as_if_stored(store, resource, obj)
+    created = store.create(resource.plural, obj)
+    if resource.plural == "namespaces":
+        namespaces.furnish(store, created["metadata"]["name"], context.ca)
+    return created
+
+
+def _admit(store: Store, asked: Asked, obj: Object) -> None:
+    if asked.target.plural == "pods" and asked.verb == "create":
+        admission.check_pod(store, obj)
+    if asked.target.plural == "namespaces":
+        admission.check_level(obj)
+    escalation.check(store, asked, obj)
+
+
+def _as_if_stored(store: Store, resource: Resource, obj: Object) -> Object:
+    meta = obj["metadata"]
+    try:
+        store.get(resource.plural, meta.get("namespace", ""), meta["name"])
+    except NotFound:
+        return {**obj, "metadata": {**meta, "uid": str(uuid.uuid4()), "creationTimestamp": now()}}
+    raise AlreadyExists(meta["name"])
+
+
+def update(context: Context, asked: Asked, obj: Object, query: Mapping[str, str]) -> Object:
+    """Check and store a new state of an object, or of its status."""
+    resource, dry = asked.target, options.dry_run(query, "UpdateOptions")
+    old = read(context.store, asked)
+    new = _merged_with_old(asked, obj, old)
+    strategy = strategy_of(resource.plural)
+    if asked.subresource != "status":
+        if resource.plural != "pods":
+            kept: Object = {key: new[key] for key in ("spec", "status") if key in new}
+            strategy.prepare(new)
+            new |= kept
+        else:
+            _keep_pod_generation(new, old)
+        causes = strategy.check_update(new, old) or body.causes_of(new, resource)
+        if causes:
+            raise invalid(resource.kind, resource.group, asked.name, causes)
+        _admit(context.store, asked, new)
+    return _replaced(context.store, resource, new, dry)
+
+
+def _merged_with_old(asked: Asked, obj: Object, old: Object) -> Object:
+    """The state sent, with everything from the old state that this request may not change."""
+    meta = obj.setdefault("metadata", {})
+    name = meta.setdefault("name", asked.name)
+    if name != asked.name:
+        raise bad_request(f"the name of the object ({name}) does not match the name on the URL ({asked.name})")
+    if asked.target.namespaced and meta.setdefault("namespace", asked.namespace) != asked.namespace:
+        raise bad_request("the namespace of the provided object does not match the namespace sent on the request")
+    sent_uid = meta.get("uid")
+    if sent_uid and sent_uid != old["metadata"]["uid"]:
+        why = f"Precondition failed: UID in precondition: {sent_uid}, UID in object meta: {old['metadata']['uid']}"
+        raise conflict(asked.target.plural, asked.target.group, asked.name, why)
+    for field in (*_FIXED_META, "managedFields"):
+        meta.pop(field, None)
+    meta |= {field: old["metadata"][field] for field in _FIXED_META if field in old["metadata"]}
+    if asked.subresource == "status":
+        kept = {**old["metadata"], "resourceVersion": meta.get("resourceVersion", "")}
+        return {**old, "metadata": kept, "status": obj.get("status", {})}
+    fixed = ("spec", "status") if asked.target.plural == "namespaces" else ("status",)
+    return {**obj, **{field: old[field] for field in fixed if field in old}}
+
+
+def _keep_pod_generation(new: Object, old: Object) -> None:
+    default_pod(new)
+    if new["spec"] != old["spec"]:
+        new["metadata"]["generation"] = old["metadata"].get("generation", 1) + 1
+
+
+def _replaced(store: Store, resource: Resource, obj: Object, dry: bool) -> Object:
+    meta = obj["metadata"]
+    current = store.get(resource.plural, meta.get("namespace", ""), meta["name"])
+    sent = meta.get("resourceVersion")
+    if sent and sent != current["metadata"]["resourceVersion"]:
+        raise conflict(resource.plural, resource.group, meta["name"], _MODIFIED)
+    if dry:
+        return {**obj, "metadata": {**meta, "resourceVersion": current["metadata"]["resourceVersion"]}}
+    try:
+        return store.replace(resource.plural, obj)
+    except Conflict:
+        raise conflict(resource.plural, resource.group, meta["name"], _MODIFIED) from None
+
+
+def patch(context: Context, asked: Asked, content_type: str, change: object, query: Mapping[str, str]) -> Object:
+    """Apply a patch to the newest state, and update with it."""
+    resource = asked.target
+    old = read(context.store, asked)
+    patched = schema.without_nulls(patches.apply(content_type, old, change))
+    if patched["metadata"].get("resourceVersion") == "":
+        del patched["metadata"]["resourceVersion"]
+    return update(context, asked, body.checked(patched, resource.api_version, resource.kind), query)
+
+
+def delete(context: Context, asked: Asked, wanted: options.DeleteOptions) -> tuple[Object, bool]:
+    """Delete one object; return what answers it, and whether it is gone already."""
+    resource, store = asked.target, context.store
+    obj = read(store, asked)
+    _check_preconditions(resource, obj, wanted)
+    if resource.plural == "namespaces" and asked.name in _PROTECTED_NAMESPACES:
+        raise forbidden("namespaces", "", asked.name, "this namespace may not be deleted")
+    if wanted.dry_run:
+        return obj, False
+    if wanted.propagation == "Orphan":
+        garbage.orphan(store, obj["metadata"]["uid"])
+    if wanted.propagation == "Foreground":
+        garbage.collect(store, obj["metadata"]["uid"])
+    deleted = deletion.delete(store, resource.plural, obj, wanted.grace_seconds)
+    if deleted.gone and resource.plural not in _RETURNED_WHEN_DELETED:
+        return success(asked.name, resource.group, resource.plural, obj["metadata"]["uid"]), True
+    return deleted.obj, deleted.gone
+
+
+def _check_preconditions(resource: Resource, obj: Object, wanted: options.DeleteOptions) -> None:
+    meta = obj["metadata"]
+    pairs = (("UID", wanted.uid, meta["uid"]), ("ResourceVersion", wanted.version, meta["resourceVersion"]))
+    for name, expected, found in pairs:
+        if expected is not None and expected != found:
+            why = f"Precondition failed: {name} in precondition: {expected}, {name} in object meta: {found}"
+            raise conflict(resource.plural, resource.group, meta["name"], why)
+
+
+def delete_collection(
+    context: Context, asked: Asked, wanted: options.DeleteOptions, query: Mapping[str, str]
+) -> list[Object]:
+    """Delete all that the query selects; return their last states."""
+    found = list_objects(context.store, asked, query)
+    for obj in [] if wanted.dry_run else found:
+        deletion.delete(context.store, asked.target.plural, obj, wanted.grace_seconds)
+    return found

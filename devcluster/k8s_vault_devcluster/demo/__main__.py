@@ -1,0 +1,87 @@
+"""`python -m k8s_vault_devcluster.demo [--keep]`: run both sample DAGs and check where the secrets went."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import signal
+import sys
+import time
+from pathlib import Path
+
+from rich.console import Console
+
+from airflow_k8s_vault.errors import K8sVaultError
+from k8s_vault_devcluster.demo import isolation, report
+from k8s_vault_devcluster.demo.pods import PodRecord
+from k8s_vault_devcluster.demo.stage import TEAMS, Stage
+
+DAGS = ("kubernetes_sample", "payments_load")
+EXPECTED = {
+    ("kubernetes_sample", "start"): "success",
+    ("kubernetes_sample", "passing-task"): "success",
+    ("kubernetes_sample", "failing-task"): "failed",
+    ("payments_load", "load"): "success",
+    ("payments_load", "prove-isolation"): "success",
+}
+
+
+def main() -> int:
+    """Return 0 only if every task ended as it should, no canary was found and no login is left."""
+    parser = argparse.ArgumentParser(prog="make demo", description=__doc__)
+    parser.add_argument("--keep", action="store_true", help="leave everything running until Ctrl-C")
+    arguments = parser.parse_args()
+    # A script's shell starts its background jobs with SIGINT ignored; `kill -INT` has to stop this one too.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    started = time.monotonic()
+    console = Console()
+
+    def tell(what: str) -> None:
+        console.print(f"[dim]{time.monotonic() - started:6.1f} s[/dim]  {what}", highlight=False, soft_wrap=True)
+
+    folder = Path(".demo").absolute()
+    shutil.rmtree(folder, ignore_errors=True)
+    root = Path(__file__).parents[3]
+    try:
+        with Stage(folder, root / "pod_templates", root / "dags", tell) as stage:
+            try:
+                good = _run(stage, tell, console)
+                if arguments.keep:
+                    _wait_for_the_user(stage, console)
+                return 0 if good else 1
+            finally:
+                tell("Stopping Airflow, the pods and the servers")
+    except K8sVaultError as error:
+        console.print(f"\n[red]The demo could not run:[/red] {error}", highlight=False, soft_wrap=True)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def _run(stage: Stage, tell: report.Tell, console: Console) -> bool:
+    airflow = stage.airflow
+    tell(f"Airflow starts at {airflow.url} (its logs: {airflow.home}); on two cores that takes up to a minute")
+    airflow.wait_until_ready(DAGS)
+    tell(f"Airflow is ready, with the DAGs {' and '.join(DAGS)}")
+    record = PodRecord(stage.core(), [f"team-{team}" for team in TEAMS])
+    runs = {dag_id: airflow.trigger(dag_id) for dag_id in DAGS}
+    instances = airflow.watch(runs, lambda dag_id, task_id, state: tell(f"{dag_id}.{task_id}: {state}"))
+    roles_left = isolation.wait_for_no_roles(stage)
+    record.stop()
+    surfaces = isolation.search(stage, record)
+    return report.show(console, instances, EXPECTED, record, surfaces, roles_left, stage.rows())
+
+
+def _wait_for_the_user(stage: Stage, console: Console) -> None:
+    console.print(
+        f"\nStill running: Airflow at {stage.airflow.url} (no login needed), Vault at {stage.vault.address}, "
+        f"Kubernetes by KUBECONFIG={stage.kubeconfig}\nCtrl-C stops all of it.",
+        highlight=False,
+        soft_wrap=True,
+    )
+    signal.pause()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,166 @@
+"""A real Airflow in a home of its own: API server, scheduler with LocalExecutor, DAG processor and triggerer."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from airflow_k8s_vault.errors import K8sVaultError
+from k8s_vault_devcluster.process import ServerProcess, free_port
+
+COMPONENTS = ("api-server", "scheduler", "dag-processor", "triggerer")
+# Tasks, parsers and triggers are forks of these components. On two cores it matters that the Kubernetes client,
+# seconds of imports, is loaded once before the fork and not in each of them.
+_PRELOAD = """\
+import sys
+
+if sys.argv[1:2] and sys.argv[1] in ("scheduler", "dag-processor", "triggerer"):
+    import airflow.providers.cncf.kubernetes.operators.pod
+"""
+_FINAL = {"success", "failed", "skipped", "upstream_failed", "removed"}
+
+
+class Airflow:
+    """Started by the constructor, ready when `wait_until_ready` returns, gone after `stop`.
+
+    `database_uri` is a SQLAlchemy URI of an empty PostgreSQL database; `settings` are further environment
+    variables (AIRFLOW__SECTION__OPTION). Anyone who reaches the loopback port is administrator.
+    """
+
+    def __init__(self, home: Path, dags: Path, database_uri: str, settings: Mapping[str, str]) -> None:
+        self.home = home
+        self.url = f"http://127.0.0.1:{free_port()}"
+        self.logs = home / "logs"
+        self._token = ""
+        self.environment = {
+            "AIRFLOW_HOME": str(home),
+            "AIRFLOW__CORE__DAGS_FOLDER": str(dags),
+            "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+            "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
+            "AIRFLOW__CORE__PARALLELISM": "4",
+            "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
+            "AIRFLOW__CORE__FERNET_KEY": "",
+            "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{self.url}/execution/",
+            "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
+            "AIRFLOW__API__BASE_URL": self.url,
+            "AIRFLOW__API__HOST": "127.0.0.1",
+            "AIRFLOW__API__PORT": self.url.rpartition(":")[2],
+            "AIRFLOW__API__WORKERS": "1",
+            "AIRFLOW__API__SECRET_KEY": secrets.token_hex(16),
+            "AIRFLOW__API_AUTH__JWT_SECRET": secrets.token_hex(32),
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": database_uri,
+            "AIRFLOW__DAG_PROCESSOR__PARSING_PROCESSES": "1",
+            # Two cores that start everything at once import slowly: no reason to give a DAG up.
+            "AIRFLOW__CORE__DAGBAG_IMPORT_TIMEOUT": "120",
+            "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(free_port()),
+            "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(free_port()),
+            "AIRFLOW__SCHEDULER__SCHEDULER_HEARTBEAT_SEC": "1",
+            **settings,
+        }
+        home.mkdir(parents=True, exist_ok=True)
+        self._processes: list[ServerProcess] = []
+
+    def start(self) -> None:
+        """Make the tables, then start the four components."""
+        self.run("db", "migrate")
+        settings = self.home / "config" / "airflow_local_settings.py"
+        settings.parent.mkdir(exist_ok=True)
+        settings.write_text(_PRELOAD)
+        for name in COMPONENTS:
+            log = self.home / f"{name}.log"
+            self._processes.append(ServerProcess(f"Airflow's {name}", self._command(name), log, self.environment))
+
+    def run(self, *arguments: str) -> str:
+        """Run one `airflow` command in this home and return what it printed; raise K8sVaultError on failure."""
+        done = subprocess.run(
+            self._command(*arguments), env={**os.environ, **self.environment}, capture_output=True, text=True
+        )
+        if done.returncode:
+            raise K8sVaultError(f"airflow {' '.join(arguments)} failed:\n{(done.stdout + done.stderr)[-2000:]}")
+        return done.stdout
+
+    def wait_until_ready(self, dag_ids: tuple[str, ...], timeout_seconds: float = 120) -> None:
+        """Wait for the API server and for the DAGs to be parsed; raise K8sVaultError with import errors."""
+        self._processes[0].wait_until(lambda: self._answers("/api/v2/version"), timeout_seconds)
+        known: set[str] = set()
+        deadline = time.monotonic() + timeout_seconds
+        while not known.issuperset(dag_ids):
+            known = {dag["dag_id"] for dag in self.get("/api/v2/dags")["dags"]}
+            errors = self.get("/api/v2/importErrors")["import_errors"]
+            if errors or time.monotonic() > deadline:
+                told = "\n".join(error["stack_trace"] for error in errors) or f"only {sorted(known)} are there"
+                raise K8sVaultError(f"Airflow could not read the DAGs {', '.join(dag_ids)}:\n{told}")
+            time.sleep(0.5)
+
+    def trigger(self, dag_id: str, conf: Mapping[str, Any] | None = None) -> str:
+        """Start a run of the DAG now and return its run id."""
+        body = {"logical_date": None, "conf": dict(conf or {})}
+        run = self._request("POST", f"/api/v2/dags/{dag_id}/dagRuns", body)
+        return str(run["dag_run_id"])
+
+    def task_instances(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:
+        """Return the run's task instances as Airflow's REST API has them."""
+        path = f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances"
+        return list(self.get(path)["task_instances"])
+
+    def watch(
+        self, runs: Mapping[str, str], seen: Callable[[str, str, str], None], timeout_seconds: float = 180
+    ) -> dict[str, list[dict[str, Any]]]:
+        """Call `seen(dag_id, task_id, state)` at each change until all runs ended; return all task instances."""
+        states: dict[tuple[str, str], str] = {}
+        deadline = time.monotonic() + timeout_seconds
+        while True:
+            found = {dag_id: self.task_instances(dag_id, run_id) for dag_id, run_id in runs.items()}
+            for dag_id, instances in found.items():
+                for ti in instances:
+                    state, key = ti["state"] or "waiting", (dag_id, ti["task_id"])
+                    if states.get(key) != state:
+                        states[key] = state
+                        seen(dag_id, ti["task_id"], state)
+            if states and set(states.values()) <= _FINAL:
+                return found
+            if time.monotonic() > deadline:
+                raise K8sVaultError(f"The runs did not end within {timeout_seconds:g} s: {states}")
+            time.sleep(0.5)
+
+    def get(self, path: str) -> dict[str, Any]:
+        return self._request("GET", path)
+
+    def stop(self) -> None:
+        for process in self._processes:
+            process.terminate()
+        for process in self._processes:
+            process.stop(grace_seconds=5)
+        self._processes = []
+
+    def _command(self, *arguments: str) -> list[str]:
+        return [str(Path(sys.executable).parent / "airflow"), *arguments]
+
+    def _answers(self, path: str) -> bool:
+        try:
+            self._request("GET", path)
+        except (OSError, urllib.error.HTTPError):
+            return False
+        return True
+
+    def _request(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+        if not self._token:
+            with urllib.request.urlopen(f"{self.url}/auth/token", timeout=10) as response:  # noqa: S310
+                self._token = json.loads(response.read())["access_token"]
+        request = urllib.request.Request(  # noqa: S310 - our own server
+            f"{self.url}{path}",
+            method=method,
+            data=json.dumps(body).encode() if body is not None else None,
+            headers={"Authorization": f"Bearer {self._token}", "Content-Type": "application/json"},
+        )
+        with urllib.request.urlopen(request, timeout=30) as response:  # noqa: S310
+            return dict(json.loads(response.read()))

@@ -1,0 +1,167 @@
+"""The kubelet: a worker for each pod of this node, and what the API asks of their containers."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import shutil
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from airflow_k8s_vault.errors import K8sVaultError
+from k8s_vault_devcluster.kubelet import images, rootfs
+from k8s_vault_devcluster.kubelet.join import join
+from k8s_vault_devcluster.kubelet.logs import LogOptions
+from k8s_vault_devcluster.kubelet.pod import Node
+from k8s_vault_devcluster.kubelet.projection import TokenAuthority
+from k8s_vault_devcluster.kubelet.rootfs import Rootfs
+from k8s_vault_devcluster.kubelet.volumes import remove_left_over_memory
+from k8s_vault_devcluster.kubelet.worker import Worker
+from k8s_vault_devcluster.node import NODE_NAME
+from k8s_vault_devcluster.store import Change, NotFound, Object, Store
+
+_log = logging.getLogger(__name__)
+
+
+class ContainerNotReady(K8sVaultError):
+    """A container has no log yet, or no process to join; worded as the kubelet words it (400)."""
+
+
+class Kubelet:
+    """Runs the pods that are bound to this node. `root` is the folder of its state; nobody else may look into it.
+
+    `backoff_seconds` is the first pause of CrashLoopBackOff and ImagePullBackOff; 10, as in Kubernetes.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        tokens: TokenAuthority,
+        root: Path,
+        *,
+        host_ip: str = "127.0.0.1",
+        backoff_seconds: float = 10,
+    ) -> None:
+        self._root = root
+        self._node = Node(store, tokens, root, host_ip, self._rootfs, backoff_seconds)
+        self._images: dict[str, Rootfs] = {}
+        self._workers: dict[str, Worker] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+
+    def _rootfs(self, name: str) -> Rootfs:
+        if name not in self._images:
+            folder = self._root / "images" / name.replace("/", "_")
+            shutil.rmtree(folder, ignore_errors=True)
+            self._images[name] = rootfs.build(images.PROFILES[name], folder)
+        return self._images[name]
+
+    async def run(self) -> None:
+        """Act on the store until cancelled; then kill every container and remove its folders."""
+        self._root.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._root.chmod(0o700)
+        remove_left_over_memory(self._root)
+        store, since = self._node.store, self._node.store.version
+        try:
+            for obj in store.list("pods"):
+                self._pod_changed(obj)
+            async for change in store.watch(None, since):
+                self._changed(change)
+        finally:
+            for task in self._tasks.values():
+                task.cancel()
+            await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+
+    async def lose(self) -> None:
+        """The node's power is cut: no process gets a signal that it could act on, and nothing is reported."""
+        self._node.lost = True
+        tasks = list(self._tasks.values())
+        for worker in self._workers.values():
+            worker.cut_off()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def come_back(self) -> None:
+        """Start again: finish the deletions that were asked for meanwhile, and run what is new."""
+        self._node.lost = False
+        for obj in self._node.store.list("pods"):
+            if obj["spec"].get("nodeName") == NODE_NAME and "deletionTimestamp" in obj["metadata"]:
+                self._node.store.remove("pods", obj["metadata"]["namespace"], obj["metadata"]["name"])
+            else:
+                self._pod_changed(obj)
+
+    def _changed(self, change: Change) -> None:
+        if change.resource in ("secrets", "configmaps"):
+            for worker in list(self._workers.values()):
+                if worker.pod.key[0] == change.obj["metadata"]["namespace"]:
+                    worker.refresh()
+        elif change.resource == "pods" and change.kind == "DELETED":
+            worker_gone = self._workers.get(change.obj["metadata"]["uid"])
+            if worker_gone:
+                worker_gone.vanished()
+        elif change.resource == "pods":
+            self._pod_changed(change.obj)
+
+    def _pod_changed(self, obj: Object) -> None:
+        uid = obj["metadata"]["uid"]
+        if self._node.lost or obj["spec"].get("nodeName") != NODE_NAME:
+            return
+        if uid not in self._workers:
+            self._workers[uid] = Worker(self._node, obj)
+            self._tasks[uid] = asyncio.create_task(self._work(uid), name=f"pod {uid}")
+        self._workers[uid].seen(obj)
+
+    async def _work(self, uid: str) -> None:
+        try:
+            await self._workers[uid].run()
+        except Exception:
+            # One pod's defect must not end the others.
+            _log.exception("The worker of pod %s ended with an error", self._workers[uid].pod.full_name)
+        finally:
+            del self._workers[uid], self._tasks[uid]
+
+    def _worker(self, namespace: str, name: str) -> Worker:
+        if self._node.lost:
+            raise ConnectionError(f"dial tcp {self._node.host_ip}:10250: connect: no route to host")
+        for worker in self._workers.values():
+            if worker.pod.key == (namespace, name):
+                return worker
+        raise NotFound(f'pods "{name}" not found')
+
+    def logs(
+        self,
+        namespace: str,
+        pod: str,
+        container: str,
+        *,
+        follow: bool = False,
+        timestamps: bool = False,
+        since_seconds: int | None = None,
+        since_time: str | None = None,
+        tail_lines: int | None = None,
+        limit_bytes: int | None = None,
+        previous: bool = False,
+    ) -> AsyncIterator[bytes]:
+        """Return what a container wrote, by lines; raise NotFound or ContainerNotReady."""
+        found = self._worker(namespace, pod).find(container)
+        if previous and len(found.logs) < 2:
+            raise ContainerNotReady(f'previous terminated container "{container}" in pod "{pod}" not found')
+        if not found.logs:
+            waiting = found.record.state.get("waiting", {}).get("reason", "")
+            raise ContainerNotReady(f'container "{container}" in pod "{pod}" is waiting to start: {waiting}')
+        options = LogOptions(follow, timestamps, since_seconds, since_time, tail_lines, limit_bytes)
+        return found.logs[-2 if previous else -1].read(options)
+
+    async def exec(
+        self, namespace: str, pod: str, container: str, command: list[str], *, stdin: bool, tty: bool
+    ) -> asyncio.subprocess.Process:
+        """Run a command in a container that runs, its streams on pipes.
+
+        Raises NotFound or ContainerNotReady, and ExecFailed where the container has no such program.
+        """
+        if tty:
+            raise ContainerNotReady("devcluster gives no terminal: ask without tty (kubectl exec -i, not -it)")
+        sandbox = self._worker(namespace, pod).find(container).sandbox
+        if sandbox is None or sandbox.pid is None:
+            raise ContainerNotReady(f'container not found ("{container}")')
+        return await join(sandbox, command, stdin=stdin)

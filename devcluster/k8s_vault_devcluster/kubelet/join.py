@@ -1,0 +1,67 @@
+"""Start a command inside a container that runs, for pods/exec and exec hooks."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+import uuid
+from collections.abc import Sequence
+
+from airflow_k8s_vault.errors import K8sVaultError
+from k8s_vault_devcluster.kubelet import enter
+from k8s_vault_devcluster.kubelet.memory_file import memory_file
+from k8s_vault_devcluster.kubelet.sandbox import CHILD, Sandbox
+
+
+class ExecFailed(K8sVaultError):
+    """The command could not be started; worded as containerd and runc word it."""
+
+
+async def join(sandbox: Sandbox, command: Sequence[str], *, stdin: bool = False) -> asyncio.subprocess.Process:
+    """Return the command as a process whose output is on pipes, once it has been executed; raise ExecFailed."""
+    why_read, why_write = os.pipe()
+    spec = sandbox.spec
+    task = {
+        "pid": sandbox.pid,
+        "env": spec.env,
+        "cwd": spec.working_dir,
+        "command": list(command),
+        "why": why_write,
+    }
+    try:
+        with memory_file(json.dumps(task).encode()) as descriptor:
+            process = await asyncio.create_subprocess_exec(
+                *[sys.executable, "-I", "-S", enter.__file__, str(descriptor)],
+                stdin=asyncio.subprocess.PIPE if stdin else asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
+                pass_fds=[descriptor, why_write],
+                **CHILD,
+            )
+    finally:
+        os.close(why_write)
+    try:
+        why = await _all(why_read)
+    except asyncio.CancelledError:
+        process.kill()
+        raise
+    if not why:
+        return process
+    await process.communicate()
+    name = f"{uuid.uuid4().hex}{uuid.uuid4().hex}"
+    raise ExecFailed(f'failed to exec in container: failed to start exec "{name}": {why}')
+
+
+async def _all(descriptor: int) -> str:
+    """Read a pipe to its end, which comes when the last that holds it has executed a command or ended."""
+    reader = asyncio.StreamReader()
+    loop = asyncio.get_running_loop()
+    transport, _ = await loop.connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(descriptor, "rb")
+    )
+    try:
+        return (await reader.read()).decode(errors="replace")
+    finally:
+        transport.close()

@@ -1,0 +1,213 @@
+"""What a platform engineer sets up once: each team's namespace, service account, Vault role and policy.
+
+Works on any cluster in a kubeconfig and any Vault that an administrator's token opens. Everything that was made
+is taken away again by `undo`, last first; what was there before is left as it was.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from kubernetes import client
+
+from airflow_k8s_vault.errors import K8sVaultError
+from airflow_k8s_vault.teams import Team
+from k8s_vault_devcluster.vault_admin import VaultAdmin
+
+_TERMINATING_SECONDS = 90
+_RESTRICTED = {f"pod-security.kubernetes.io/{mode}": "restricted" for mode in ("enforce", "warn")}
+# A task's token lives as long as it is renewed, and never longer than a day.
+_TOKEN_TTL, _TOKEN_MAX_TTL = "10m", "24h"
+
+
+class Provisioning:
+    """Sets up teams in one cluster and one Vault; use it as a context manager to have it undone."""
+
+    def __init__(
+        self,
+        vault: VaultAdmin,
+        api: client.ApiClient,
+        auth_mount: str = "kubernetes",
+        audience: str = "vault",
+    ) -> None:
+        self.vault, self.auth_mount, self.audience = vault, auth_mount, audience
+        self._core, self._rbac = client.CoreV1Api(api), client.RbacAuthorizationV1Api(api)
+        self._reviewer = f"vault-token-reviewer-{auth_mount}"
+        self._cluster: client.Configuration = api.configuration
+        self._undo: list[Callable[[], Any]] = []
+
+    def __enter__(self) -> Provisioning:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.undo()
+
+    def undo(self) -> None:
+        """Take away what was made, last first. Raises K8sVaultError at the end with all that would not go."""
+        left = []
+        while self._undo:
+            try:
+                self._undo.pop()()
+            except (K8sVaultError, client.ApiException) as error:
+                left.append(str(error))
+        if left:
+            raise K8sVaultError("\n  - ".join(["This could not be taken away:", *left]))
+
+    def login(self, reviewer_namespace: str = "default") -> None:
+        """Enable `kubernetes` auth, and give it a service account of its own that may review tokens.
+
+        A pod's token of audience `vault` is no API credential, so Vault cannot use it to call TokenReview.
+        """
+        if not self.vault.mount(self.auth_mount, {"type": "kubernetes"}, auth=True):
+            raise K8sVaultError(
+                f"auth/{self.auth_mount} exists already in {self.vault.address}: name another mount."
+            )
+        self._undo.append(lambda: self.vault.request("DELETE", f"sys/auth/{self.auth_mount}"))
+        self._service_account(reviewer_namespace, self._reviewer)
+        self._may_review_tokens(reviewer_namespace)
+        spec = {"spec": {"audiences": [], "expirationSeconds": 24 * 3600}}
+        token = self._core.create_namespaced_service_account_token(self._reviewer, reviewer_namespace, spec)
+        configuration = {
+            "kubernetes_host": self._cluster.host,
+            "token_reviewer_jwt": token.status.token,
+            "disable_local_ca_jwt": True,
+        }
+        if self._cluster.ssl_ca_cert:
+            with open(self._cluster.ssl_ca_cert) as ca:
+                configuration["kubernetes_ca_cert"] = ca.read()
+        self.vault.request("POST", f"auth/{self.auth_mount}/config", configuration)
+
+    def team(self, team: Team, labels: dict[str, str] | None = None) -> None:
+        """Make the team's namespace (Pod Security `restricted`), service account, Vault policy and role."""
+        self._wait_until_not_terminating(team.namespace)
+        meta = {"name": team.namespace, "labels": {**_RESTRICTED, **(labels or {})}}
+        self._create(
+            lambda: self._core.create_namespace({"metadata": meta}),
+            lambda: self._core.delete_namespace(team.namespace),
+        )
+        self._service_account(team.namespace, team.service_account)
+        policy = f"airflow-{team.name}"
+        self.vault.request("PUT", f"sys/policies/acl/{policy}", {"policy": policy_text(team.secrets)})
+        self._undo.append(lambda: self.vault.request("DELETE", f"sys/policies/acl/{policy}"))
+        self.vault.request(
+            "POST",
+            f"auth/{self.auth_mount}/role/{team.vault_role}",
+            {
+                "bound_service_account_names": [team.service_account],
+                "bound_service_account_namespaces": [team.namespace],
+                "audience": self.audience,
+                "token_policies": [policy],
+                "token_ttl": _TOKEN_TTL,
+                "token_max_ttl": _TOKEN_MAX_TTL,
+            },
+        )
+
+    def kv(self, path: str, data: dict[str, Any]) -> None:
+        """Write one KV 2 secret; `path` as `vault kv put` takes it. Its mount is made where there is none."""
+        mount, _, name = path.partition("/")
+        if self.vault.mount(mount, {"type": "kv", "options": {"version": "2"}}):
+            self._undo.append(lambda: self.vault.request("DELETE", f"sys/mounts/{mount}"))
+        self.vault.request("POST", f"{mount}/data/{name}", {"data": data})
+        self._undo.append(lambda: self.vault.request("DELETE", f"{mount}/metadata/{name}"))
+
+    def database_login(self, role: str, uri: str, grants: Iterable[str], mount: str = "database") -> None:
+        """Make `mount`/creds/`role` give out PostgreSQL logins that hold `grants` ("insert on payments").
+
+        `uri` is the superuser's, with {{username}} and {{password}} kept out of it by Vault's own templating.
+        """
+        if self.vault.mount(mount, {"type": "database"}):
+            self._undo.append(lambda: self.vault.request("DELETE", f"sys/mounts/{mount}"))
+        user, _, place = uri.removeprefix("postgresql://").partition("@")
+        username, _, password = user.partition(":")
+        config = {
+            "plugin_name": "postgresql-database-plugin",
+            "connection_url": f"postgresql://{{{{username}}}}:{{{{password}}}}@{place}?sslmode=disable",
+            "username": username,
+            "password": password,
+            "allowed_roles": [role],
+        }
+        self.vault.request("POST", f"{mount}/config/{role}", config)
+        self._undo.append(lambda: self.vault.request("DELETE", f"{mount}/config/{role}"))
+        made = "CREATE ROLE \"{{name}}\" LOGIN PASSWORD '{{password}}' VALID UNTIL '{{expiration}}'"
+        statements = [made, *(f'GRANT {grant} TO "{{{{name}}}}"' for grant in grants)]
+        gone = ['DROP OWNED BY "{{name}}"', 'DROP ROLE IF EXISTS "{{name}}"']
+        body = {"db_name": role, "creation_statements": statements, "revocation_statements": gone}
+        self.vault.request("POST", f"{mount}/roles/{role}", {**body, "default_ttl": "10m", "max_ttl": "24h"})
+        self._undo.append(lambda: self.vault.request("DELETE", f"{mount}/roles/{role}"))
+        self._undo.append(lambda: self.vault.request("PUT", f"sys/leases/revoke-prefix/{mount}/creds/{role}", {}))
+
+    def _wait_until_not_terminating(self, namespace: str) -> None:
+        """A namespace of an earlier run may still be on its way out, and takes nothing new meanwhile."""
+        deadline = time.monotonic() + _TERMINATING_SECONDS
+        while time.monotonic() < deadline:
+            try:
+                if self._core.read_namespace(namespace).status.phase != "Terminating":
+                    return
+            except client.ApiException as error:
+                if error.status == 404:
+                    return
+                raise
+            time.sleep(0.5)
+        raise K8sVaultError(f"Namespace {namespace} is still terminating after {_TERMINATING_SECONDS} s.")
+
+    def _service_account(self, namespace: str, name: str) -> None:
+        self._create(
+            lambda: self._core.create_namespaced_service_account(namespace, {"metadata": {"name": name}}),
+            lambda: self._core.delete_namespaced_service_account(name, namespace),
+        )
+
+    def _may_review_tokens(self, namespace: str) -> None:
+        subject = {"kind": "ServiceAccount", "name": self._reviewer, "namespace": namespace}
+        reference = {
+            "apiGroup": "rbac.authorization.k8s.io",
+            "kind": "ClusterRole",
+            "name": "system:auth-delegator",
+        }
+        binding = {"metadata": {"name": self._reviewer}, "roleRef": reference, "subjects": [subject]}
+        self._create(
+            lambda: self._rbac.create_cluster_role_binding(binding),
+            lambda: self._rbac.delete_cluster_role_binding(self._reviewer),
+        )
+
+    def _create(self, create: Callable[[], Any], delete: Callable[[], Any]) -> None:
+        with contextlib.suppress(_AlreadyThere):
+            _unless_there(create)
+            self._undo.append(lambda: _unless_gone(delete))
+
+
+class _AlreadyThere(Exception):
+    """The object exists: it is not ours to take away."""
+
+
+def _unless_there(create: Callable[[], Any]) -> None:
+    try:
+        create()
+    except client.ApiException as error:
+        if error.status == 409:
+            raise _AlreadyThere from error
+        raise
+
+
+def _unless_gone(delete: Callable[[], Any]) -> None:
+    try:
+        delete()
+    except client.ApiException as error:
+        if error.status != 404:
+            raise
+
+
+def policy_text(paths: Iterable[str]) -> str:
+    """Return the Vault policy that lets a team read its ceiling, KV 2 and all other engines alike.
+
+    >>> print(policy_text(["secret/payments/*"]))
+    path "secret/data/payments/*" { capabilities = ["read"] }
+    path "secret/payments/*" { capabilities = ["read"] }
+    """
+    rules = []
+    for path in paths:
+        mount, _, rest = path.partition("/")
+        rules += [f"{mount}/data/{rest}", path]
+    return "\n".join(f'path "{rule}" {{ capabilities = ["read"] }}' for rule in rules)

@@ -1,0 +1,101 @@
+"""OpenBao, PostgreSQL and devcluster as one background process: what `airflow k8s-vault dev up` starts.
+
+Runs as `python -m k8s_vault_devcluster.stack --folder FOLDER`. FOLDER/state.json says where everything
+is once it answers. Nothing survives a stop: the servers hold their data in memory, or in FOLDER, which is emptied.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from k8s_vault_devcluster.openbao import OpenBao
+from k8s_vault_devcluster.postgres import PostgreSQL
+from k8s_vault_devcluster.process import identity
+from k8s_vault_devcluster.server import DevCluster
+
+STATE = "state.json"
+
+
+class Stack:
+    """The three servers; `state` is what state.json holds. It has the tokens in it: mode 0600."""
+
+    def __init__(self, folder: Path, say: Callable[[str], None]) -> None:
+        self.folder, self._say = folder, say
+        self.servers: list[tuple[str, Any, str]] = []
+        for name in ("openbao", "postgres", "cluster"):
+            shutil.rmtree(folder / name, ignore_errors=True)
+        bao = self._started("OpenBao", lambda: OpenBao(folder / "openbao"))
+        self.servers.append(("OpenBao", bao, bao.address))
+        postgres = self._started("PostgreSQL", lambda: PostgreSQL(folder / "postgres"))
+        self.servers.append(("PostgreSQL", postgres, f"{postgres.host}:{postgres.port}"))
+        cluster = self._started("devcluster", lambda: DevCluster(folder / "cluster"))
+        self.servers.append(("devcluster", cluster, cluster.address))
+        self.state = {
+            "supervisor": identity(os.getpid()),
+            "servers": [
+                {"name": name, "address": address, "identity": identity(server.pid), "log": str(server.log)}
+                for name, server, address in self.servers
+            ],
+            "kubeconfig": str(cluster.kubeconfig),
+            "vault_addr": bao.address,
+            "vault_token": bao.root_token,
+            "postgres_uri": postgres.uri(),
+        }
+
+    def _started(self, name: str, start: Callable[[], Any]) -> Any:
+        begin = time.monotonic()
+        try:
+            server = start()
+        except BaseException:
+            self.stop()
+            raise
+        self._say(f"{name} is ready after {time.monotonic() - begin:.1f} s.")
+        return server
+
+    def stopped(self) -> list[str]:
+        """The names of the servers that ended by themselves."""
+        return [name for name, server, _ in self.servers if not server.running()]
+
+    def stop(self) -> None:
+        for _, server, _ in reversed(self.servers):
+            server.stop()
+
+
+def write_state(folder: Path, state: dict[str, Any]) -> None:
+    """Write state.json in one step: who finds it finds servers that answer."""
+    draft = folder / f".{STATE}"
+    draft.touch(mode=0o600)
+    draft.write_text(json.dumps(state, indent=2))
+    draft.rename(folder / STATE)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="OpenBao, PostgreSQL and devcluster, until SIGTERM.")
+    parser.add_argument("--folder", type=Path, required=True, help="where state.json and the logs go")
+    folder = parser.parse_args().folder
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    stack = Stack(folder, lambda line: print(line, flush=True))
+    write_state(folder, stack.state)
+    while not stop.wait(1):
+        if stack.stopped():
+            print(f"{', '.join(stack.stopped())} ended by itself: stopping the others.", flush=True)
+            break
+    (folder / STATE).unlink(missing_ok=True)
+    stack.stop()
+    sys.exit(0 if stop.is_set() else 1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,40 @@
+"""`python -m k8s_vault_devcluster.demo`, interrupted."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+
+def test_an_interrupt_stops_the_demo_also_where_a_script_started_it_in_the_background(tmp_path: Path) -> None:
+    # What a shell without job control does for `make demo &`.
+    script = "trap '' INT; exec \"$0\" -m k8s_vault_devcluster.demo"
+    environment = {name: value for name, value in os.environ.items() if name not in ("KUBECONFIG", "VAULT_ADDR")}
+    demo = subprocess.Popen(
+        ["sh", "-c", script, sys.executable], cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True
+    )
+    assert demo.stdout
+    assert "PostgreSQL listens" in demo.stdout.readline()
+
+    demo.send_signal(signal.SIGINT)
+    try:
+        demo.communicate(timeout=30)
+    finally:
+        demo.terminate()
+
+    assert 130 == demo.returncode
+    assert [] == processes_in(tmp_path)
+
+
+def processes_in(folder: Path) -> list[str]:
+    """Return the command lines of the processes that were started in a folder, or below it."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if (process / "cwd").resolve().is_relative_to(folder):
+                found.append((process / "cmdline").read_text().replace("\0", " "))
+    return found

@@ -1,0 +1,122 @@
+"""Whose pods a task may have, and who may run what in a team's namespace."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from airflow.exceptions import AirflowClusterPolicyViolation
+from airflow.providers.cncf.kubernetes.operators.pod import KubernetesPodOperator
+from airflow.sdk import DAG
+from kubernetes.client import models
+
+from airflow_k8s_vault import VaultPodOperator, VaultSecret
+from airflow_k8s_vault.errors import PolicyError, SecretSpecError, TemplateError
+from airflow_k8s_vault.operators import namespace_guard
+from airflow_k8s_vault.operators.pod_override import pod_override
+
+ROOT = Path(__file__).parents[2]
+PASSWORD = VaultSecret("secret/payments/warehouse", env={"PGPASSWORD": "password"})
+
+
+@pytest.fixture(autouse=True)
+def settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW__K8S_VAULT__TEMPLATES_DIR", str(ROOT / "pod_templates"))
+    monkeypatch.setenv("AIRFLOW__K8S_VAULT__VAULT_ADDR", "https://vault:8200")
+
+
+def run_of(team: str | None) -> dict[str, Any]:
+    """Return the part of a task's context that names its team, as Airflow's task runner gives it."""
+    ti = SimpleNamespace(dag_id="d", task_id="load", try_number=1, map_index=-1)
+    dag = SimpleNamespace(parent_dag=None)
+    return {"dag_run": SimpleNamespace(team_name=team), "ti": ti, "run_id": "r", "dag": dag}
+
+
+def test_the_team_may_stand_beside_the_template() -> None:
+    assert VaultPodOperator(task_id="load", pod_template="etl", team="payments").team == "payments"
+
+    with pytest.raises(TemplateError, match="of team 'payments', and the task's team is 'data-science'"):
+        VaultPodOperator(task_id="load", pod_template="payments/etl", team="data-science")
+
+
+@pytest.mark.parametrize("team", ["data-science", None])
+def test_with_multi_team_a_run_gets_no_pod_of_another_team(
+    monkeypatch: pytest.MonkeyPatch, team: str | None
+) -> None:
+    monkeypatch.setenv("AIRFLOW__CORE__MULTI_TEAM", "True")
+    task = VaultPodOperator(task_id="load", pod_template="payments/etl")
+
+    with pytest.raises(PolicyError, match="names a pod template of team 'payments'"):
+        task.build_pod_request_obj(run_of(team), dry_run=True)
+
+
+@pytest.mark.parametrize(("multi_team", "team"), [("True", "payments"), ("False", "data-science")])
+def test_a_run_gets_the_pods_of_its_own_team(monkeypatch: pytest.MonkeyPatch, multi_team: str, team: str) -> None:
+    monkeypatch.setenv("AIRFLOW__CORE__MULTI_TEAM", multi_team)
+    task = VaultPodOperator(task_id="load", pod_template="payments/etl")
+
+    assert task.build_pod_request_obj(run_of(team), dry_run=True).metadata.namespace == "team-payments"
+
+
+IN_TEAM = models.V1Pod(
+    metadata=models.V1ObjectMeta(namespace="team-payments"), spec=models.V1PodSpec(containers=[])
+)
+
+
+@pytest.mark.parametrize(
+    "aimed",
+    [
+        {"namespace": "team-payments"},
+        {"full_pod_spec": IN_TEAM},
+        {"pod_template_dict": {"metadata": {"namespace": "team-payments"}}},
+    ],
+    ids=lambda aimed: next(iter(aimed)),
+)
+def test_the_guard_refuses_a_plain_operator_that_aims_at_a_teams_namespace(
+    monkeypatch: pytest.MonkeyPatch, aimed: dict[str, Any]
+) -> None:
+    task = KubernetesPodOperator(task_id="sneaky", **aimed)
+
+    namespace_guard.task_policy(task)  # off by default
+
+    monkeypatch.setenv("AIRFLOW__K8S_VAULT__GUARD_TEAM_NAMESPACES", "True")
+    with pytest.raises(AirflowClusterPolicyViolation, match="namespace 'team-payments' of team 'payments'"):
+        namespace_guard.task_policy(task)
+
+
+def test_the_guard_sees_mapped_operators_and_lets_the_others_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW__K8S_VAULT__GUARD_TEAM_NAMESPACES", "True")
+    with DAG("d", schedule=None):
+        one = KubernetesPodOperator.partial(task_id="one", namespace="team-payments").expand(cmds=[["a"], ["b"]])
+        two = KubernetesPodOperator.partial(task_id="two").expand(namespace=["default", "team-payments"])
+
+    for mapped in (one, two):
+        with pytest.raises(AirflowClusterPolicyViolation):
+            namespace_guard.task_policy(mapped)
+    namespace_guard.task_policy(KubernetesPodOperator(task_id="elsewhere", namespace="default"))
+    namespace_guard.task_policy(VaultPodOperator(task_id="load", pod_template="payments/etl"))
+
+
+def test_airflow_loads_the_guard_as_a_cluster_policy() -> None:
+    from airflow import settings
+
+    assert namespace_guard in settings.get_policy_plugin_manager().get_plugins()
+
+
+def test_a_worker_of_kubernetes_executor_gets_the_same_pod() -> None:
+    pod = pod_override(pod_template="payments/python", vault_secrets=[PASSWORD])
+
+    base = next(container for container in pod.spec.containers if container.name == "base")
+    assert base.image == "python:3.12-slim"
+    assert base.command is None
+    assert [c.name for c in pod.spec.init_containers] == ["vault-agent"]
+    assert "PGPASSWORD" in [variable.name for variable in base.env]
+
+
+def test_a_pod_override_is_held_to_the_teams_limits_too() -> None:
+    with pytest.raises(PolicyError, match="secret/risk/x"):
+        pod_override(pod_template="payments/python", vault_secrets=[VaultSecret("secret/risk/x", file="x")])
+    with pytest.raises(SecretSpecError):
+        pod_override(pod_template="payments/python", vault_secrets=[VaultSecret("x", file="x")])
