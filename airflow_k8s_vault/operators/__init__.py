@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from airflow_k8s_vault.operators.decorator import vault_pod_task
-    from airflow_k8s_vault.operators.pod_override import pod_override
+    from airflow_k8s_vault.operators.executor_pod import pod_override
     from airflow_k8s_vault.operators.vault_pod import VaultPodOperator
 
 __all__ = ["VaultPodOperator", "pod_override", "vault_pod_task"]
 
-_HOMES = {"VaultPodOperator": "vault_pod", "pod_override": "pod_override", "vault_pod_task": "decorator"}
+_HOMES = {"VaultPodOperator": "vault_pod", "pod_override": "executor_pod", "vault_pod_task": "decorator"}
 
 
 def __getattr__(name: str) -> Any:

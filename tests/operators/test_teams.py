@@ -15,7 +15,7 @@ from kubernetes.client import models
 from airflow_k8s_vault import VaultPodOperator, VaultSecret
 from airflow_k8s_vault.errors import PolicyError, SecretSpecError, TemplateError
 from airflow_k8s_vault.operators import namespace_guard
-from airflow_k8s_vault.operators.pod_override import pod_override
+from airflow_k8s_vault.operators.executor_pod import pod_override
 
 ROOT = Path(__file__).parents[2]
 PASSWORD = VaultSecret("secret/payments/warehouse", env={"PGPASSWORD": "password"})
