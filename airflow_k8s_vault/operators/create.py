@@ -1,0 +1,67 @@
+"""The pod is created, or found where an earlier try of the task left it, and gets its credentials."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any
+
+from kubernetes.client import ApiException, V1Pod
+
+from airflow_k8s_vault import delivery
+from airflow_k8s_vault.delivery import agent, failure, file_key_ref, lifetime, secret
+from airflow_k8s_vault.operators.build import BuildsPod
+from airflow_k8s_vault.operators.pod_manager import Problem, WatchfulPodManager
+
+
+class CreatesPod(BuildsPod):
+    """The part of VaultPodOperator that creates the pod, and hands its credentials over where the worker does."""
+
+    def get_or_create_pod(self, pod_request_obj: V1Pod, context: Any) -> V1Pod:
+        """Check the final pod, which mutation hooks and callbacks have seen by now, and create it."""
+        pod_request_obj = self._checked(pod_request_obj)
+        if self._is_delivered_by("agent") and agent.needs_file_key_ref(self.vault_secrets):
+            file_key_ref.require(self.client.api_client)
+        try:
+            pod = super().get_or_create_pod(pod_request_obj, context)
+            if self._handover and not self.pod_manager.created and secret.is_gated(pod):
+                # Of a worker that died meanwhile. Not finished but replaced: only that worker knew how far it had
+                # come, and a second login for one pod would be one that nobody expects.
+                self._new_handover(pod_request_obj).discard(pod)
+                pod = super().get_or_create_pod(pod_request_obj, context)
+        except ApiException as refusal:
+            raise file_key_ref.explained(refusal) from refusal
+        if self._handover and self.pod_manager.created:
+            self.pod = self.pod_manager.created  # on_kill deletes it from now on
+            self._handover.deliver(self.pod)
+        elif self._handover:
+            self._handover.resume(pod)
+        return pod
+
+    def process_pod_deletion(self, pod: V1Pod, *, reraise: bool = True) -> bool:
+        """End the login of an earlier try's pod, which ended while no worker was there, before it goes."""
+        if self._handover and pod is not None and not self._handover.is_of(pod):
+            earlier = self._new_handover(pod)
+            earlier.resume(pod)
+            earlier.end(keeps_pod=False)
+        return bool(super().process_pod_deletion(pod, reraise=reraise))
+
+    @cached_property
+    def _handover(self) -> Any:
+        """The worker's part of the delivery; None where the pod logs in itself."""
+        return self._new_handover(self.pod_request_obj) if self._is_delivered_by("secret") else None
+
+    def _new_handover(self, pod: V1Pod | None) -> Any:
+        waits_seconds = self.schedule_timeout_seconds + self.startup_timeout_seconds
+        lives = lifetime.seconds(pod, self.execution_timeout, waits_seconds)
+        return delivery.handover().Handover(
+            self.client, self._login(), self._located(), self.base_container_name, lives
+        )
+
+    def _problem_of(self, pod: V1Pod) -> Problem | None:
+        if not self._is_delivered_by("agent"):
+            return None
+        return failure.of_delivery(pod, self._login(), self.base_container_name)
+
+    @cached_property
+    def pod_manager(self) -> WatchfulPodManager:
+        return WatchfulPodManager(self._problem_of, kube_client=self.client, callbacks=self.callbacks)

@@ -1,0 +1,41 @@
+"""The end of a task's pod: its login ends with it, however the task does."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow.providers.cncf.kubernetes.utils.pod_manager import OnKillAction
+from airflow.sdk.exceptions import AirflowException
+from kubernetes.client import V1Pod
+
+from airflow_k8s_vault.delivery import failure
+from airflow_k8s_vault.operators.create import CreatesPod
+
+
+class EndsPod(CreatesPod):
+    """The part of VaultPodOperator that ends what the task began."""
+
+    def on_kill(self) -> None:
+        super().on_kill()
+        if self.on_kill_action != OnKillAction.KEEP_POD:
+            self._end_login(keeps_pod=False)
+
+    def _end_login(self, keeps_pod: bool) -> None:
+        # Not one that is made only now: then there is no login, and making it may be what failed.
+        if handover := vars(self).get("_handover"):
+            handover.end(keeps_pod)
+
+    def cleanup(
+        self, pod: V1Pod, remote_pod: V1Pod, xcom_result: Any = None, context: Any = None, **kwargs: Any
+    ) -> None:
+        if self.pod_manager.problem is not None and not self._killed:
+            # Whatever on_finish_action says: a kept pod would start its main process once Vault lets it in.
+            self.pod_manager.delete_pod(remote_pod or pod)
+            return
+        unstartable = failure.of_start(remote_pod, self.base_container_name)
+        try:
+            super().cleanup(pod, remote_pod, xcom_result, context, **kwargs)
+        except AirflowException as failed:
+            if unstartable:
+                raise AirflowException(unstartable) from failed
+            raise

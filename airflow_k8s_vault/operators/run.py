@@ -1,0 +1,76 @@
+"""The run of a task: KubernetesPodOperator's, but an agent that gives up ends it at once, in Vault's words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from airflow.providers.cncf.kubernetes.triggers.pod import KubernetesPodTrigger
+from airflow.providers.cncf.kubernetes.utils.pod_manager import OnFinishAction
+from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
+from kubernetes.client import ApiException, V1Pod
+
+from airflow_k8s_vault import delivery
+from airflow_k8s_vault.errors import DeliveryUnavailable, K8sVaultError
+from airflow_k8s_vault.operators.end import EndsPod
+from airflow_k8s_vault.operators.trigger import VaultPodTrigger
+
+
+class RunsPod(EndsPod):
+    """The part of VaultPodOperator that goes from `execute` to the pod's end, in the worker or deferred."""
+
+    def execute(self, context: Any) -> Any:
+        with self._run():
+            return super().execute(context)
+
+    def trigger_reentry(self, context: Any, event: dict[str, Any]) -> Any:
+        with self._run():
+            pod = self._pod_of(event)
+            if pod is not None and self._handover:
+                self._handover.resume(pod)
+            if pod is not None and (problem := self._problem_of(pod)):
+                self.pod_manager.delete_pod(pod)
+                raise problem
+            return super().trigger_reentry(context, event)
+
+    @contextmanager
+    def _run(self) -> Iterator[None]:
+        """See to it that the pod's login ends with this run, unless the triggerer goes on; sort what it raises."""
+        goes_on = False
+        try:
+            yield
+        except TaskDeferred:
+            goes_on = True
+            raise
+        except DeliveryUnavailable:
+            raise
+        except K8sVaultError as refusal:
+            # With what caused it, but not with itself: Airflow would log the same words twice, 30 lines apart.
+            raise AirflowFailException(str(refusal)) from refusal.__cause__
+        finally:
+            if not goes_on:
+                self._end_login(keeps_pod=self.on_finish_action != OnFinishAction.DELETE_POD)
+
+    def _pod_of(self, event: dict[str, Any]) -> V1Pod | None:
+        try:
+            return self.hook.get_pod(event["name"], event["namespace"])
+        except ApiException as gone:
+            if gone.status != 404:
+                raise
+            return None
+
+    def defer(self, *, trigger: Any, **kwargs: Any) -> Any:
+        if type(trigger) is KubernetesPodTrigger:
+            request = self.pod.metadata.annotations.get(delivery.REQUEST_ANNOTATION) if self.pod else None
+            trigger = VaultPodTrigger.of(trigger, request if self._is_delivered_by("secret") else None)
+        super().defer(trigger=trigger, **kwargs)
+
+    def convert_config_file_to_dict(self) -> None:
+        """Keep the kubeconfig, which holds a credential, out of the trigger's row in Airflow's database.
+
+        The triggerer reads KUBECONFIG itself, as the worker does; only a `config_file` of the task is sent.
+        """
+        self._config_dict = None
+        if self.config_file:
+            super().convert_config_file_to_dict()  # type: ignore[no-untyped-call]
