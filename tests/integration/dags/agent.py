@@ -22,7 +22,7 @@ def dag(name: str, **operator: object) -> None:
     arguments = {"pod_template": "payments/etl", "task_id": "main", **operator}
     # One more try: on a busy machine a scheduler may take a deferred task that comes back for one that has ended,
     # and fail it. The test sees to it that this is the only reason why a second try was ever needed.
-    retries = {"retries": 1, "retry_delay": timedelta(seconds=1)} if operator.get("deferrable") else {}
+    retries = {"retries": 3, "retry_delay": timedelta(seconds=1)} if operator.get("deferrable") else {}
     with DAG(name, schedule=None, catchup=False, default_args=retries):
         VaultPodOperator(**arguments)  # type: ignore[arg-type]
 

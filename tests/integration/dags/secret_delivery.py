@@ -15,7 +15,7 @@ KEY_FILE = VaultSecret("secret/payments/partner", file="partner.key", key="api_k
 
 for mode in ("sync", "deferrable"):
     # agent.py says why.
-    retries = {"retries": 1, "retry_delay": timedelta(seconds=1)} if mode == "deferrable" else {}
+    retries = {"retries": 3, "retry_delay": timedelta(seconds=1)} if mode == "deferrable" else {}
     with DAG(f"hands_over_{mode}", schedule=None, catchup=False, default_args=retries):
         VaultPodOperator(
             task_id="main",
