@@ -14,6 +14,7 @@ from airflow_k8s_vault.commands import explain as explanations
 from airflow_k8s_vault.commands import lint as lints
 from airflow_k8s_vault.errors import TemplateError
 from airflow_k8s_vault.policy import manifest
+from airflow_k8s_vault.teams import key as file_key
 from airflow_k8s_vault.teams import team_file
 from airflow_k8s_vault.teams.document import parse
 from airflow_k8s_vault.templates import PodTemplate
@@ -140,7 +141,7 @@ def schema(arguments: Namespace) -> None:
         rows = [{"key": key.name, "required": key.required, "about": key.description} for key in keys]
         output.show(rows, "table")
     else:
-        output.document(team_file.json_schema(keys), arguments.output)
+        output.document(file_key.json_schema(keys), arguments.output)
 
 
 @output.reports_errors

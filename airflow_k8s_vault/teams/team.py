@@ -12,26 +12,41 @@ from typing import Any, TypeVar
 
 from airflow_k8s_vault.errors import TeamError, did_you_mean, problems
 from airflow_k8s_vault.teams import document
+from airflow_k8s_vault.teams.key import mistakes
 from airflow_k8s_vault.teams.pod_arguments import OPENABLE
-from airflow_k8s_vault.teams.team_file import PLATFORM_KEYS, POD_SECURITY, TEAM_KEYS, mistakes
+from airflow_k8s_vault.teams.team_file import PLATFORM_KEYS, POD_SECURITY, TEAM_KEYS
+from airflow_k8s_vault.teams.walls import TokenLife, Walls, read_walls, token_life
 
 TEAM_FILE = "team.yaml"
 PLATFORM_FILE = "platform.yaml"
 _NAME = re.compile(r"[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?")
 _SEGMENTS = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@-]*(/[A-Za-z0-9_][A-Za-z0-9_.@-]*)+")
 
+_ANY_LIFE, _NO_WALLS = TokenLife(), Walls()
+
 _Parsed = TypeVar("_Parsed")
 
 
 @dataclass(frozen=True)
 class Platform:
-    """What no team can widen. `registries` None: images may come from anywhere."""
+    """What no team can widen. `registries` None: images may come from anywhere.
+
+    worker, triggerer: the service accounts that Airflow makes pods with, "namespace/name", `{team}` in it where
+    each team has workers of its own; None where platform.yaml does not say. break_glass: users and groups who may
+    run commands in teams' pods. whole_mounts: mounts that a ceiling may cover. vault_cidrs: where Vault is.
+    """
 
     overridable: tuple[str, ...] = OPENABLE
     pod_security: str = "restricted"
     registries: tuple[str, ...] | None = None
     digests_only: bool = False
     hook_fields: tuple[str, ...] = ()
+    worker: str | None = None
+    triggerer: str | None = None
+    break_glass: tuple[str, ...] = ()
+    whole_mounts: tuple[str, ...] = ()
+    vault_cidrs: tuple[str, ...] = ()
+    token: TokenLife = _ANY_LIFE
     file: Path | None = None
     lines: tuple[tuple[str, int], ...] = ()
 
@@ -41,7 +56,8 @@ class Team:
     """One team's limits, as its team.yaml has them, narrowed by the platform's.
 
     images: alias to image reference. secrets: the ceiling, as written. overridable: what a DAG may set.
-    lines: key of the file to its line, counted from 1.
+    walls: what is compiled to Vault and Kubernetes. lines: key of the file, dotted ("secrets[0]"), to its line,
+    counted from 1.
     """
 
     name: str
@@ -57,6 +73,7 @@ class Team:
     platform: Platform
     # What the file lists, before the platform narrowed it.
     asked_overridable: tuple[str, ...] = ()
+    walls: Walls = _NO_WALLS
 
     def allows_path(self, path: str) -> bool:
         """Return whether the team's ceiling covers a Vault path, written as `vault kv get` takes it.
@@ -175,7 +192,8 @@ def _read(file: Path, templates_dir: Path, keys: Any) -> document.Document:
 
 
 def _lines(parsed: document.Document) -> dict[str, int]:
-    return {str(path[0]): place.line for path, place in parsed.keys.items() if len(path) == 1}
+    places = {**parsed.values, **parsed.keys}
+    return {document.dotted(path): place.line for path, place in places.items() if path}
 
 
 def _read_platform(file: Path) -> Platform:
@@ -188,6 +206,12 @@ def _read_platform(file: Path) -> Platform:
         registries=None if registries is None else tuple(registries),
         digests_only=data.get("digests_only", False),
         hook_fields=tuple(data.get("hook_fields", ())),
+        worker=data.get("airflow", {}).get("worker"),
+        triggerer=data.get("airflow", {}).get("triggerer"),
+        break_glass=tuple(data.get("break_glass", ())),
+        whole_mounts=tuple(data.get("whole_mounts", ())),
+        vault_cidrs=tuple(data.get("vault_cidrs", ())),
+        token=token_life(data),
         file=file,
         lines=tuple(_lines(parsed).items()),
     )
@@ -213,4 +237,5 @@ def _read_team(file: Path, limits: Platform) -> Team:
         lines=_lines(parsed),
         platform=limits,
         asked_overridable=tuple(data.get("overridable", ())),
+        walls=read_walls(data, limits.token),
     )

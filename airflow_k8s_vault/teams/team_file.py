@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
-from typing import Any, Literal
-
-from airflow_k8s_vault.errors import did_you_mean
-from airflow_k8s_vault.teams.document import Document, Mistake, Path, dotted
+from airflow_k8s_vault.teams.key import Key
 from airflow_k8s_vault.teams.pod_arguments import OPENABLE
 
 POD_SECURITY = ("privileged", "baseline", "restricted")
@@ -22,22 +17,17 @@ IMAGE = (
     rf"({_DOMAIN}/)?{_COMPONENT}(/{_COMPONENT})*"
     r"(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(@sha256:[0-9a-f]{64})?"
 )
+# What Kubernetes takes as a quantity: https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/quantity/
+_QUANTITY = r"[0-9]+(\.[0-9]+)?(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?"
+_DURATION = r"[1-9][0-9]*(s|m|h)"
+_OCTET = r"(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
+_IPV6 = r"[0-9A-Fa-f:]*:[0-9A-Fa-f:]*/(12[0-8]|1[01][0-9]|[1-9]?[0-9])"
+_CIDR = rf"({_OCTET}(\.{_OCTET}){{3}}/(3[0-2]|[12]?[0-9])|{_IPV6})"
+_PORT = r"([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])"
+# `{team}` stands for the team's name, where each team has workers of its own.
+_ACCOUNT = r"([a-z0-9{}-]{1,63})/([a-z0-9{}.-]{1,253})"
 # A ceiling: the mount is literal, `*` is the only wildcard.
 _CEILING = r"[A-Za-z0-9_][A-Za-z0-9_.@-]*(/[A-Za-z0-9_*][A-Za-z0-9_.@*-]*)+"
-
-
-@dataclass(frozen=True)
-class Key:
-    """One key of the file. `must` finishes the sentence "… must be"; `pattern` holds each text in it."""
-
-    name: str
-    kind: Literal["text", "flag", "list", "map"]
-    must: str
-    description: str
-    pattern: str = ""
-    choices: tuple[str, ...] = ()
-    required: bool = False
-    default: Any = None
 
 
 _OVERRIDABLE = Key(
@@ -53,6 +43,33 @@ _POD_SECURITY = Key(
     f"one of {', '.join(POD_SECURITY)}",
     "Pod Security Standard that every pod has to meet. A team can only be stricter than the platform.",
     choices=POD_SECURITY,
+)
+
+_A_QUANTITY = "a quantity of Kubernetes (500m, 2, 4Gi)"
+_A_DURATION = "a whole number of seconds, minutes or hours (600s, 10m, 24h)"
+_CIDRS = "an address range (10.1.0.0/16)"
+_LIMITS = (
+    Key("cpu", "text", _A_QUANTITY, "CPU that all pods together may ask for.", _QUANTITY, numbers=True),
+    Key("memory", "text", _A_QUANTITY, "Memory that all pods together may use.", _QUANTITY, numbers=True),
+    Key("pods", "text", "a whole number", "Pods that may be there at once.", r"[1-9][0-9]{0,5}", numbers=True),
+    Key("cpu_per_pod", "text", _A_QUANTITY, "CPU that one pod may ask for.", _QUANTITY, numbers=True),
+    Key("memory_per_pod", "text", _A_QUANTITY, "Memory that one pod may use.", _QUANTITY, numbers=True),
+)
+_EGRESS = (
+    Key("cidr", "text", _CIDRS, "Addresses that pods may connect to.", _CIDR),
+    Key("namespace", "text", "the name of a Kubernetes namespace", "Namespace whose pods they may reach.", _LABEL),
+    Key("ports", "list", "a TCP port (5432)", "TCP ports. Not set: all.", _PORT, numbers=True),
+)
+_AIRFLOW = (
+    Key("worker", "text", "namespace/name", "Service account of Airflow's workers.", _ACCOUNT, required=True),
+    Key("triggerer", "text", "namespace/name", "Service account of Airflow's triggerer.", _ACCOUNT, required=True),
+)
+# A team can only be stricter than the platform.
+_TOKENS = (
+    Key("token_ttl", "text", _A_DURATION, "Life of a pod's Vault token that nobody renews.", _DURATION),
+    Key("token_max_ttl", "text", _A_DURATION, "Longest life of a pod's Vault token, renewed.", _DURATION),
+    Key("token_explicit_max_ttl", "text", _A_DURATION, "The same, whatever the mount says.", _DURATION),
+    Key("token_bound_cidrs", "list", _CIDRS, "Addresses from where a pod's Vault token is taken.", _CIDR),
 )
 
 TEAM_KEYS = (
@@ -98,6 +115,32 @@ TEAM_KEYS = (
     ),
     _OVERRIDABLE,
     _POD_SECURITY,
+    Key(
+        "deliveries",
+        "list",
+        "agent or secret",
+        "Deliveries that the team's tasks use, and so the rights that Airflow needs. "
+        "Not set: [k8s_vault] default_delivery.",
+        choices=("agent", "secret"),
+    ),
+    Key("xcom", "flag", "true or false", "Whether the team's tasks push XComs from their pods.", default=True),
+    Key(
+        "identity",
+        "text",
+        "team or dag",
+        "Whether all pods of the team share a service account and Vault role, or each DAG has its own.",
+        choices=("team", "dag"),
+        default="team",
+    ),
+    Key("limits", "group", "cpu, memory and pods", "What the team's pods may use.", fields=_LIMITS),
+    Key(
+        "egress",
+        "groups",
+        "a cidr or a namespace, with ports",
+        "What the team's pods may connect to, beside DNS and Vault. Not set: anything.",
+        fields=_EGRESS,
+    ),
+    *_TOKENS,
 )
 
 PLATFORM_KEYS = (
@@ -124,80 +167,27 @@ PLATFORM_KEYS = (
         "Fields that Airflow's pod_mutation_hook may change. What it changes beside them is refused.",
         r"(metadata|spec)(\.[A-Za-z]+(\[[^\[\]]+\])?)+",
     ),
+    Key(
+        "airflow",
+        "group",
+        "worker and triggerer",
+        "Service accounts with which Airflow makes and watches pods, as namespace/name; {team} is the team.",
+        fields=_AIRFLOW,
+    ),
+    Key(
+        "break_glass",
+        "list",
+        "the name of a Kubernetes user or group",
+        "Users and groups who may run commands in running pods of teams, and so read what those hold.",
+        r"[!-~]([ -~]*[!-~])?",
+    ),
+    Key(
+        "whole_mounts",
+        "list",
+        "a mount of Vault ('payments')",
+        "Mounts that a team's ceiling may cover whole.",
+        r"[A-Za-z0-9_][A-Za-z0-9_.-]*",
+    ),
+    Key("vault_cidrs", "list", _CIDRS, "Addresses of Vault, where vault_addr has a name outside.", _CIDR),
+    *_TOKENS,
 )
-
-
-def mistakes(document: Document, keys: tuple[Key, ...]) -> list[Mistake]:
-    """Return what the file holds wrong, in the order of its lines; empty where it is valid."""
-    found = list(document.mistakes)
-    data = document.data if document.data is not None or keys is TEAM_KEYS else {}
-    if not found and not isinstance(data, dict):
-        return [Mistake(document.place(()), "must hold keys and values.")]
-    if isinstance(data, dict):
-        known = {key.name: key for key in keys}
-        for name, value in data.items():
-            if name not in known:
-                sentence = f"{name} is no key of this file.{did_you_mean(name, known)}"
-                found.append(Mistake(document.place((name,)), sentence, (name,)))
-            else:
-                found += _value_mistakes(document, known[name], value)
-        missing = [key for key in keys if key.required and key.name not in data]
-        found += [
-            Mistake(document.place(()), f"{key.name} is missing. {key.description}", (key.name,))
-            for key in missing
-        ]
-    return sorted(found, key=lambda mistake: mistake.place)
-
-
-def _value_mistakes(document: Document, key: Key, value: object) -> list[Mistake]:
-    whole: dict[str, type] = {"text": str, "flag": bool, "list": list, "map": dict}
-    path: Path = (key.name,)
-    if not isinstance(value, whole[key.kind]):
-        shape = {"list": "a list; each entry must be ", "map": "a mapping; each value must be "}.get(key.kind, "")
-        return [Mistake(document.place(path), f"{key.name} is {value!r}; it must be {shape}{key.must}.", path)]
-    texts: dict[Path, Any] = {path: value}
-    if isinstance(value, list):
-        texts = {(*path, index): item for index, item in enumerate(value)}
-    elif isinstance(value, dict):
-        texts = {(*path, name): item for name, item in value.items()}
-    return [
-        Mistake(document.place(at), f"{dotted(at)} is {text!r}; it must be {key.must}.{_near(key, text)}", at)
-        for at, text in texts.items()
-        if not _fits(key, text)
-    ]
-
-
-def _fits(key: Key, text: Any) -> bool:
-    if key.kind == "flag":
-        return True
-    if not isinstance(text, str):
-        return False
-    return text in key.choices if key.choices else re.fullmatch(key.pattern, text, re.ASCII) is not None
-
-
-def _near(key: Key, text: Any) -> str:
-    return did_you_mean(text, key.choices) if key.choices and isinstance(text, str) else ""
-
-
-def json_schema(keys: tuple[Key, ...]) -> dict[str, Any]:
-    """Return the JSON Schema (draft 2020-12) of the file, for editors."""
-    return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "type": "object",
-        "additionalProperties": False,
-        "required": [key.name for key in keys if key.required],
-        "properties": {key.name: _property(key) for key in keys},
-    }
-
-
-def _property(key: Key) -> dict[str, Any]:
-    item: dict[str, Any] = {"type": "boolean" if key.kind == "flag" else "string"}
-    if key.choices:
-        item["enum"] = list(key.choices)
-    elif key.pattern:
-        item["pattern"] = f"^({key.pattern})$"
-    if key.kind == "list":
-        item = {"type": "array", "items": item}
-    elif key.kind == "map":
-        item = {"type": "object", "additionalProperties": item}
-    return {"description": key.description, **item}

@@ -14,7 +14,7 @@ from jsonschema import Draft202012Validator
 
 from airflow_k8s_vault import teams
 from airflow_k8s_vault.errors import TeamError
-from airflow_k8s_vault.teams import team_file
+from airflow_k8s_vault.teams import key, team_file
 from tests.templates.conftest import TEAM
 
 
@@ -131,7 +131,7 @@ def test_nothing_outside_the_folder_is_ever_covered(segments: list[str]) -> None
 
 
 def test_the_json_schema_agrees_with_the_check() -> None:
-    schema = Draft202012Validator(team_file.json_schema(team_file.TEAM_KEYS))
+    schema = Draft202012Validator(key.json_schema(team_file.TEAM_KEYS))
     valid = yaml.safe_load(TEAM)
 
     assert schema.is_valid(valid)
@@ -147,3 +147,47 @@ def test_importing_teams_and_templates_brings_in_neither_airflow_nor_kubernetes(
     )
 
     assert "[]\n" == subprocess.run([sys.executable, "-c", program], capture_output=True, text=True).stdout
+
+
+WALLS = """\
+limits: {cpu: 20, memory: 40Gi, pods: 50, cpu_per_pod: "2"}
+egress:
+  - {cidr: 10.1.0.0/16, ports: [5432]}
+  - {namespace: brokers}
+token_ttl: 1h
+"""
+
+
+def test_what_a_team_says_of_its_walls_is_read_and_the_stricter_life_counts(tmp_path: Path) -> None:
+    walls = load(tmp_path, TEAM + WALLS, "token_ttl: 10m\ntoken_max_ttl: 8h\n").walls
+
+    assert dict(walls.limits) == {"cpu": "20", "memory": "40Gi", "pods": "50", "cpu_per_pod": "2"}
+    assert walls.egress is not None
+    assert [(peer.cidr, peer.namespace, peer.ports) for peer in walls.egress] == [
+        ("10.1.0.0/16", None, (5432,)),
+        (None, "brokers", ()),
+    ]
+    assert (600, 8 * 3600) == (walls.token.ttl_seconds, walls.token.max_ttl_seconds)
+
+
+@pytest.mark.parametrize(
+    ("walls", "message"),
+    [
+        ("limits: {cpus: 2}", "line 7: cpus is no key of limits. Did you mean 'cpu'?"),
+        ("limits: {pods: many}", "limits.pods is 'many'; it must be a whole number."),
+        ("limits: [2]", "limits is [2]; it must be a mapping of cpu, memory, pods"),
+        ("egress: {cidr: 10.0.0.0/8}", "egress is {'cidr': '10.0.0.0/8'}; it must be a list"),
+        ("egress: [everywhere]", "egress[0] is 'everywhere'; it must be a mapping of cidr, namespace, ports."),
+        ("egress:\n  - cidr: 10.0.0.0/33", "line 8: egress[0].cidr is '10.0.0.0/33'; it must be an address range"),
+        ("egress:\n  - {cidr: 300.0.0.0/8}", "egress[0].cidr is '300.0.0.0/8'"),
+        ("egress:\n  - {namespace: a, ports: [70000]}", "egress[0].ports[0] is 70000; it must be a TCP port"),
+        ("identity: task", "identity is 'task'; it must be team or dag."),
+        ("token_ttl: soon", "token_ttl is 'soon'; it must be a whole number of seconds, minutes or hours"),
+        ("xcom: 3", "xcom is 3; it must be true or false."),
+    ],
+)
+def test_a_mistake_in_the_walls_is_told_with_its_line(tmp_path: Path, walls: str, message: str) -> None:
+    with pytest.raises(TeamError) as refused:
+        load(tmp_path, f"{TEAM}{walls}\n")
+
+    assert message in str(refused.value)
