@@ -1,18 +1,28 @@
 """The settings of section [k8s_vault] in airflow.cfg: one line of data each.
 
 The provider entry point, `airflow config list` and the docs are read from SETTINGS.
+
+They are taken once for each process: `load` runs when Airflow loads the entry points, which is before it imports
+any DAG file. What a DAG file writes into the environment afterwards, or a change of the current directory, changes
+nothing. (Code of a DAG that calls into this package can still do it: see docs/security.md.)
 """
 
 from __future__ import annotations
 
-import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import _lru_cache_wrapper, lru_cache
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, TypeVar
 
 from airflow_k8s_vault.errors import ConfigError
 
 SECTION = "k8s_vault"
 DELIVERIES = ("agent", "secret")
+
+_Value = TypeVar("_Value")
 
 
 @dataclass(frozen=True)
@@ -25,6 +35,7 @@ class Setting:
     example: str | None = None
     choices: tuple[str, ...] = ()
     starts: tuple[str, ...] = ()
+    is_path: bool = False
 
     @property
     def environment_variable(self) -> str:
@@ -37,6 +48,7 @@ SETTINGS = (
         None,
         "Folder of the pod templates: shared templates at its top, one sub-folder with a team.yaml per team.",
         "/opt/airflow/pod_templates",
+        is_path=True,
     ),
     Setting(
         "vault_addr",
@@ -51,6 +63,7 @@ SETTINGS = (
         "",
         "PEM text of the CA that signed Vault's certificate, or a path to it on the worker, from where it is "
         "copied into the pod. Empty: the CAs of the agent's image.",
+        is_path=True,
     ),
     Setting(
         "vault_auth_method",
@@ -92,6 +105,60 @@ SETTINGS = (
 )
 
 _BY_NAME = {setting.name: setting for setting in SETTINGS}
+_TAKEN: list[_lru_cache_wrapper[Any]] = []
+# By `replaced`, and kept apart from what was taken.
+_REPLACED: dict[str, str] = {}
+
+
+def taken_once(read: Callable[[], _Value]) -> Callable[[], _Value]:
+    """Return `read` with its first outcome kept, be it a value or an exception, until `reload`.
+
+    For what this package reads of Airflow's other settings and of the environment.
+    """
+
+    # An exception is kept as well: else a DAG file could set what the platform has not.
+    @lru_cache(maxsize=1)
+    def outcome() -> tuple[_Value | None, type[Exception] | None, tuple[Any, ...]]:
+        try:
+            return read(), None, ()
+        except Exception as error:
+            return None, type(error), error.args
+
+    def taken() -> _Value:
+        value, kind, arguments = outcome()
+        if kind is not None:
+            raise kind(*arguments)
+        return value  # type: ignore[return-value]
+
+    _TAKEN.append(outcome)
+    return taken
+
+
+def load() -> None:
+    """Take all settings as they are now, unless they have been taken already; never raises."""
+    for outcome in _TAKEN:
+        outcome()
+
+
+def reload() -> None:
+    """Forget what was taken, so that the next look takes the settings anew.
+
+    For tests, which set the environment after Airflow has been imported. Nothing else calls it.
+    """
+    for outcome in _TAKEN:
+        outcome.cache_clear()
+
+
+@contextmanager
+def replaced(name: str, value: str) -> Iterator[None]:
+    """Let a setting have another value within `with`: for a command whose option says otherwise."""
+    before = dict(_REPLACED)
+    _REPLACED[name] = _absolute(_BY_NAME[name], value)
+    try:
+        yield
+    finally:
+        _REPLACED.clear()
+        _REPLACED.update(before)
 
 
 def get(name: str) -> str:
@@ -100,18 +167,38 @@ def get(name: str) -> str:
     Raises ConfigError, which names the setting and its environment variable, where a setting without
     a default is not set, or where the value is none of the setting's choices, or starts otherwise than it has to.
     """
-    return _checked(_BY_NAME[name], os.environ.get(_BY_NAME[name].environment_variable))
+    value = _REPLACED.get(name)
+    return _checked(_BY_NAME[name], _values()[name] if value is None else value)
 
 
-# Airflow takes 30 us to look an option up, and a DAG file may make a thousand operators. What airflow.cfg says
-# stays as it is while a process lives; what the environment says is part of the key.
-@lru_cache(maxsize=256)
-def _checked(setting: Setting, environment: str | None) -> str:
-    # Imported here: the secrets backend imports this package while airflow.configuration still imports.
+@taken_once
+def multi_team() -> bool:
+    """Whether Airflow's multi-team is on."""
+    # Imported here, as below: the secrets backend imports this package while airflow.configuration still imports.
     from airflow.configuration import conf
 
+    return bool(conf.getboolean("core", "multi_team", fallback=False))
+
+
+@taken_once
+def _values() -> Mapping[str, str]:
+    from airflow.configuration import conf
+
+    values = {
+        setting.name: str(conf.get(SECTION, setting.name, fallback=setting.default) or "").strip()
+        for setting in SETTINGS
+    }
+    return MappingProxyType({name: _absolute(_BY_NAME[name], value) for name, value in values.items()})
+
+
+def _absolute(setting: Setting, value: str) -> str:
+    """Return a path as it is from the directory in which Airflow was started: a DAG file may change that."""
+    is_path = setting.is_path and value and "-----" not in value
+    return str(Path(value).absolute()) if is_path else value
+
+
+def _checked(setting: Setting, value: str) -> str:
     name = setting.name
-    value = str(conf.get(SECTION, name, fallback=setting.default) or "").strip()
     if not value and setting.default is None:
         raise ConfigError(
             f"[{SECTION}] {name} is not set. {setting.description}\n"

@@ -35,6 +35,10 @@ def pytest_configure(config: pytest.Config) -> None:
             AIRFLOW__CORE__LOAD_EXAMPLES="False",
             AIRFLOW__CORE__UNIT_TEST_MODE="False",
         )
+    # Imported here: it may import airflow.
+    from tests.settings import follow_the_environment
+
+    follow_the_environment()
 
 
 @pytest.fixture(scope="session")

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import sys
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-from airflow_k8s_vault.config import SECTION
+from airflow_k8s_vault import config
 from airflow_k8s_vault.templates import PodTemplate
 
 
@@ -23,15 +21,9 @@ def pod(template: PodTemplate, values: Mapping[str, Any]) -> dict[str, Any]:
 
     from airflow_k8s_vault.operators.vault_pod import VaultPodOperator
 
-    _set_folder(template.folder.root)
-    task = VaultPodOperator(task_id="example_task", pod_template=template.name, template_vars=dict(values))
-    # The operator logs what it builds, to standard output.
-    with contextlib.redirect_stdout(sys.stderr):
+    # The operator reads the setting; --templates-dir may say otherwise. And it logs what it builds, to stdout.
+    with config.replaced("templates_dir", str(template.folder.root)), contextlib.redirect_stdout(sys.stderr):
+        task = VaultPodOperator(task_id="example_task", pod_template=template.name, template_vars=dict(values))
         built = task.build_pod_request_obj(None, dry_run=True)
     manifest: dict[str, Any] = ApiClient().sanitize_for_serialization(built)
     return manifest
-
-
-def _set_folder(root: Path) -> None:
-    # The operator reads the setting; --templates-dir may say otherwise for this process.
-    os.environ[f"AIRFLOW__{SECTION.upper()}__TEMPLATES_DIR"] = str(root)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,7 +48,7 @@ class VaultLogin:
 
 def _certificate(setting: str) -> str:
     """Return the text of vault_cacert, which may be a path."""
-    if os.path.sep not in setting or "-----" in setting:
+    if not setting or "-----" in setting:
         return setting
     try:
         return Path(setting).read_text()

@@ -33,11 +33,8 @@ def located(secrets: Sequence[VaultSecret], team: str) -> list[VaultSecret]:
     """
     if not any(secret.engine in LOOKUPS for secret in secrets):
         return list(secrets)
-    # Imported here: airflow.configuration may still be importing when a secrets backend loads this package.
-    from airflow.configuration import conf
-
-    multi_team = conf.getboolean("core", "multi_team", fallback=False)
-    settings = _settings(conf, team if multi_team else None)
+    multi_team = config.multi_team()
+    settings = _settings(team if multi_team else None)
     found, wrong = [], []
     for secret in secrets:
         if secret.engine not in LOOKUPS:
@@ -67,8 +64,8 @@ def _paths(
     return ((), [f"{what}: {mistake}" for mistake in wrong]) if wrong else (paths, [])
 
 
-def _settings(conf: Any, team: str | None) -> LookupSettings:
-    given, source = _given(conf)
+def _settings(team: str | None) -> LookupSettings:
+    given, source = _given()
     values: dict[str, Any] = {}
     wrong: list[str] = []
     for name, row in _ROWS.items():
@@ -88,11 +85,15 @@ def _settings(conf: Any, team: str | None) -> LookupSettings:
     return settings
 
 
-def _given(conf: Any) -> tuple[Mapping[str, Any], str]:
+@config.taken_once
+def _given() -> tuple[Mapping[str, Any], str]:
     """Return what the backend's arguments, as Airflow collects them, say of places, and the option they are from.
 
     Nothing else of them: they may hold a credential, and a traceback may show the variables of its frames.
     """
+    # Imported here: airflow.configuration may still be importing when a secrets backend loads this package.
+    from airflow.configuration import conf
+
     option = "[k8s_vault] secrets_backend_kwargs"
     if config.get("secrets_backend_kwargs"):
         given, others = _arguments(config.get("secrets_backend_kwargs"), option)

@@ -1,8 +1,8 @@
 """Airflow's cluster policy: no plain KubernetesPodOperator aims at a team's namespace.
 
-Loaded by the `airflow.policy` entry point in every Airflow process, so it imports nothing of weight. Off unless
-`[k8s_vault] guard_team_namespaces` is True. What it sees is the DAG as it is imported; Kubernetes' RBAC is what
-keeps a worker out of a namespace.
+Loaded by the `airflow.policy` entry point in every Airflow process, so it imports nothing of weight, and before
+any DAG file: here the settings of this package are taken. Off unless `[k8s_vault] guard_team_namespaces` is True.
+What it sees is the DAG as it is imported; Kubernetes' RBAC is what keeps a worker out of a namespace.
 """
 
 from __future__ import annotations
@@ -13,6 +13,13 @@ from typing import Any
 
 from airflow.policies import hookimpl
 
+from airflow_k8s_vault import config
+
+# What it says of places is taken with the other settings.
+from airflow_k8s_vault.lookups import located as _  # noqa: F401
+
+config.load()
+
 
 @hookimpl
 def task_policy(task: Any) -> None:
@@ -20,8 +27,6 @@ def task_policy(task: Any) -> None:
     classes = {kind.__name__ for kind in _class_of(task).__mro__}
     if "KubernetesPodOperator" not in classes or "VaultPodOperator" in classes:
         return
-    from airflow_k8s_vault import config
-
     if config.get("guard_team_namespaces") == "True":
         _refuse(task, Path(config.get("templates_dir")))
 

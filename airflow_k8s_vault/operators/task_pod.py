@@ -64,10 +64,7 @@ def require_own_team(context: Any, team: Team) -> None:
 
     Nothing is checked outside of a run, or where `[core] multi_team` is off.
     """
-    # Imported here: airflow.configuration may still be importing when a secrets backend loads this package.
-    from airflow.configuration import conf
-
-    if not context or not conf.getboolean("core", "multi_team", fallback=False):
+    if not context or not config.multi_team():
         return
     own = getattr(context.get("dag_run"), "team_name", None)
     if own != team.name:

@@ -21,6 +21,7 @@ from typing import Any
 
 import yaml
 
+from airflow_k8s_vault import config
 from tests.bench.row import Row
 
 SHIPPED = Path(__file__).parents[2] / "pod_templates"
@@ -32,6 +33,7 @@ def run() -> list[Row]:
     folder = Path(shutil.copytree(SHIPPED, Path(tempfile.mkdtemp()) / "pod_templates"))
     os.environ["AIRFLOW__K8S_VAULT__TEMPLATES_DIR"] = str(folder)
     os.environ["AIRFLOW__K8S_VAULT__VAULT_ADDR"] = "https://vault.example.com:8200"
+    config.reload()
     return [*_construction(folder), _building(folder), _linting(folder)]
 
 

@@ -16,7 +16,9 @@ def main(part: str = "") -> int:
     from tests.faults import cluster_faults, endings, outages
     from tests.faults.arena import Arena
     from tests.faults.row import table
+    from tests.settings import follow_the_environment
 
+    follow_the_environment()
     rows = []
     chosen = [case for case in [*endings.cases(), *outages.cases(), *cluster_faults.cases()] if part in case.id]
     begin = time.monotonic()

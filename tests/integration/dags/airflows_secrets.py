@@ -6,10 +6,11 @@ import os
 
 from airflow.sdk import DAG
 
-from airflow_k8s_vault import VaultPodOperator, VaultSecret
+from airflow_k8s_vault import VaultPodOperator, VaultSecret, config
 
-# The setting is read in the process that runs the task, which has imported this file.
+# In the process that runs the task, which has imported this file.
 os.environ["AIRFLOW__K8S_VAULT__SECRETS_BACKEND_KWARGS"] = '{"connections_path": "payments/connections"}'
+config.reload()
 
 SHOW = """
 import json, os
