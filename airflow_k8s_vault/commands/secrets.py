@@ -11,7 +11,7 @@ from typing import Any
 
 from airflow_k8s_vault.commands import output
 from airflow_k8s_vault.errors import ConfigError
-from airflow_k8s_vault.lookups.located import located
+from airflow_k8s_vault.lookups import located
 from airflow_k8s_vault.vault_secret import VaultSecret
 
 

@@ -23,9 +23,7 @@ from airflow_k8s_vault.errors import (
 from airflow_k8s_vault.handover.pod_secrets import PodSecrets, kept_token
 from airflow_k8s_vault.handover.pod_values import PodValues
 from airflow_k8s_vault.secret_value import SecretValue
-from airflow_k8s_vault.vault.reading import settings_from
-from airflow_k8s_vault.vault.session import Session
-from airflow_k8s_vault.vault.settings import Settings
+from airflow_k8s_vault.vault import Session, Settings, settings_from
 from airflow_k8s_vault.vault_secret import VaultSecret
 
 __all__ = ["Handover", "kept_token", "revoke"]

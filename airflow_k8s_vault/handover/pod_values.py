@@ -8,9 +8,9 @@ from typing import Any
 
 from airflow_k8s_vault.delivery import secret as delivery
 from airflow_k8s_vault.errors import DeliveryRefused, SecretShapeError, VaultRefused, problems
-from airflow_k8s_vault.lookups import shapes
+from airflow_k8s_vault.lookups import connection_text, value_text
 from airflow_k8s_vault.secret_value import SecretValue
-from airflow_k8s_vault.vault.session import LONGEST_SECONDS, Found, Session
+from airflow_k8s_vault.vault import LONGEST_SECONDS, Found, Session
 from airflow_k8s_vault.vault_secret import VaultSecret
 
 log = logging.getLogger(__name__)
@@ -125,7 +125,7 @@ def _data(secret: VaultSecret, answer: Found) -> dict[str, Any]:
 
 def _looked_up(secret: VaultSecret, data: dict[str, Any]) -> dict[str, Any]:
     """Return the text that the secrets backend would return, under the key that `env` names."""
-    shape = shapes.connection_text if secret.kind == "connection" else shapes.value_text
+    shape = connection_text if secret.kind == "connection" else value_text
     try:
         return {secret.kind: shape(data, secret.path)}
     except SecretShapeError as error:

@@ -14,7 +14,7 @@ from kubernetes.client import ApiClient, Configuration, V1Pod
 from airflow_k8s_vault import config, templates
 from airflow_k8s_vault.delivery import agent, secret
 from airflow_k8s_vault.delivery.login import VaultLogin
-from airflow_k8s_vault.lookups.located import located
+from airflow_k8s_vault.lookups import located
 from airflow_k8s_vault.operators import import_check, task_pod, xcom_sidecar
 from airflow_k8s_vault.templates import merge
 from airflow_k8s_vault.vault_secret import VaultSecret

@@ -10,7 +10,7 @@ from kubernetes.client import V1Pod
 
 from airflow_k8s_vault.delivery import agent
 from airflow_k8s_vault.delivery.login import VaultLogin
-from airflow_k8s_vault.lookups.located import located
+from airflow_k8s_vault.lookups import located
 from airflow_k8s_vault.operators import import_check, task_pod
 from airflow_k8s_vault.vault_secret import VaultSecret
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from airflow.providers.cncf.kubernetes.operators.pod import KubernetesPodOperator
 
-from airflow_k8s_vault.lookups.located import located
+from airflow_k8s_vault.lookups import located
 from airflow_k8s_vault.operators import import_check, task_pod
 from airflow_k8s_vault.operators.run import RunsPod
 from airflow_k8s_vault.vault_secret import VaultSecret

@@ -1,6 +1,6 @@
 """Airflow's connections, variables and config values from Vault: a drop-in for Airflow's own VaultBackend.
 
-Read in this order: backend (what Airflow calls), lookups.places (id and team to paths), lookups.shapes (what a
+Read in this order: backend (what Airflow calls), lookups.paths (id and team to paths), lookups.shapes (what a
 secret has to hold), reader and cache (from memory or from Vault), masking and stopping (how values and errors
 leave).
 """

@@ -13,19 +13,15 @@ from typing import Any, NamedTuple, TypeVar
 from airflow.secrets import BaseSecretsBackend
 
 from airflow_k8s_vault.errors import SecretShapeError, VaultError
-from airflow_k8s_vault.lookups import shapes
-from airflow_k8s_vault.lookups.places import Place, Rules, places
+from airflow_k8s_vault.log_once import log_once
+from airflow_k8s_vault.lookups import Place, Rules, connection_text, places, value_text
 from airflow_k8s_vault.secret_value import SecretValue
 from airflow_k8s_vault.secrets_backend import masking, stopping
 from airflow_k8s_vault.secrets_backend.cache import Entry
 from airflow_k8s_vault.secrets_backend.copying import copy_of
 from airflow_k8s_vault.secrets_backend.reader import Reader, Shape
 from airflow_k8s_vault.secrets_backend.running_team import running_team
-from airflow_k8s_vault.vault import notices
-from airflow_k8s_vault.vault.client import team_settings
-from airflow_k8s_vault.vault.deadline import Deadline
-from airflow_k8s_vault.vault.reading import settings_from
-from airflow_k8s_vault.vault.settings import Settings
+from airflow_k8s_vault.vault import Deadline, Settings, settings_from, team_settings
 
 T = TypeVar("T")
 
@@ -67,11 +63,9 @@ class VaultSecretsBackend(BaseSecretsBackend):
         stopping.refuse_old_airflow(settings.fall_through)
         self._reader = Reader.of(settings)
         self._teams: dict[str | None, Reader] = {None: self._reader}
-        self._connections = _Kind(
-            settings.bases("connections_path"), shapes.connection_text, masking.words_of_connection
-        )
-        self._variables = _Kind(settings.bases("variables_path"), shapes.value_text, masking.words_of_value)
-        self._config = _Kind(settings.bases("config_path"), shapes.value_text, masking.words_of_value)
+        self._connections = _Kind(settings.bases("connections_path"), connection_text, masking.words_of_connection)
+        self._variables = _Kind(settings.bases("variables_path"), value_text, masking.words_of_value)
+        self._config = _Kind(settings.bases("config_path"), value_text, masking.words_of_value)
 
     def __repr__(self) -> str:
         return f"<VaultSecretsBackend of {self.settings.url}, {self.settings.auth_type}>"
@@ -153,7 +147,7 @@ class VaultSecretsBackend(BaseSecretsBackend):
     def _places(self, kind: _Kind, key: str, team: str | None, rules: Rules) -> tuple[Place, ...]:
         found, why_not = places(kind.bases, key, team, rules)
         if why_not:
-            notices.once(("key", key, team), f"Secret id {key!r} {why_not}. It is not looked up in Vault.")
+            log_once(("key", key, team), f"Secret id {key!r} {why_not}. It is not looked up in Vault.")
         return found
 
     def _read(self, kind: _Kind, place: Place, deadline: Deadline) -> Entry:

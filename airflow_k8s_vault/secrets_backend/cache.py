@@ -7,8 +7,8 @@ import time
 from collections.abc import Callable, Hashable
 
 from airflow_k8s_vault.errors import VaultError, VaultUnavailable
+from airflow_k8s_vault.fork import reset_in_children
 from airflow_k8s_vault.secret_value import SecretValue
-from airflow_k8s_vault.vault.fork import reset_in_children
 
 
 class Entry:

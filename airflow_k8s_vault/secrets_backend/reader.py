@@ -12,13 +12,11 @@ from typing import Any
 from urllib.parse import quote
 
 from airflow_k8s_vault.errors import SecretShapeError, VaultError, VaultRefused, VaultUnavailable
-from airflow_k8s_vault.lookups.places import Place
+from airflow_k8s_vault.log_once import forget, log_once
+from airflow_k8s_vault.lookups import Place
 from airflow_k8s_vault.secret_value import SecretValue
 from airflow_k8s_vault.secrets_backend.cache import Entry, SecretCache
-from airflow_k8s_vault.vault import notices
-from airflow_k8s_vault.vault.client import VaultClient
-from airflow_k8s_vault.vault.deadline import Deadline
-from airflow_k8s_vault.vault.settings import Settings
+from airflow_k8s_vault.vault import Deadline, Settings, VaultClient
 
 Shape = Callable[[dict[str, Any], str], str]
 
@@ -67,10 +65,10 @@ class Reader:
                 (shape, place), lambda: self._value(api_path, shape, deadline), deadline.at_most(0)
             )
         except VaultError as error:
-            notices.once(self._subject(error, api_path), str(error))
+            log_once(self._subject(error, api_path), str(error))
             raise
         if entry.value is not None and entry.fresh_until < begin:
-            notices.once(
+            log_once(
                 ("stale", api_path),
                 f"Vault at {self.settings.url} is unavailable: serving the value of {api_path!r} "
                 f"that was read {begin - entry.read_at:.0f} s ago.",
@@ -79,13 +77,13 @@ class Reader:
 
     def _value(self, api_path: str, shape: Shape, deadline: Deadline) -> SecretValue[str] | None:
         data = self.client.read(api_path, deadline)
-        notices.forget(("unavailable", self.settings.url), ("stale", api_path))
+        forget(("unavailable", self.settings.url), ("stale", api_path))
         if data is not None and self.settings.kv_engine_version == 2:
             data = self._inner(data, api_path)
         if data is None:
             return None
         value = SecretValue(shape(data.reveal(), api_path))
-        notices.forget(("refused", api_path), ("shape", api_path))
+        forget(("refused", api_path), ("shape", api_path))
         return value
 
     def _inner(self, data: SecretValue[dict[str, Any]], api_path: str) -> SecretValue[dict[str, Any]] | None:

@@ -5,8 +5,35 @@ imported at the first request, not with this package: Airflow imports its secret
 those that never look anything up.
 """
 
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from airflow_k8s_vault.secret_value import SecretValue
-from airflow_k8s_vault.vault.client import VaultClient
+from airflow_k8s_vault.vault.client import VaultClient, team_settings
+from airflow_k8s_vault.vault.deadline import Deadline
+from airflow_k8s_vault.vault.reading import settings_from
 from airflow_k8s_vault.vault.settings import Settings
 
-__all__ = ["SecretValue", "Settings", "VaultClient"]
+if TYPE_CHECKING:
+    from airflow_k8s_vault.vault.session import LONGEST_SECONDS, Found, Session
+
+__all__ = [
+    "LONGEST_SECONDS",
+    "Deadline",
+    "Found",
+    "SecretValue",
+    "Session",
+    "Settings",
+    "VaultClient",
+    "settings_from",
+    "team_settings",
+]
+_LAZY = ("LONGEST_SECONDS", "Found", "Session")
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module("airflow_k8s_vault.vault.session"), name)

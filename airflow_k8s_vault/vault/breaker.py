@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 
-from airflow_k8s_vault.vault.fork import reset_in_children
+from airflow_k8s_vault.fork import reset_in_children
 
 log = logging.getLogger(__name__)
 

@@ -8,11 +8,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_k8s_vault.errors import VaultRefused, VaultUnavailable
+from airflow_k8s_vault.fork import reset_in_children
+from airflow_k8s_vault.log_once import log_once
 from airflow_k8s_vault.secret_value import SecretValue
-from airflow_k8s_vault.vault import logins, notices
+from airflow_k8s_vault.vault import logins
 from airflow_k8s_vault.vault.breaker import CircuitBreaker
 from airflow_k8s_vault.vault.deadline import Deadline
-from airflow_k8s_vault.vault.fork import reset_in_children
 from airflow_k8s_vault.vault.identity import who_asks
 from airflow_k8s_vault.vault.keeper import TokenKeeper
 from airflow_k8s_vault.vault.reading import settings_from
@@ -112,9 +113,7 @@ class VaultClient:
             if rejected.status != 404:
                 raise
             if rejected.hint:
-                notices.once(
-                    ("hint", path), f"Vault at {self.settings.url} has nothing at {path!r}: {rejected.hint}"
-                )
+                log_once(("hint", path), f"Vault at {self.settings.url} has nothing at {path!r}: {rejected.hint}")
             return None
         data = answer.get("data")
         return SecretValue(data if isinstance(data, dict) else {})

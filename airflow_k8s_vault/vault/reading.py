@@ -7,8 +7,8 @@ from dataclasses import Field, fields
 from typing import Any
 
 from airflow_k8s_vault.errors import ConfigError, did_you_mean, problems
-from airflow_k8s_vault.lookups.settings import environment_variable, named, read_row
 from airflow_k8s_vault.secret_value import SecretValue
+from airflow_k8s_vault.setting_rows import environment_variable, named, read_row
 from airflow_k8s_vault.vault import logins
 from airflow_k8s_vault.vault.settings import Settings
 

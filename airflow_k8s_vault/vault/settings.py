@@ -14,9 +14,10 @@ import json
 from dataclasses import dataclass, fields
 from typing import Any
 
-from airflow_k8s_vault.lookups import cast
-from airflow_k8s_vault.lookups.settings import LookupSettings, row
+from airflow_k8s_vault import cast
+from airflow_k8s_vault.lookups import LookupSettings
 from airflow_k8s_vault.secret_value import SecretValue
+from airflow_k8s_vault.setting_rows import row
 
 AUTH_TYPES = (
     "token",

@@ -10,7 +10,7 @@ import pytest
 
 from airflow_k8s_vault import VaultPodOperator, VaultSecret, VaultSecretsBackend
 from airflow_k8s_vault.errors import ConfigError, K8sVaultError, PolicyError, SecretSpecError
-from airflow_k8s_vault.lookups.located import located
+from airflow_k8s_vault.lookups import located
 
 ROOT = Path(__file__).parents[2]
 OURS = "airflow_k8s_vault.VaultSecretsBackend"

@@ -7,9 +7,8 @@ from typing import Any
 
 import pytest
 
-from airflow_k8s_vault import VaultSecretsBackend
+from airflow_k8s_vault import VaultSecretsBackend, log_once
 from airflow_k8s_vault.secrets_backend import reader
-from airflow_k8s_vault.vault import notices
 from tests.vault.conftest import AppRole, approle, proxy, put
 from tests.vault.proxy import FaultyProxy
 
@@ -20,7 +19,7 @@ __all__ = ["approle", "proxy", "put"]
 def a_process_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is shared in a process is new for each test, as it is in a new process."""
     monkeypatch.setattr(reader, "_shared", {})
-    monkeypatch.setattr(notices, "_given", {})
+    monkeypatch.setattr(log_once, "_logged", {})
 
 
 @pytest.fixture

@@ -115,7 +115,7 @@ def test_a_mistake_of_our_own_stops_airflow_too(
     def broken(data: dict[str, str], where: str) -> str:
         return str(int(data["value"]))
 
-    monkeypatch.setattr("airflow_k8s_vault.lookups.shapes.value_text", broken)
+    monkeypatch.setattr("airflow_k8s_vault.secrets_backend.backend.value_text", broken)
     backend = make_backend()
 
     with pytest.raises(AirflowSecretsBackendAccessDenied, match="failed with ValueError at") as failure:

@@ -10,7 +10,7 @@ from k8s_vault_devcluster.openbao import OpenBao
 
 from airflow_k8s_vault import VaultSecretsBackend
 from airflow_k8s_vault.errors import VaultRefused
-from airflow_k8s_vault.lookups.places import Rules, places
+from airflow_k8s_vault.lookups import Rules, places
 from tests.vault.conftest import AppRole
 from tests.vault.mounts import mount_kv
 from tests.vault.proxy import FaultyProxy

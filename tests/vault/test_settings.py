@@ -12,7 +12,7 @@ from airflow.providers.hashicorp.secrets.vault import VaultBackend
 
 from airflow_k8s_vault import VaultSecretsBackend
 from airflow_k8s_vault.errors import ConfigError
-from airflow_k8s_vault.lookups.settings import environment_variable
+from airflow_k8s_vault.setting_rows import environment_variable
 from airflow_k8s_vault.vault.reading import settings_from
 from airflow_k8s_vault.vault.settings import Settings
 

@@ -7,7 +7,7 @@ written as JSON or a URI writes it, so that Airflow's Connection reads the same;
 from __future__ import annotations
 
 from airflow_k8s_vault.delivery.agent.failure import fail, refuse
-from airflow_k8s_vault.lookups.shapes import CONNECTION_FIELDS
+from airflow_k8s_vault.lookups import CONNECTION_FIELDS
 from airflow_k8s_vault.vault_secret import VaultSecret
 
 

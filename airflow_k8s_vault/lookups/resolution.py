@@ -10,8 +10,9 @@ from typing import Any
 
 from airflow_k8s_vault import config
 from airflow_k8s_vault.errors import ConfigError, SecretSpecError, did_you_mean, problems
-from airflow_k8s_vault.lookups.places import places
-from airflow_k8s_vault.lookups.settings import LookupSettings, read_row
+from airflow_k8s_vault.lookups.paths import places
+from airflow_k8s_vault.lookups.settings import LookupSettings
+from airflow_k8s_vault.setting_rows import read_row
 from airflow_k8s_vault.vault_secret import LOOKUPS, VaultSecret
 
 _ROWS = {row.name: row for row in fields(LookupSettings)}
