@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any, final
 
 ENGINES = ("kv2", "kv1", "dynamic")
-# What `connection` and `variable` make: the path is then an id of Airflow's, and lookups.located finds where it is.
+# What `connection` and `variable` make: the path is then an id of Airflow's, which lookups.located resolves.
 # The variable is the one in which Airflow looks: airflow.secrets.environment_variables.
 LOOKUPS = {"connection": "AIRFLOW_CONN_", "variable": "AIRFLOW_VAR_"}
 

@@ -28,7 +28,7 @@ TRIES = {
 SHOW = """
 import dataclasses, json
 from airflow_k8s_vault import VaultSecret, config
-from airflow_k8s_vault.lookups.located import located
+from airflow_k8s_vault.lookups import located
 from airflow_k8s_vault.operators import task_pod
 seen = {setting.name: config.get(setting.name) for setting in config.SETTINGS}
 seen |= {"multi_team": config.multi_team(), "paths": located([VaultSecret.connection("w")], "payments")[0].path}
@@ -81,7 +81,7 @@ def test_a_dag_file_sets_nothing_that_the_platform_has_left_out(tmp_path: Path) 
         'os.environ["AIRFLOW__SECRETS__BACKEND"] = "airflow_k8s_vault.VaultSecretsBackend"',
         "from airflow_k8s_vault import VaultSecret",
         "from airflow_k8s_vault.errors import ConfigError",
-        "from airflow_k8s_vault.lookups.located import located",
+        "from airflow_k8s_vault.lookups import located",
         "try:",
         '    located([VaultSecret.connection("w")], "payments")',
         "except ConfigError as refused:",
