@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from airflow_k8s_vault.errors import DeliveryRefused
+from airflow_k8s_vault.neighbours import openings
 from airflow_k8s_vault.vault_secret import VaultSecret
 
 FILES_DIR = "/vault/secrets"
@@ -34,11 +35,12 @@ def by_container(secrets: Iterable[VaultSecret], base: str) -> dict[str, list[Va
     return wanted
 
 
-def refuse_clashes(
-    containers: dict[str, dict[str, Any]], wanted: dict[str, list[VaultSecret]], others: Iterable[str] = ()
-) -> None:
-    """Raise DeliveryRefused, with all problems (`others` among them), where a secret has no place to go."""
-    found = list(others)
+def refuse_clashes(pod: dict[str, Any], wanted: dict[str, list[VaultSecret]], others: Iterable[str] = ()) -> None:
+    """Raise DeliveryRefused, with all errors (`others` among them), where a secret has no safe place to go."""
+    spec = pod["spec"]
+    containers = {c["name"]: c for c in [*(spec.get("initContainers") or ()), *spec["containers"]]}
+    variables = {name: {v for secret in secrets for v in secret.env or {}} for name, secrets in wanted.items()}
+    found = [*others, *(f"the pod template's {sentence}." for sentence in openings(pod, variables))]
     for name, secrets in wanted.items():
         if name not in containers:
             found.append(f"there is no container '{name}'; the pod has: {', '.join(containers)}.")

@@ -15,7 +15,7 @@ from airflow_k8s_vault import config, templates
 from airflow_k8s_vault.delivery import agent, secret
 from airflow_k8s_vault.delivery.login import VaultLogin
 from airflow_k8s_vault.lookups import located
-from airflow_k8s_vault.operators import import_check, task_pod, xcom_sidecar
+from airflow_k8s_vault.operators import import_check, mutation_hook, task_pod, xcom_sidecar
 from airflow_k8s_vault.templates import merge
 from airflow_k8s_vault.vault_secret import VaultSecret
 
@@ -62,7 +62,9 @@ class BuildsPod(KubernetesPodOperator):
         # Set by us: a second build, as after a dry run, finds them so.
         ours = ("pod_template_dict", "xcom_sidecar_container_security_context")
         self._settled |= {name: getattr(self, name) for name in ours}
-        pod = super().build_pod_request_obj(context, dry_run=dry_run)
+        with mutation_hook.watched() as hooked:
+            pod = super().build_pod_request_obj(context, dry_run=dry_run)
+        self._planned = self._planned.after_hook(hooked)
         # KubernetesPodOperator appends the DAG's variables to the template's: the DAG's are meant.
         manifest = merge.once(_serializer().sanitize_for_serialization(pod))
         return PodGenerator.deserialize_model_dict(manifest)

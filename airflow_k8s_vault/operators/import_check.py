@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Self, TypeVar
 
-from airflow_k8s_vault import config
+from airflow_k8s_vault import config, neighbours
 from airflow_k8s_vault.delivery import placement
 from airflow_k8s_vault.errors import K8sVaultError, PolicyError, SecretSpecError, did_you_mean, problems
 from airflow_k8s_vault.policy import arguments, literals
@@ -88,24 +88,30 @@ def _kind_of_words(words: tuple[str, ...]) -> str | None:
 def containers(
     task_id: str, vault_secrets: Sequence[VaultSecret], pod: Mapping[str, Any] | None, base: str
 ) -> None:
-    """Raise SecretSpecError where a secret names a container that the rendered template, `pod`, does not have.
+    """Raise SecretSpecError where a secret names a container that the rendered template, `pod`, does not have, or
+    where that template opens one container to another.
 
     pod: None where it is not known before the task runs.
     """
-    named = {secret.container for secret in well_formed(vault_secrets) if secret.container}
-    if pod is None or not named:
+    sound = well_formed(vault_secrets)
+    if pod is None or not sound:
         return
     spec = pod["spec"]
     known = [
         base,
-        *(c["name"] for c in [*spec.get("initContainers", []), *spec["containers"]] if c["name"] != base),
+        *(c["name"] for c in [*(spec.get("initContainers") or ()), *spec["containers"]] if c["name"] != base),
     ]
-    found = [
+    errors = [
         f"there is no container '{name}'; the pod has: {', '.join(known)}.{did_you_mean(name, known)}"
-        for name in sorted(named - set(known))
+        for name in sorted({secret.container for secret in sound if secret.container} - set(known))
     ]
-    if found:
-        raise SecretSpecError(problems(f"The secrets of task '{task_id}' have mistakes:", found))
+    variables = {
+        name: {variable for secret in secrets for variable in secret.env or {}}
+        for name, secrets in placement.by_container(sound, base).items()
+    }
+    errors += [f"the pod template's {sentence}." for sentence in neighbours.openings(pod, variables)]
+    if errors:
+        raise SecretSpecError(problems(f"The secrets of task '{task_id}' have mistakes:", errors))
 
 
 def secrets(

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import copy
+import json
 import secrets
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import lru_cache
 from pathlib import Path
@@ -16,7 +17,7 @@ from airflow_k8s_vault import config, policy, templates
 from airflow_k8s_vault.delivery import REQUEST_ANNOTATION, TEMPLATE_ANNOTATION, lifetime
 from airflow_k8s_vault.errors import PolicyError
 from airflow_k8s_vault.teams import Team
-from airflow_k8s_vault.templates import PodTemplate
+from airflow_k8s_vault.templates import PodTemplate, merge
 
 _RENDERED: dict[tuple[object, str, str], dict[str, Any] | None] = {}
 
@@ -29,6 +30,15 @@ class TaskPod:
     rendered: dict[str, Any]
     attached: dict[str, Any]
     base_container: str
+    hooked: policy.Hooked | None = None
+
+    def after_hook(self, seen: Sequence[tuple[dict[str, Any], dict[str, Any]]]) -> TaskPod:
+        """Return the same with what pod_mutation_hook did to the one pod that it saw."""
+        if len(seen) != 1:
+            return replace(self, hooked=None)
+        # As the final pod is: a variable that both the DAG and the template set is there once.
+        before, after = (merge.once(json.loads(json.dumps(manifest))) for manifest in seen[0])
+        return replace(self, hooked=policy.Hooked(before, after))
 
     def manifest(self) -> dict[str, Any]:
         """Return a copy of the v1 Pod manifest that KubernetesPodOperator starts from."""
@@ -41,7 +51,9 @@ class TaskPod:
         asked: the arguments that the DAG set, for the message.
         """
         source = self.template.where(None)
-        expected = policy.Expected(self.rendered, self.attached, source, xcom_sidecar, self.base_container)
+        expected = policy.Expected(
+            self.rendered, self.attached, source, xcom_sidecar, self.base_container, self.hooked
+        )
         policy.check(pod, self.template.team, expected, asked)
 
 

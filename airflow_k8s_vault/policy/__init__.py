@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from airflow_k8s_vault.policy.expected import Expected
+from airflow_k8s_vault.policy.expected import Expected, Hooked
 from airflow_k8s_vault.policy.final_pod import check
 
-__all__ = ["Expected", "check"]
+__all__ = ["Expected", "Hooked", "check"]

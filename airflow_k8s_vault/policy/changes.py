@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
+from airflow_k8s_vault.policy.credentials import ENV_SOURCES, is_issuer
 from airflow_k8s_vault.policy.expected import PLAIN_VOLUMES, Expected
 from airflow_k8s_vault.policy.manifest import Flat, Path, parsed
 from airflow_k8s_vault.teams import Team
@@ -27,7 +28,7 @@ _OPERATOR_LABELS = frozenset(
 )
 # A key with a prefix belongs to somebody's controller (Vault's injector, a service mesh, a cloud's identity).
 _FREE_PREFIXES = ("app.kubernetes.io",)
-_ENV_SOURCES = frozenset({"fieldRef", "resourceFieldRef", "configMapKeyRef"})
+_FIELDS = tuple((parsed(field), argument) for argument in ARGUMENTS for field in argument.fields)
 _INIT_KEYS = frozenset(
     (
         *("name", "image", "command", "args", "workingDir", "env", "envFrom", "resources", "volumeMounts"),
@@ -50,15 +51,41 @@ def refused(expected: Expected, final: Flat, team: Team) -> Iterator[Change]:
     hook = [parsed(field) for field in team.platform.hook_fields]
     for path in dict.fromkeys([*final, *meant]):
         change = Change(path, meant.get(path), final.get(path))
-        if _same(change) or (any(_below(path, pattern) for pattern in hook) and not _ours(path, expected)):
-            continue
-        if not _by_operator(change) and not _by_open_argument(change, expected, team):
+        if not _same(change) and (
+            expected.is_added(path)
+            or not (_is_allowed(change, expected, team) or _by_hook(change, expected, team, hook))
+        ):
             yield change
+
+
+def _is_allowed(change: Change, expected: Expected, team: Team) -> bool:
+    return _by_operator(change) or _by_open_argument(change, expected, team)
+
+
+def _by_hook(change: Change, expected: Expected, team: Team, opened: Iterable[Path]) -> bool:
+    """Whether pod_mutation_hook made the change, in a field that the platform opens to it, and nobody else did."""
+    path, hooked = change.path, expected.hooked
+    if hooked is None or not any(_is_opened(path, pattern) for pattern in opened):
+        return False
+    before = Change(path, change.meant, hooked.flat_before.get(path))
+    after = hooked.flat_after.get(path)
+    as_hook_left_it = _same(Change(path, after, change.found))
+    made_by_hook = not _same(Change(path, before.found, after))
+    # What the hook found has to be right as well: it may have added to a list that somebody else had begun.
+    return as_hook_left_it and made_by_hook and (_same(before) or _is_allowed(before, expected, team))
+
+
+def _is_opened(path: Path, pattern: Path) -> bool:
+    if not _below(path, pattern):
+        return False
+    # Controllers act on keys with a prefix: each of them has to be named.
+    is_key = path[1:2] in (("annotations",), ("labels",))
+    return path == pattern or not is_key or _is_free(path[2])
 
 
 def arguments_for(path: Path) -> list[Argument]:
     """Return the arguments of KubernetesPodOperator that set this field."""
-    return [item for item in ARGUMENTS if any(_below(path, parsed(field)) for field in item.fields)]
+    return [argument for field, argument in _FIELDS if _below(path, field)]
 
 
 def _same(change: Change) -> bool:
@@ -67,14 +94,6 @@ def _same(change: Change) -> bool:
         return str(change.meant) == str(change.found)
     # 1 and True are equal in Python, and are not in JSON.
     return type(change.meant) is type(change.found) and bool(change.meant == change.found)
-
-
-def _ours(path: Path, expected: Expected) -> bool:
-    """Whether the field belongs to what the package adds, which nobody may change, whatever is opened."""
-    section, name = path[1:2], path[2:3]
-    if section == ("volumes",):
-        return bool(expected.guarded_volumes.intersection(name))
-    return section in (("initContainers",), ("containers",)) and bool(expected.own_containers.intersection(name))
 
 
 def _below(path: Path, pattern: Path) -> bool:
@@ -101,12 +120,12 @@ def _by_open_argument(change: Change, expected: Expected, team: Team) -> bool:
 
 def _env(change: Change, expected: Expected) -> bool:
     name, rest = change.path[4], change.path[5:]
-    wired = any(_below(path, (*change.path[:5], "valueFrom")) for path in expected.flat)
+    wired = (*change.path[:5], "valueFrom") in expected.parts
     return not wired and name.isascii() and _env_value(rest)
 
 
 def _env_value(rest: Path) -> bool:
-    return rest in (("name",), ("value",)) or (rest[:1] == ("valueFrom",) and rest[1] in _ENV_SOURCES)
+    return rest in (("name",), ("value",)) or (rest[:1] == ("valueFrom",) and rest[1] in ENV_SOURCES)
 
 
 def _env_from(change: Change, expected: Expected) -> bool:
@@ -128,10 +147,14 @@ def _prefixed(change: Change, expected: Expected) -> bool:
     if change.meant is not None:
         # Network policies, services and quotas select pods by what the template says.
         return False
-    key = change.path[2]
+    return _is_free(change.path[2])
+
+
+def _is_free(key: str) -> bool:
+    """Whether no controller acts on the label or annotation."""
     prefix, separator, _ = key.rpartition("/")
     # A dot without a prefix is how some runtimes name theirs (io.kubernetes.cri-o.userns-mode).
-    return key.isascii() and (prefix in _FREE_PREFIXES if separator else "." not in key)
+    return key.isascii() and not is_issuer(key) and (prefix in _FREE_PREFIXES if separator else "." not in key)
 
 
 def _volume(change: Change, expected: Expected) -> bool:
@@ -140,7 +163,7 @@ def _volume(change: Change, expected: Expected) -> bool:
 
 
 def _volume_mount(change: Change, expected: Expected) -> bool:
-    return not any(_below(path, change.path[:5]) for path in expected.flat)
+    return change.path[:5] not in expected.parts
 
 
 def _init_container(change: Change, expected: Expected) -> bool:

@@ -18,12 +18,29 @@ _XCOM_MOUNT = {"name": "xcom", "mountPath": "/airflow/xcom"}
 
 
 @dataclass(frozen=True)
+class Hooked:
+    """The manifest as pod_mutation_hook got it, and as it left it."""
+
+    before: dict[str, Any]
+    after: dict[str, Any]
+
+    @cached_property
+    def flat_before(self) -> Flat:
+        return flatten(self.before)
+
+    @cached_property
+    def flat_after(self) -> Flat:
+        return flatten(self.after)
+
+
+@dataclass(frozen=True)
 class Expected:
     """What the final pod is compared with.
 
     rendered: what the template gave. attached: the same after the delivery wired the secrets in.
     source: the template's file, for messages. xcom_sidecar: the manifest of the container that
-    KubernetesPodOperator adds for `do_xcom_push`, None where it adds none.
+    KubernetesPodOperator adds for `do_xcom_push`, None where it adds none. hooked: what pod_mutation_hook did,
+    None where that was not seen: nothing is then open to it.
     """
 
     rendered: dict[str, Any]
@@ -31,6 +48,7 @@ class Expected:
     source: str
     xcom_sidecar: dict[str, Any] | None = None
     base_container: str = "base"
+    hooked: Hooked | None = None
 
     @cached_property
     def manifest(self) -> dict[str, Any]:
@@ -49,6 +67,27 @@ class Expected:
     @cached_property
     def flat(self) -> Flat:
         return flatten(self.manifest)
+
+    @cached_property
+    def parts(self) -> frozenset[Path]:
+        """The path of every field, and of all that holds one."""
+        return frozenset(path[:end] for path in self.flat for end in range(len(path) + 1))
+
+    @cached_property
+    def added(self) -> frozenset[Path]:
+        """The paths of what the package adds to the template's pod: nobody changes that, whatever is open."""
+        rendered = flatten(self.rendered)
+        return frozenset(self._whole(path) for path, value in self.flat.items() if rendered.get(path) != value)
+
+    def _whole(self, path: Path) -> Path:
+        """Return the path of the whole volume, container, variable or mount that a field belongs to."""
+        if path[1:2] == ("volumes",) or (path[2:3] and path[2] in self.own_containers):
+            return path[:3]
+        return path[:5] if path[3:4] in (("env",), ("volumeMounts",)) else path
+
+    def is_added(self, path: Path) -> bool:
+        """Whether the path is of what the package adds, or within it."""
+        return any(path[:end] in self.added for end in range(1, len(path) + 1))
 
     @cached_property
     def containers(self) -> dict[Path, Mapping[str, Any]]:

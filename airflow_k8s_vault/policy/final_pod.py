@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from airflow_k8s_vault.errors import PolicyError, problems
-from airflow_k8s_vault.policy import changes, images, literals, pod_security, pod_shape
+from airflow_k8s_vault.policy import changes, credentials, images, literals, pod_security, pod_shape
 from airflow_k8s_vault.policy.expected import Expected
 from airflow_k8s_vault.policy.manifest import Flat, Path, containers, flatten, shown
 from airflow_k8s_vault.teams import Team
@@ -56,6 +56,7 @@ def _violations(pod: dict[str, Any], team: Team, expected: Expected, asked: froz
             for said in images.mistakes(image, team):
                 yield f"{shown(path)}.image is {image!r}, {_who((*path, 'image'), image, expected, asked)}; {said}"
             yield from _guarded_mounts(path, container, expected)
+    yield from credentials.violations(pod, expected)
     yield from pod_security.violations(pod, team.pod_security)  # type: ignore[arg-type]
     yield from literals_in(pod, expected.own_containers)
 

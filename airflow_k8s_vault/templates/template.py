@@ -166,9 +166,17 @@ class PodTemplate:
 
     def _completed(self, pod: dict[str, Any]) -> dict[str, Any]:
         """Return the pod with what the team's file says, where the template leaves it out."""
+        completed: dict[str, Any] = _without_null(pod)
         for (section, key), value in self._team_fields():
-            pod[section] = {**(pod.get(section) or {}), key: value}
-        return pod
+            completed[section] = {**completed.get(section, {}), key: value}
+        return completed
+
+
+def _without_null(value: Any) -> Any:
+    """Return the manifest without keys that are null, as empty blocks leave them: Kubernetes reads "not set"."""
+    if isinstance(value, dict):
+        return {key: _without_null(item) for key, item in value.items() if item is not None}
+    return [_without_null(item) for item in value] if isinstance(value, list) else value
 
 
 def _plain_where_possible(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,7 +9,6 @@ import pytest
 from airflow.sdk import DAG
 
 from airflow_k8s_vault import VaultPodOperator, VaultSecret
-from airflow_k8s_vault.delivery import agent
 from airflow_k8s_vault.errors import DeliveryRefused, K8sVaultError, PolicyError, SecretSpecError
 from tests.attacks.conftest import Liar, Manifest, make
 
@@ -148,12 +147,3 @@ def test_a_mapped_task_is_held_to_the_ceiling() -> None:
 
         with pytest.raises(PolicyError, match="may not read"):
             mapped.unmap({"vault_secrets": [THEIRS]})
-
-
-@pytest.mark.parametrize("field", ["shareProcessNamespace", "hostPID"])
-def test_the_agents_token_is_out_of_reach_of_a_shared_process_namespace(field: str) -> None:
-    """/proc/<agent>/root/vault/agent/token is open to any process of the same user that can see the agent's."""
-    pod = {"spec": {field: True, "securityContext": {"runAsUser": 10001}, "containers": [{"name": "base"}]}}
-
-    with pytest.raises(DeliveryRefused, match=field):
-        agent.attach(pod, [OWN], agent.VaultLogin(address="https://vault:8200", role="payments"))

@@ -184,32 +184,6 @@ def test_a_team_that_opens_nothing_gets_nothing(final: dict[str, Any], team: Tea
         assert field in said
 
 
-def test_the_mutation_hook_may_change_what_the_platform_says_it_may(
-    final: dict[str, Any], team: Team, expected: Expected
-) -> None:
-    pod = edited(final, "metadata.annotations[prometheus.io/scrape]", "true")
-    trusting = Platform(hook_fields=("metadata.annotations[prometheus.io/scrape]",))
-
-    check(pod, replace(team, platform=trusting), expected)
-
-
-@pytest.mark.parametrize(
-    ("field", "value"),
-    [
-        ("spec.initContainers[vault-agent].image", "evil.example.com/bao"),
-        ("spec.volumes[vault-env].emptyDir.medium", bypasses.Gone),
-        ("spec.containers[airflow-xcom-sidecar].command", ["sh"]),
-    ],
-)
-def test_the_mutation_hook_never_changes_what_the_package_adds(
-    field: str, value: Any, final: dict[str, Any], team: Team, expected: Expected
-) -> None:
-    trusting = Platform(hook_fields=("spec.initContainers", "spec.volumes", "spec.containers"))
-
-    with pytest.raises(PolicyError):
-        check(edited(final, field, value), replace(team, platform=trusting), expected)
-
-
 @pytest.mark.parametrize(
     ("name", "value"),
     [

@@ -266,3 +266,10 @@ def test_files_are_read_again_when_they_change(write: Write) -> None:
     second = templates.find("payments/etl", folder).render({})
 
     assert ["/one", "/second"] == [pod["spec"]["containers"][0]["workingDir"] for pod in (first, second)]
+
+
+def test_a_key_that_is_empty_is_not_set(write: Write) -> None:
+    empty = "  volumes:\n  initContainers: null\n  securityContext:\n"
+    folder = write("payments/x.yaml.j2", pod=empty)
+
+    assert {"containers", "serviceAccountName"} == set(templates.find("payments/x", folder).render({})["spec"])

@@ -59,7 +59,7 @@ def attach(
     spec = pod["spec"]
     containers = {c["name"]: c for c in [*spec.get("initContainers", []), *spec["containers"]]}
     wanted = by_container(secrets, base_container)
-    refuse_clashes(containers, wanted, _in_the_way(spec, containers))
+    refuse_clashes(pod, wanted, _in_the_way(containers))
     templates, volumes, mounts = [], [_in_memory(_AGENT_VOLUME)], [_mount(_AGENT_VOLUME, _AGENT_DIR)]
     if any(secret.env for secret in secrets):
         volumes.append(_in_memory(_ENV_VOLUME))
@@ -93,15 +93,10 @@ def attach(
     return pod
 
 
-def _in_the_way(spec: dict[str, Any], containers: Iterable[str]) -> list[str]:
-    found = []
+def _in_the_way(containers: Iterable[str]) -> list[str]:
     if CONTAINER in containers:
-        found.append(f"the pod template has a container '{CONTAINER}': that name is the agent's.")
-    for field in ("shareProcessNamespace", "hostPID"):
-        # Its neighbours run as the same user, and /proc/<agent>/root/vault/agent/token is open to that user.
-        if spec.get(field):
-            found.append(f"the pod template sets {field}, which opens the agent's token to other containers.")
-    return found
+        return [f"the pod template has a container '{CONTAINER}': that name is the agent's."]
+    return []
 
 
 def needs_file_key_ref(secrets: Iterable[VaultSecret]) -> bool:

@@ -64,7 +64,7 @@ def attach(pod: dict[str, Any], secrets: Sequence[VaultSecret], base_container: 
         return pod
     spec, name = pod["spec"], secret_name(pod["metadata"]["annotations"][REQUEST_ANNOTATION])
     containers = {c["name"]: c for c in [*spec.get("initContainers", []), *spec["containers"]]}
-    refuse_clashes(containers, by_container(secrets, base_container))
+    refuse_clashes(pod, by_container(secrets, base_container))
     found = list(places(secrets, base_container))
     for number, (container_name, container) in enumerate(containers.items()):
         mine = [place for place in found if place.container == container_name]

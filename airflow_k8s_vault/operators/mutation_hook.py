@@ -1,0 +1,42 @@
+"""What Airflow's pod_mutation_hook does to the pod of a task: some fields may be open to it and to nobody else.
+
+Loaded by the `airflow.policy` entry point in every Airflow process, so it imports nothing of weight.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+from airflow.policies import hookimpl
+
+_SEEN: ContextVar[list[tuple[dict[str, Any], dict[str, Any]]] | None] = ContextVar("k8s_vault_hook", default=None)
+
+
+@contextmanager
+def watched() -> Iterator[list[tuple[dict[str, Any], dict[str, Any]]]]:
+    """Give a list that gets the manifest before and after the hook, for each pod that the hook sees meanwhile."""
+    seen: list[tuple[dict[str, Any], dict[str, Any]]] = []
+    token = _SEEN.set(seen)
+    try:
+        yield seen
+    finally:
+        _SEEN.reset(token)
+
+
+# Around all implementations, also those of airflow_local_settings.
+@hookimpl(wrapper=True, tryfirst=True)
+def pod_mutation_hook(pod: Any) -> Iterator[None]:
+    """Take down what the implementations of the hook do to the pod."""
+    seen = _SEEN.get()
+    if seen is None:
+        return (yield)
+    from kubernetes.client import ApiClient, Configuration
+
+    client = ApiClient(Configuration())
+    before = client.sanitize_for_serialization(pod)
+    result = yield
+    seen.append((before, client.sanitize_for_serialization(pod)))
+    return result
