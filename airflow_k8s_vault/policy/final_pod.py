@@ -18,6 +18,7 @@ from airflow_k8s_vault.teams.document import dotted
 _ASCII_NAME = re.compile(r"[\x21-\x7e]+")
 # Never shown in a message: their values may be what should not be there.
 _NOT_SHOWN = ("value", "command", "args", "data")
+_OWN_IMAGES = "[k8s_vault] vault_agent_image, or for XCom by the Kubernetes connection"
 _UNIQUE = (("env", "name"), ("volumeMounts", "mountPath"), ("volumeDevices", "devicePath"))
 
 
@@ -50,11 +51,13 @@ def _violations(pod: dict[str, Any], team: Team, expected: Expected, asked: froz
     yield from _names(pod)
     for change in changes.refused(expected, final, team):
         yield _sentence(change, expected, team, asked)
+    for path, image in images.named(pod):
+        # The package's own images are the platform's choice, within the limits that the platform sets for all.
+        is_own = path[2] in expected.own_containers
+        for said in images.platform_mistakes(str(image), team) if is_own else images.mistakes(image, team):
+            yield f"{shown(path)} is {image!r}, {_who(path, image, expected, asked)}; {said}"
     for path, container in containers(pod):
         if path[-1] not in expected.own_containers:
-            image = container.get("image")
-            for said in images.mistakes(image, team):
-                yield f"{shown(path)}.image is {image!r}, {_who((*path, 'image'), image, expected, asked)}; {said}"
             yield from _guarded_mounts(path, container, expected)
     yield from credentials.violations(pod, expected)
     yield from pod_security.violations(pod, team.pod_security)  # type: ignore[arg-type]
@@ -159,7 +162,8 @@ def _sentence(change: changes.Change, expected: Expected, team: Team, asked: fro
 
 def _who(path: Path, found: Any, expected: Expected, asked: frozenset[str]) -> str:
     if path in expected.flat and expected.flat[path] == found:
-        return f"set by {expected.source}"
+        is_own = path[2:3] and path[2] in expected.own_containers
+        return f"set by {_OWN_IMAGES if is_own else expected.source}"
     named = [item.name for item in changes.arguments_for(path) if item.name in asked]
     if named:
         return f"set by the task's {', '.join(named)}"

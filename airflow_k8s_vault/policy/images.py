@@ -3,11 +3,25 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
+from airflow_k8s_vault.policy.manifest import Path, containers
 from airflow_k8s_vault.teams import Team
 
 _DIGEST = re.compile(r".+@sha256:[0-9a-f]{64}")
+
+
+def named(pod: Mapping[str, Any]) -> Iterator[tuple[Path, object]]:
+    """Yield each image of the manifest, of containers and of volumes, with the path of its field."""
+    for path, container in containers(pod):
+        yield (*path, "image"), container.get("image")
+    for volume in pod.get("spec", {}).get("volumes") or ():
+        if volume.get("image") is not None:
+            yield (
+                ("spec", "volumes", str(volume.get("name")), "image", "reference"),
+                volume["image"].get("reference"),
+            )
 
 
 def mistakes(image: object, team: Team) -> Iterator[str]:

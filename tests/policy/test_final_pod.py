@@ -229,3 +229,40 @@ def test_the_platforms_limits_on_images_hold_for_a_teams_own_images(
 ) -> None:
     with pytest.raises(PolicyError, match=said):
         check(final, replace(team, platform=platform), expected)
+
+
+@pytest.mark.parametrize(
+    ("platform", "said"),
+    [
+        (Platform(registries=("docker.io/library",)), "docker.io/library"),
+        (Platform(digests_only=True), "images are named by digest"),
+    ],
+)
+def test_the_platforms_limits_on_images_hold_for_the_packages_own_images(
+    platform: Platform, said: str, final: dict[str, Any], team: Team, expected: Expected
+) -> None:
+    with pytest.raises(PolicyError) as refused:
+        check(final, replace(team, platform=platform), expected)
+
+    agent = [line for line in str(refused.value).splitlines() if "initContainers[vault-agent].image" in line]
+    assert agent
+    assert said in agent[0]
+    assert "set by [k8s_vault] vault_agent_image" in agent[0]
+    sidecar = "spec.containers[airflow-xcom-sidecar].image is 'alpine:3.24.2'"
+    assert (sidecar in str(refused.value)) is platform.digests_only
+
+
+@pytest.mark.parametrize(("reference", "is_the_teams"), [("postgres:18", True), ("evil.example.com/x", False)])
+def test_a_volume_that_is_an_image_is_one_of_the_teams(
+    reference: str, is_the_teams: bool, final: dict[str, Any], team: Team, expected: Expected
+) -> None:
+    volume = {"name": "data", "image": {"reference": reference}}
+    pod, rendered, attached = (
+        edited(manifest, "spec.volumes+", volume) for manifest in (final, expected.rendered, expected.attached)
+    )
+    in_template = replace(expected, rendered=rendered, attached=attached)
+
+    with (
+        contextlib.nullcontext() if is_the_teams else pytest.raises(PolicyError, match=r"image.reference is 'evil")
+    ):
+        check(pod, replace(team, pod_security="baseline"), in_template)
