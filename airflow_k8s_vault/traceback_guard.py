@@ -29,7 +29,7 @@ def traceback_guard(
 
     What such a function raises keeps the lines of its traceback, without their variables. An exception that is no
     Exception (a timeout, an interrupt, a deferral) stays the one it is, and so do those of a class in `passes`,
-    whose words and attributes hold no value; they lose what they are chained to, except to one of `passes`. Every
+    whose words and attributes hold no value; what they are chained to stays where that is one of `passes`. Every
     other exception is replaced by `unexpected(sentence)`; the sentence names its class and place alone.
 
     The function's own arguments stay in its caller's frames: let them be a SecretValue where they are one.
@@ -88,16 +88,17 @@ def _bare(
     raised: BaseException, unexpected: Callable[[str], Exception], passes: tuple[type[Exception], ...]
 ) -> BaseException:
     """Return what to raise instead: the exception itself, or another one, with nothing of a value on it."""
-    for error in _chain(raised):
+    chain = list(_chain(raised))
+    for error in chain:
         if not _cleared(error.__traceback__):
             error.__traceback__ = None
     if isinstance(raised, Exception) and not isinstance(raised, passes):
         return unexpected(f"{type(raised).__name__}{_place(raised)} (not shown further: it could hold a value).")
-    kept: BaseException | None = raised
-    while kept is not None:
-        cause = kept.__cause__ if isinstance(kept.__cause__, passes) else None
-        kept.__cause__, kept.__context__ = cause, None
-        kept = cause
+    for error in chain:
+        suppressed = error.__suppress_context__
+        error.__cause__ = error.__cause__ if isinstance(error.__cause__, passes) else None
+        error.__context__ = error.__context__ if isinstance(error.__context__, passes) else None
+        error.__suppress_context__ = suppressed
     return raised
 
 

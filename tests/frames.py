@@ -37,15 +37,17 @@ def shown(error: BaseException) -> Iterator[str]:
 
 
 class Strike:
-    """Within `with`, raises Struck at the `number`th line (from 0) that runs in files for which `within` is true.
+    """Within `with`, raises Struck at the `number`th line (from 0, None: at none) of files that `within` takes.
 
-    lines: the lines that ran, as "file:number", in order; each once where `unique`.
+    lines: the lines that ran, as "file:number", each once, in order. unguarded: those that ran outside of every
+    function that traceback_guard made.
     """
 
     def __init__(
         self, number: int | None, within: Callable[[str], bool] = lambda name: name.startswith(PACKAGE)
     ) -> None:
         self.lines: list[str] = []
+        self.unguarded: list[str] = []
         self._seen = set[str]()
         self._number, self._within = number, within
 
@@ -65,7 +67,17 @@ class Strike:
         if event == "line" and line not in self._seen:
             self._seen.add(line)
             self.lines.append(line)
+            if not _is_below_a_guard(frame):
+                self.unguarded.append(line)
             if len(self.lines) - 1 == self._number:
                 # One strike: raising ends the tracing.
                 raise Struck(line.removeprefix(PACKAGE))
         return self._line
+
+
+def _is_below_a_guard(frame: FrameType | None) -> bool:
+    while frame is not None:
+        if frame.f_code.co_name.startswith("guarded"):
+            return True
+        frame = frame.f_back
+    return False

@@ -20,9 +20,11 @@ from airflow_k8s_vault.errors import (
     VaultRefused,
     VaultUnavailable,
 )
-from airflow_k8s_vault.handover.pod_secrets import PodSecrets, kept_token
+from airflow_k8s_vault.handover.pod_secrets import PodSecrets
+from airflow_k8s_vault.handover.pod_secrets import kept_token as _kept_token
 from airflow_k8s_vault.handover.pod_values import PodValues
 from airflow_k8s_vault.secret_value import SecretValue
+from airflow_k8s_vault.traceback_guard import traceback_guard
 from airflow_k8s_vault.vault import Session, Settings, settings_from
 from airflow_k8s_vault.vault_secret import VaultSecret
 
@@ -35,6 +37,9 @@ log = logging.getLogger(__name__)
 ABANDONED_SECONDS = 600
 # In one sweep, 4 requests each: the task whose hand-over this is waits meanwhile. The rest is the next one's.
 _MOST_ABANDONED = 20
+
+# Around everything that others call here: see traceback_guard.
+_guarded = traceback_guard(unexpected=DeliveryUnavailable)
 
 
 class Handover:
@@ -59,6 +64,7 @@ class Handover:
         self._belongings: PodSecrets | None = None
         self._ended = False
 
+    @_guarded
     def deliver(self, pod: Any) -> None:
         """Give a gated pod, as the API returned it, its credentials and let it start.
 
@@ -95,6 +101,7 @@ class Handover:
             # Nothing ends with this token: it need not live as long as the pod.
             session.revoke()
 
+    @_guarded
     def resume(self, pod: Any) -> None:
         """Take over the pod of an earlier try, which has its credentials: find the login that is to be ended."""
         self._belongings = PodSecrets(self._core, pod)
@@ -105,6 +112,7 @@ class Handover:
         """Whether this is the hand-over of that very pod."""
         return self._belongings is not None and self._belongings.pod.metadata.uid == pod.metadata.uid
 
+    @_guarded
     def discard(self, pod: Any) -> None:
         """End the login of a pod that never ran and delete the pod; its Secrets go with it."""
         if self._session is None:
@@ -114,6 +122,7 @@ class Handover:
         finally:
             PodSecrets(self._core, pod).delete_pod()
 
+    @_guarded
     def end(self, keeps_pod: bool) -> None:
         """End the login, and with it every lease; delete the Secrets, too, where the pod stays.
 
@@ -190,6 +199,13 @@ def _is_abandoned(pod: Any, now: datetime.datetime) -> bool:
     return since is not None and (now - since).total_seconds() > ABANDONED_SECONDS
 
 
+@_guarded
+def kept_token(secret: SecretValue[dict[str, Any]]) -> SecretValue[str] | None:
+    """Return the token in a Secret that the worker made for the login of a pod; None where it has none."""
+    return _kept_token(secret)
+
+
+@_guarded
 def revoke(login: VaultLogin, token: SecretValue[str]) -> None:
     """End a login, and with it every lease. Raises VaultUnavailable, VaultRefused."""
     Session(settings_of(login, deadline_seconds=5), token).revoke()

@@ -7,11 +7,12 @@ answers into the task's log, and these hold tokens and values.
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
-from collections.abc import Mapping
 from typing import Any
 
 from kubernetes.client import ApiException, CoreV1Api
+from urllib3.exceptions import ProtocolError
 
 from airflow_k8s_vault.delivery import REQUEST_ANNOTATION
 from airflow_k8s_vault.delivery.attempts import TIMEOUT_SECONDS, attempt, unless_gone
@@ -57,7 +58,7 @@ class PodSecrets:
             f"read Secret {self.namespace}/{self.login_name}",
             lambda: _decoded(self._core.read_namespaced_secret(self.login_name, self.namespace, **_RAW)),
         )
-        return kept_token(found.reveal()) if found and self._owns(found.reveal()) else None
+        return kept_token(found) if found and self._owns(found) else None
 
     def create(self, values: SecretValue[dict[str, str]]) -> None:
         self._create(self.name, values)
@@ -131,18 +132,18 @@ class PodSecrets:
 
     def _is_ours(self, name: str) -> bool:
         found = _decoded(self._core.read_namespaced_secret(name, self.namespace, **_RAW))
-        if not self._owns(found.reveal()):
+        if not self._owns(found):
             raise DeliveryRefused(f"There is a Secret {self.namespace}/{name} that is not this pod's.")
         return True
 
-    def _owns(self, secret: Mapping[str, Any]) -> bool:
-        owners = secret["metadata"].get("ownerReferences", [])
+    def _owns(self, secret: SecretValue[dict[str, Any]]) -> bool:
+        owners = secret.reveal()["metadata"].get("ownerReferences", [])
         return [owner["uid"] for owner in owners] == [self.pod.metadata.uid]
 
 
-def kept_token(secret: Mapping[str, Any]) -> SecretValue[str] | None:
+def kept_token(secret: SecretValue[dict[str, Any]]) -> SecretValue[str] | None:
     """Return the token in a Secret that `keep_login` made."""
-    text = (secret.get("data") or {}).get(_TOKEN_KEY)
+    text = (secret.reveal().get("data") or {}).get(_TOKEN_KEY)
     return SecretValue(base64.b64decode(text).decode()) if text else None
 
 
@@ -150,4 +151,7 @@ def _decoded(answer: Any) -> SecretValue[dict[str, Any]]:
     """Return the JSON of a raw answer. Raises ApiException without the body, which may repeat the request."""
     if not 200 <= answer.status <= 299:
         raise ApiException(status=answer.status, reason=answer.reason)
-    return SecretValue(json.loads(answer.data))
+    with contextlib.suppress(ValueError):
+        return SecretValue(json.loads(answer.data))
+    # Cut off on its way. Not chained to the parser's exception, which holds the whole text.
+    raise ProtocolError("the answer is no JSON")

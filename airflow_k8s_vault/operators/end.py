@@ -10,11 +10,17 @@ from kubernetes.client import V1Pod
 
 from airflow_k8s_vault.delivery import failure
 from airflow_k8s_vault.operators.create import CreatesPod
+from airflow_k8s_vault.traceback_guard import traceback_guard
+
+# Around what Airflow calls while the pod has its credentials. What the operator raises stays what it is; but the
+# worker's own credential for Kubernetes is in variables of the client, and error trackers send those.
+GUARDED = traceback_guard(unexpected=AirflowException, passes=(Exception,))
 
 
 class EndsPod(CreatesPod):
     """The part of VaultPodOperator that ends what the task began."""
 
+    @GUARDED
     def on_kill(self) -> None:
         super().on_kill()
         if self.on_kill_action != OnKillAction.KEEP_POD:

@@ -13,17 +13,19 @@ from kubernetes.client import ApiException, V1Pod
 
 from airflow_k8s_vault import delivery
 from airflow_k8s_vault.errors import DeliveryUnavailable, K8sVaultError
-from airflow_k8s_vault.operators.end import EndsPod
+from airflow_k8s_vault.operators.end import GUARDED, EndsPod
 from airflow_k8s_vault.operators.trigger import VaultPodTrigger
 
 
 class RunsPod(EndsPod):
     """The part of VaultPodOperator that goes from `execute` to the pod's end, in the worker or deferred."""
 
+    @GUARDED
     def execute(self, context: Any) -> Any:
         with self._run():
             return super().execute(context)
 
+    @GUARDED
     def trigger_reentry(self, context: Any, event: dict[str, Any]) -> Any:
         with self._run():
             pod = self._pod_of(event)

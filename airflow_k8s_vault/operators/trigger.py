@@ -18,6 +18,8 @@ from airflow_k8s_vault.delivery import failure
 from airflow_k8s_vault.delivery.login import VaultLogin
 from airflow_k8s_vault.delivery.secret import login_name, secret_name
 from airflow_k8s_vault.errors import DeliveryRefused, DeliveryUnavailable, K8sVaultError
+from airflow_k8s_vault.secret_value import SecretValue
+from airflow_k8s_vault.traceback_guard import traceback_guard
 
 # The trigger only has to notice; the operator, which knows the login, words the error.
 _ANY_LOGIN = VaultLogin(address="", role="")
@@ -92,17 +94,19 @@ class VaultPodTrigger(KubernetesPodTrigger):
         if self.request is None:
             return None
         try:
-            async with self.hook.get_conn() as connection:
-                # Raw: decoded, the client would write it into the log at level DEBUG.
-                answer: Any = await async_client.CoreV1Api(connection).read_namespaced_secret(
-                    login_name(self.request), self.pod_namespace, _preload_content=False
-                )
-                found = json.loads(await answer.read()) if answer.status == 200 else None
+            return await self._read_login(login_name(self.request))
         except Exception as failure:
-            self.log.warning(
-                "The login of this pod cannot be read (%s): it ends by its TTL.", type(failure).__name__
-            )
+            self.log.warning("The login of this pod cannot be read, and ends by its TTL: %s", failure)
             return None
+
+    @traceback_guard(unexpected=DeliveryUnavailable)
+    async def _read_login(self, secret: str) -> Any:
+        async with self.hook.get_conn() as connection:
+            # Raw: decoded, the client would write it into the log at level DEBUG.
+            answer: Any = await async_client.CoreV1Api(connection).read_namespaced_secret(
+                secret, self.pod_namespace, _preload_content=False
+            )
+            found = SecretValue(json.loads(await answer.read())) if answer.status == 200 else None
         return delivery.handover().kept_token(found) if found else None
 
     async def _end_login(self) -> None:

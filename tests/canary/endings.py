@@ -21,6 +21,9 @@ XCOM = 'mkdir -p /airflow/xcom && echo \'{"who": "pod"}\' > /airflow/xcom/return
 DELIVERIES = ("agent", "secret")
 Ended = dict[str, tuple[str, Any]]
 REFUSED_SECRET = "the API refuses the Secret"
+TIMED_OUT = "execution_timeout in the hand-over"
+# Delivery `agent` has no hand-over.
+OF_SECRET = (REFUSED_SECRET, TIMED_OUT)
 # How each has to end: the worker's outcome, and a part of what it said.
 EXPECTED = {
     "success, sync": ("ok", ""),
@@ -35,8 +38,8 @@ EXPECTED = {
     "retry": ("ok", ""),
     "ended by a user, sync": ("failed", ""),
     "ended by a user, deferred": ("ok", ""),
-    # Delivery `agent` makes none.
     REFUSED_SECRET: ("failed", "refused to create Secret"),
+    TIMED_OUT: ("failed", "AirflowTaskTimeout"),
 }
 
 
@@ -77,6 +80,9 @@ def _alone(arena: Arena, delivery: str) -> Ended:
         arena.kube.faults = [Fault(r"POST .*/secrets(\?|$)", 403, None)]
         ended[REFUSED_SECRET] = run(_task(arena, delivery)).outcome()
         arena.kube.faults = []
+        late = _task(arena, delivery)
+        late.at_step = Dying("read", lambda: signal.raise_signal(signal.SIGALRM))
+        ended[TIMED_OUT] = run(late).outcome()
     again = _task(arena, delivery, "exit 3")
     # `agent` has no steps: its first try fails.
     again.at_step = Dying("secret")

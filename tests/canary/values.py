@@ -17,11 +17,13 @@ def in_play(exchanges: Exchanges, canary: str) -> Mapping[str, set[str]]:
             # Also where the login was refused, or its answer lost.
             accounts.add(json.loads(sent)["jwt"])
             logins.add((answer.get("auth") or {}).get("client_token"))
+        if "/serviceaccounts/" in request and request.endswith("/token"):
+            accounts.add((answer.get("status") or {}).get("token"))
         if "/creds/" in request:
             passwords.add((answer.get("data") or {}).get("password"))
     return {
         "KV value": {canary},
         "dynamic password": passwords - {None},
         "Vault token": logins - {None},
-        "service-account token": accounts,
+        "service-account token": accounts - {None},
     }

@@ -92,6 +92,7 @@ class Arena:
         self.kube = proxy_of(ground.api.configuration)
         kubeconfig = ground.folder / "kubeconfig-of-workers"
         kubeconfig.write_text(yaml.safe_dump(through(ground.kubeconfig, self.kube.address)))
+        os.environ["K8S_VAULT_TEST_WORKER_KUBECONFIG"] = str(kubeconfig)
         os.environ["K8S_VAULT_TEST_WORKER_LOG"] = str(ground.folder / "workers.log")
         connection = {"conn_type": "kubernetes", "extra": {"kube_config_path": str(kubeconfig)}}
         os.environ.update(

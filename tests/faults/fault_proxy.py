@@ -20,8 +20,8 @@ class Fault:
     """What happens to the next `times` requests that match ("POST /api/v1/…/pods"); None: to all of them.
 
     kind: a status, "cut" (hang up, nothing done), "cut after" (do it, then hang up), "late" (do it, and answer
-    after 2 s), "cut in the middle" (of the answer, or of a stream after half a second), "hang", "rubbish" (200, no
-    JSON), or seconds of delay as a float.
+    after 2 s), "cut in the middle" (of the answer, or of a stream after half a second), "half" (of the answer, as
+    if it were all of it), "hang", "rubbish" (200, no JSON), or seconds of delay as a float.
     """
 
     request: str
@@ -132,6 +132,10 @@ def _handler(proxy: FaultProxy) -> type[BaseHTTPRequestHandler]:
                     self._hang_up()
                 elif fault == "cut in the middle":
                     self._pass_back_half(answer)
+                elif fault == "half":
+                    content = answer.read()
+                    proxy.knows(request, body, content)
+                    self._answer(answer.status, content[: len(content) * 3 // 4])
                 else:
                     self._pass_back(answer)
 
