@@ -84,6 +84,15 @@ letters, digits and _ . @ - between single slashes.", "'PG-PASSWORD' is no name 
         object.__setattr__(found, "elsewhere", paths[1:])
         return found
 
+    def serialize(self) -> dict[str, Any]:
+        """Return the names and paths that were given, as plain data: what Airflow writes of it into its database.
+
+        >>> VaultSecret("secret/payments/partner", file="partner.key", key="api_key").serialize()
+        {'path': 'secret/payments/partner', 'engine': 'kv2', 'file': 'partner.key', 'key': 'api_key'}
+        """
+        given = {item.name: getattr(self, item.name) for item in fields(self) if item.init}
+        return {name: value for name, value in given.items() if value is not None}
+
     def __init_subclass__(cls) -> None:
         raise TypeError(
             "VaultSecret has no subclasses: one could tell the checks and the delivery different things."

@@ -7,11 +7,13 @@ build (the pod), create (it, with its credentials), run (until its end) and end.
 from __future__ import annotations
 
 import inspect
+import json
 from collections.abc import Sequence
 from typing import Any
 
 from airflow.providers.cncf.kubernetes.operators.pod import KubernetesPodOperator
 
+from airflow_k8s_vault import config
 from airflow_k8s_vault.lookups import located
 from airflow_k8s_vault.operators import import_check, task_pod
 from airflow_k8s_vault.operators.run import RunsPod
@@ -91,6 +93,25 @@ class VaultPodOperator(RunsPod):
                 places = said(located, well_formed, template.team.name) or []
                 said(import_check.limits, self.task_id, template.team, asked, places)
         self._settled = import_check.settled(self, self._template().team)
+
+    @property
+    def vault_request(self) -> str:
+        """The task's secrets by names and paths, as JSON: part of the serialized DAG, where the page reads it.
+
+        As text, because Airflow's scheduler reads a dict of a field that it does not know in a form of its own.
+        """
+        name = self.pod_template if "/" in self.pod_template else f"{self.team}/{self.pod_template}"
+        request = {
+            "pod_template": name,
+            "delivery": (self.delivery or config.get("default_delivery")) if self.vault_secrets else "",
+            "vault_secrets": [secret.serialize() for secret in self.vault_secrets],
+        }
+        return json.dumps(request, sort_keys=True)
+
+    @classmethod
+    def get_serialized_fields(cls) -> Any:
+        """Return the attributes that Airflow writes into the serialized DAG."""
+        return super().get_serialized_fields() | {"vault_request"}  # type: ignore[no-untyped-call]
 
     @classmethod
     def _lockable(cls) -> frozenset[str]:

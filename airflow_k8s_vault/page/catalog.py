@@ -1,0 +1,113 @@
+"""What the pages say of teams and templates: read from the templates folder by the code that a task uses."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from airflow_k8s_vault import config, teams, templates
+from airflow_k8s_vault.commands import lint
+from airflow_k8s_vault.errors import K8sVaultError
+from airflow_k8s_vault.page.usage import Task
+from airflow_k8s_vault.teams import Team
+from airflow_k8s_vault.templates import PodTemplate
+from airflow_k8s_vault.templates.folder import SUFFIX, folder
+
+
+class TeamPage(NamedTuple):
+    """One team as the page shows it; `team` is None where its file is broken, and `problems` says how."""
+
+    name: str
+    team: Team | None
+    templates: list[str]
+    dags: int
+    tasks: int
+    problems: list[lint.Finding]
+
+    def facts(self) -> list[dict[str, Any]]:
+        """Return what the team's file says: name, values, and where the line stands."""
+        if self.team is None:
+            return []
+        team = self.team
+        rows = [
+            ("Namespace", [team.namespace], "namespace"),
+            ("Service account", [team.service_account], "service_account"),
+            ("Vault role", [team.vault_role], "vault_role"),
+            ("May ask Vault for", list(team.secrets) or ["nothing"], "secrets"),
+            ("A DAG may set", list(team.overridable) or ["nothing"], "overridable"),
+            ("Images", [f"{alias}: {image}" for alias, image in team.images.items()] or ["none"], "images"),
+            ("Pod Security Standard", [team.pod_security], "pod_security"),
+        ]
+        return [{"name": name, "values": values, "where": team.where(key)} for name, values, key in rows]
+
+
+def root() -> Path:
+    """Return the templates folder."""
+    return Path(config.get("templates_dir"))
+
+
+def team_pages(names: Iterable[str], tasks: Iterable[Task]) -> list[TeamPage]:
+    """Return the teams of these names; DAGs and tasks are counted among those given."""
+    tasks = list(tasks)
+    count = Counter(task.team for task in tasks)
+    dags = {name: len({task.dag_id for task in tasks if task.team == name}) for name in count}
+    return [_team_page(name, dags.get(name, 0), count[name]) for name in names]
+
+
+def _team_page(name: str, dags: int, tasks: int) -> TeamPage:
+    team, problems = _read(name)
+    available = folder(root()).available(name) if team is not None else []
+    return TeamPage(name, team, available, dags, tasks, [*problems, *_linted(name, _stamp(root()))])
+
+
+def _read(name: str) -> tuple[Team | None, list[lint.Finding]]:
+    try:
+        return teams.load(name, root()), []
+    except K8sVaultError as error:
+        return None, [lint.Finding("error", f"{name}/team.yaml", str(error))]
+
+
+@lru_cache(maxsize=256)
+def _linted(name: str, _: object) -> tuple[lint.Finding, ...]:
+    """Return what lint finds in the team's templates, which it renders; once for each state of the folder."""
+    return tuple(dict.fromkeys(lint.of_team(name, root())))
+
+
+def _stamp(path: Path) -> tuple[tuple[str, int, int], ...]:
+    files = [file for file in sorted(path.rglob("*")) if file.suffix in (".yaml", ".j2")]
+    return tuple((file.as_posix(), (stat := file.stat()).st_mtime_ns, stat.st_size) for file in files)
+
+
+def template(team: str, name: str) -> PodTemplate:
+    """Return the team's template; raises TeamError and TemplateError as an import does."""
+    return templates.find(f"{team}/{name}", root())
+
+
+def description(of: PodTemplate) -> str:
+    """Return the comment at the top of the template's own file, on one line; empty where there is none."""
+    source = (of.folder.root / of.file).read_text(encoding="utf-8").lstrip()
+    if not source.startswith("{#"):
+        return ""
+    return " ".join(source.removeprefix("{#").partition("#}")[0].strip("-+ \n").split())
+
+
+def described(team: str, name: str) -> str:
+    """Return the description of a team's template, or what is wrong with it."""
+    try:
+        return description(template(team, name))
+    except K8sVaultError as error:
+        return str(error)
+
+
+def chain(of: PodTemplate) -> list[str]:
+    """Return the files that the template is made of, nearest first, with their variables' files."""
+    found = []
+    for file in of.folder.chain(of.file):
+        found.append(file)
+        declared = file.removesuffix(SUFFIX) + ".vars.yaml"
+        if (of.folder.root / declared).is_file():
+            found.append(declared)
+    return found
