@@ -18,7 +18,8 @@ _DEV = (
     ActionCommand(
         name="up",
         help="Start OpenBao, PostgreSQL and a small Kubernetes in the background",
-        description="Prints the exports of KUBECONFIG, VAULT_ADDR, VAULT_TOKEN and POSTGRES_URI: "
+        description="Prints the exports of KUBECONFIG, VAULT_ADDR, VAULT_TOKEN, POSTGRES_URI and "
+        "VAULT_POSTGRES_URI: "
         'eval "$(airflow k8s-vault dev up)". Nothing happens where they already run.',
         func=lazy_load_command(f"{_COMMANDS}.up"),
         args=(_FOLDER,),

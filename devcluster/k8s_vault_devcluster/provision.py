@@ -15,6 +15,7 @@ from kubernetes import client
 
 from airflow_k8s_vault.errors import K8sVaultError
 from airflow_k8s_vault.teams import Team
+from k8s_vault_devcluster.postgres import drop_role_maker, make_role_maker
 from k8s_vault_devcluster.vault_admin import VaultAdmin
 
 _TERMINATING_SECONDS = 90
@@ -36,7 +37,7 @@ class Provisioning:
         self.vault, self.auth_mount, self.audience = vault, auth_mount, audience
         self._core, self._rbac = client.CoreV1Api(api), client.RbacAuthorizationV1Api(api)
         self._reviewer = f"vault-token-reviewer-{auth_mount}"
-        self._cluster: client.Configuration = api.configuration
+        self.api, self._cluster = api, api.configuration
         self._undo: list[Callable[[], Any]] = []
 
     def __enter__(self) -> Provisioning:
@@ -116,11 +117,13 @@ class Provisioning:
     def database_login(self, role: str, uri: str, grants: Iterable[str], mount: str = "database") -> None:
         """Make `mount`/creds/`role` give out PostgreSQL logins that hold `grants` ("insert on payments").
 
-        `uri` is the superuser's, with {{username}} and {{password}} kept out of it by Vault's own templating.
+        `uri` is the superuser's; Vault gets a login that is none, and may do what its roles take.
         """
+        maker = f"vault-{role}"
+        user, _, place = make_role_maker(uri, maker, grants).removeprefix("postgresql://").partition("@")
+        self._undo.append(lambda: drop_role_maker(uri, maker))
         if self.vault.mount(mount, {"type": "database"}):
             self._undo.append(lambda: self.vault.request("DELETE", f"sys/mounts/{mount}"))
-        user, _, place = uri.removeprefix("postgresql://").partition("@")
         username, _, password = user.partition(":")
         config = {
             "plugin_name": "postgresql-database-plugin",

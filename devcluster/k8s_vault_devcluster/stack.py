@@ -2,6 +2,9 @@
 
 Runs as `python -m k8s_vault_devcluster.stack --folder FOLDER`. FOLDER/state.json says where everything
 is once it answers. Nothing survives a stop: the servers hold their data in memory, or in FOLDER, which is emptied.
+
+Until somebody knows of it, it is its starter's: it goes on only when something comes from standard input, and
+stops where that is closed first.
 """
 
 from __future__ import annotations
@@ -19,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from k8s_vault_devcluster.openbao import OpenBao
-from k8s_vault_devcluster.postgres import PostgreSQL
+from k8s_vault_devcluster.postgres import PostgreSQL, make_role_maker
 from k8s_vault_devcluster.process import identity
 from k8s_vault_devcluster.server import DevCluster
 
@@ -50,6 +53,7 @@ class Stack:
             "vault_addr": bao.address,
             "vault_token": bao.root_token,
             "postgres_uri": postgres.uri(),
+            "vault_postgres_uri": make_role_maker(postgres.uri(), "vault"),
         }
 
     def _started(self, name: str, start: Callable[[], Any]) -> Any:
@@ -79,6 +83,11 @@ def write_state(folder: Path, state: dict[str, Any]) -> None:
     draft.rename(folder / STATE)
 
 
+def _stop_where_forgotten(stop: threading.Event) -> None:
+    if not os.read(sys.stdin.fileno(), 1):
+        stop.set()
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="OpenBao, PostgreSQL and devcluster, until SIGTERM.")
     parser.add_argument("--folder", type=Path, required=True, help="where state.json and the logs go")
@@ -86,8 +95,10 @@ def main() -> None:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
+    threading.Thread(target=_stop_where_forgotten, args=(stop,), daemon=True).start()
     stack = Stack(folder, lambda line: print(line, flush=True))
-    write_state(folder, stack.state)
+    if not stop.is_set():
+        write_state(folder, stack.state)
     while not stop.wait(1):
         if stack.stopped():
             print(f"{', '.join(stack.stopped())} ended by itself: stopping the others.", flush=True)

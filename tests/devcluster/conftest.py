@@ -13,6 +13,8 @@ import httpx
 import pytest
 from k8s_vault_devcluster.server import DevCluster
 
+from tests.conftest import HOST
+
 GATE = {"schedulingGates": [{"name": "test/hold"}]}
 
 
@@ -42,7 +44,7 @@ class Api:
 
 @pytest.fixture(scope="session")
 def devcluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DevCluster]:
-    cluster = DevCluster(tmp_path_factory.mktemp("devcluster"))
+    cluster = DevCluster(tmp_path_factory.mktemp("devcluster"), host=HOST)
     yield cluster
     cluster.stop()
 

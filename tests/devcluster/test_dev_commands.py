@@ -8,8 +8,18 @@ import stat
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
+
+from tests.devcluster.test_process import running
+from tests.faults.worker import wait_until
+
+UP = """\
+from argparse import Namespace
+from k8s_vault_devcluster import commands
+commands.up(Namespace(folder={!r}))
+"""
 
 
 def airflow(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -25,7 +35,9 @@ def test_up_prints_exports_that_a_shell_evaluates_and_down_leaves_nothing(tmp_pa
         status = json.loads(airflow(tmp_path, "status", "--output", "json").stdout)
         state = tmp_path / "airflow-k8s-vault" / "state.json"
         mode = stat.S_IMODE(state.stat().st_mode)
-        pids = [int(server["identity"].partition(":")[0]) for server in json.loads(state.read_text())["servers"]]
+        known = json.loads(state.read_text())
+        pids = [int(server["identity"].partition(":")[0]) for server in known["servers"]]
+        shown = running(known["vault_token"]) + running(urlsplit(known["postgres_uri"]).password)
     finally:
         down = airflow(tmp_path, "down")
 
@@ -35,11 +47,25 @@ def test_up_prints_exports_that_a_shell_evaluates_and_down_leaves_nothing(tmp_pa
         "export VAULT_ADDR",
         "export VAULT_TOKEN",
         "export POSTGRES_URI",
+        "export VAULT_POSTGRES_URI",
     ]
     assert "devcluster is ready after" in up.stderr
     assert status["running"] is True
     assert {server["state"] for server in status["servers"]} == {"running"}
     assert mode == 0o600
+    assert shown == []
     assert down.returncode == 0, down.stderr
     assert [pid for pid in pids if Path(f"/proc/{pid}").exists()] == []
     assert not state.exists()
+
+
+def test_servers_whose_starter_was_killed_before_it_knew_of_them_stop(tmp_path: Path) -> None:
+    up = subprocess.Popen([sys.executable, "-c", UP.format(str(tmp_path))], stderr=subprocess.PIPE, text=True)
+    assert up.stderr
+    assert "OpenBao is ready" in up.stderr.readline()
+
+    up.kill()
+    up.wait()
+
+    wait_until(lambda: not running(str(tmp_path)))
+    assert not (tmp_path / "state.json").exists()

