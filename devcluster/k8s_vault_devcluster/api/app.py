@@ -13,7 +13,7 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
 from k8s_vault_devcluster import deletion
-from k8s_vault_devcluster.api import body, discovery, exec, options, pods, reviews, verbs
+from k8s_vault_devcluster.api import body, discovery, exec, lists, options, pods, reviews, verbs
 from k8s_vault_devcluster.api.authentication import authenticate, authorize
 from k8s_vault_devcluster.api.context import Asked, Context, parse
 from k8s_vault_devcluster.api.representation import Representation
@@ -102,8 +102,7 @@ class Server:
             watch = Watch(self.context.store, asked, query, shown.of_one)
             return StreamingResponse(watch.lines(), media_type="application/json")
         if asked.verb == "list":
-            found = verbs.list_objects(self.context.store, asked, query)
-            return JSONResponse(shown.of_list(found, self.context.store.version))
+            return JSONResponse(shown.of_list(lists.chunk(self.context.store, asked, query)))
         if asked.verb == "get":
             return JSONResponse(shown.of_one(verbs.read(self.context.store, asked)))
         status, obj = await self._changed(request, asked, query)
@@ -131,7 +130,8 @@ class Server:
         if asked.verb == "delete":
             return 200, verbs.delete(self.context, asked, wanted)[0]
         found = verbs.delete_collection(self.context, asked, wanted, query)
-        return 200, Representation(asked, "").of_list(found, self.context.store.version)
+        meta = {"resourceVersion": str(self.context.store.version)}
+        return 200, Representation(asked, "").of_list(lists.Chunk(found, meta))
 
     async def _subresource(self, request: Request, asked: Asked) -> Response:
         if asked.subresource == "log":
@@ -179,4 +179,4 @@ def _delete_body(content: bytes, header: str) -> Object:
         return {}
     sent = body.parse(content, header)
     api_version = sent.get("apiVersion", "v1") if isinstance(sent, dict) else "v1"
-    return body.decode(content, header, api_version, "DeleteOptions")
+    return body.decode(content, header, str(api_version), "DeleteOptions")

@@ -5,13 +5,11 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import yaml
-
 from k8s_vault_devcluster.api import schema
 from k8s_vault_devcluster.api.context import Asked
 from k8s_vault_devcluster.api.names import check_metadata
 from k8s_vault_devcluster.api.resources import Resource
-from k8s_vault_devcluster.api.status import Cause, bad_request, invalid, unsupported_media_type
+from k8s_vault_devcluster.api.status import ApiError, Cause, bad_request, invalid, unsupported_media_type
 from k8s_vault_devcluster.api.strategies import strategy_of
 from k8s_vault_devcluster.store import Object
 
@@ -28,26 +26,55 @@ _SYSTEM_FIELDS = (
 )
 
 
+# MaxRequestBodyBytes of kube-apiserver.
+LIMIT_BYTES = 3 * 1024 * 1024
+# Of nested lists and maps. Kubernetes reads 10,000, and has no field that is a tenth as deep as this.
+_LIMIT_LEVELS = 200
+
+
 def media_type(header: str) -> str:
     return header.partition(";")[0].strip().lower()
 
 
 def parse(content: bytes, header: str) -> Any:
-    """Return the body as plain data; raise ApiError 400 and 415."""
+    """Return the body as plain data; raise ApiError 400, 413 and 415."""
     kind = media_type(header) or "application/json"
+    if len(content) > LIMIT_BYTES:
+        raise ApiError(413, "RequestEntityTooLarge", f"Request entity too large: limit is {LIMIT_BYTES}")
+    if kind != "application/json" and not kind.endswith("-patch+json"):
+        raise unsupported_media_type(
+            "the body of the request was in an unknown format - accepted media types include: application/json. "
+            f"devcluster does not read {kind}, which kubectl's generators send: use kubectl apply -f, and for a "
+            "token kubectl create --raw /api/v1/namespaces/NAMESPACE/serviceaccounts/NAME/token -f -"
+        )
     try:
-        if kind in ("application/yaml", "application/x-yaml"):
-            return yaml.safe_load(content)
-        if kind == "application/json" or kind.endswith("-patch+json"):
-            return json.loads(content)
-    except (ValueError, yaml.YAMLError) as error:
+        # As Go reads it: what is no UTF-8, and half a surrogate pair, becomes U+FFFD.
+        return _plain(json.loads(content.decode(errors="replace"), parse_constant=_no_number), _LIMIT_LEVELS)
+    except RecursionError:
+        raise bad_request(_TOO_DEEP) from None
+    except ValueError as error:
         raise bad_request(f"couldn't get version/kind; json parse error: {error}") from None
-    raise unsupported_media_type(
-        "the body of the request was in an unknown format - accepted media types include: application/json, "
-        f"application/yaml. devcluster does not read {kind}, which kubectl's generators send: use "
-        "kubectl apply -f, and for a token "
-        "kubectl create --raw /api/v1/namespaces/NAMESPACE/serviceaccounts/NAME/token -f -"
-    )
+
+
+_TOO_DEEP = f"json: exceeded max depth (of {_LIMIT_LEVELS} levels here, and 10000 in Kubernetes)"
+
+
+def _no_number(name: str) -> None:
+    raise ValueError(f"invalid character '{name[0]}' looking for beginning of value")
+
+
+def _plain(value: Any, levels: int) -> Any:
+    if not levels:
+        raise RecursionError
+    if isinstance(value, dict):
+        return {_text(key): _plain(item, levels - 1) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_plain(item, levels - 1) for item in value]
+    return _text(value) if isinstance(value, str) else value
+
+
+def _text(text: str) -> str:
+    return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def decode(content: bytes, header: str, api_version: str, kind: str) -> Object:
@@ -63,6 +90,9 @@ def decode(content: bytes, header: str, api_version: str, kind: str) -> Object:
 
 def checked(obj: Object, api_version: str, kind: str) -> Object:
     obj = {"apiVersion": api_version, "kind": kind, **obj}
+    if kind == "Pod":
+        # Go knows no struct that is not there: what it lacks is told of the empty one.
+        obj.setdefault("spec", {})
     found = f"{obj['apiVersion']}, Kind={obj['kind']}"
     if (obj["apiVersion"], obj["kind"]) != (api_version, kind):
         raise bad_request(f"the object provided is unrecognized (must be of type {kind}): found {found}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Protocol
@@ -145,6 +146,6 @@ def number(query: Mapping[str, str], name: str) -> int | None:
     text = query.get(name, "")
     if not text:
         return None
-    if not text.lstrip("-").isdigit():
+    if not re.fullmatch("-?[0-9]{1,18}", text):
         raise ApiError(400, "BadRequest", f'strconv.ParseInt: parsing "{text}": invalid syntax ({name})')
     return int(text)

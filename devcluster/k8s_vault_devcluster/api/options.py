@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -10,7 +11,6 @@ from k8s_vault_devcluster.api.selectors import Predicate, field_selector, label_
 from k8s_vault_devcluster.api.status import (
     ApiError,
     bad_request,
-    expired,
     forbidden_value,
     invalid,
     invalid_value,
@@ -86,11 +86,9 @@ def selection(asked: Asked, query: Mapping[str, str]) -> Predicate:
     return matches
 
 
-def check_list_version(store: Store, query: Mapping[str, str]) -> None:
-    """Refuse what the list's resourceVersion asks and cannot be had: there is only the newest state."""
+def list_version(store: Store, query: Mapping[str, str], limit: int) -> int:
+    """Return the version whose state a list asks for: the newest, unless it has to be one exactly."""
     version, match = query.get("resourceVersion", ""), query.get("resourceVersionMatch", "")
-    if query.get("continue"):
-        raise bad_request("continue key is not valid: devcluster answers every list at once")
     if match and not version:
         why = "resourceVersionMatch is forbidden unless resourceVersion is provided"
         raise invalid("ListOptions", "meta.k8s.io", "", [forbidden_value("resourceVersionMatch", why)])
@@ -101,15 +99,15 @@ def check_list_version(store: Store, query: Mapping[str, str]) -> None:
         why = 'resourceVersionMatch "Exact" is forbidden for resourceVersion "0"'
         raise invalid("ListOptions", "meta.k8s.io", "", [forbidden_value("resourceVersionMatch", why)])
     wanted = version_number(store, version)
-    if match == "Exact" and wanted != store.version:
-        raise expired("The resourceVersion for the provided list is too old.")
+    exact = match == "Exact" or (not match and limit and wanted)
+    return wanted if exact else store.version
 
 
 def version_number(store: Store, version: str) -> int:
     """Return a resourceVersion as a number (0 where it is empty); raise ApiError 400, or 504 for the future."""
     if not version:
         return 0
-    if not version.isdigit():
+    if not re.fullmatch("[0-9]{1,20}", version):
         raise bad_request(f'resourceVersion: Invalid value: "{version}": strconv.ParseUint: invalid syntax')
     if int(version) > store.version:
         cause = {"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}

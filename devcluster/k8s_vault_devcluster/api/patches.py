@@ -8,19 +8,24 @@ from __future__ import annotations
 
 from typing import Any
 
+import jsonpatch
+import jsonpointer
+
 from k8s_vault_devcluster.api.schema import resolved, schema_of
 from k8s_vault_devcluster.api.status import ApiError, bad_request, unsupported_media_type
-from k8s_vault_devcluster.store import Object, copied
+from k8s_vault_devcluster.store import Object
 
 _DIRECTIVES = ("$patch", "$retainKeys")
+# maxJSONPatchOperations of kube-apiserver.
+_LIMIT_OPERATIONS = 10_000
 
 
-def apply(content_type: str, obj: Object, patch: Any) -> Object:
-    """Return the patched object; raise ApiError 400, 415 or 422."""
+def apply(content_type: str, obj: Object, patch: Any) -> Any:
+    """Return the patched object, or what the patch makes of it; raise ApiError 400, 415 or 422."""
     if content_type == "application/json-patch+json":
         if not isinstance(patch, list):
             raise bad_request("json: cannot unmarshal object into Go value of type jsonpatch.Patch")
-        return dict(json_patch(obj, patch))
+        return json_patch(obj, patch)
     if content_type not in ("application/merge-patch+json", "application/strategic-merge-patch+json"):
         raise unsupported_media_type(
             f"the body of the request was in an unknown format ({content_type}) - accepted media types include: "
@@ -29,7 +34,7 @@ def apply(content_type: str, obj: Object, patch: Any) -> Object:
     if not isinstance(patch, dict):
         raise bad_request("json: cannot unmarshal array into Go value of type map[string]interface {}")
     if content_type == "application/merge-patch+json":
-        return dict(merge_patch(obj, patch))
+        return merge_patch(obj, patch)
     return strategic_merge(obj, patch, schema_of(obj["apiVersion"], obj["kind"]))
 
 
@@ -119,73 +124,11 @@ def _refuse_unknown_directives(patch: Object) -> None:
 
 def json_patch(obj: Any, operations: list[Object]) -> Any:
     """RFC 6902; a failing operation is 422, as in Kubernetes."""
-    document = copied(obj)
-    for operation in operations:
-        try:
-            document = _operate(document, operation)
-        except (KeyError, IndexError, ValueError, TypeError) as error:
-            message = f"the server rejected our request due to an error in our request: {operation.get('op')} "
-            message += f"{operation.get('path')}: {error}"
-            raise ApiError(422, "Invalid", message) from None
-    return document
-
-
-def _operate(document: Any, operation: Object) -> Any:
-    kind, path = operation["op"], operation["path"]
-    if kind == "test":
-        if _read(document, path) != operation.get("value"):
-            raise ValueError("testing value failed")
-        return document
-    if kind == "remove":
-        return _removed(document, path)
-    if kind in ("move", "copy"):
-        value = copied(_read(document, operation["from"]))
-        document = _removed(document, operation["from"]) if kind == "move" else document
-        return _added(document, path, value, replace=False)
-    if kind in ("add", "replace"):
-        return _added(document, path, copied(operation["value"]), replace=kind == "replace")
-    raise ValueError(f"unexpected kind: {kind}")
-
-
-def _parts(path: str) -> list[str]:
-    if path and not path.startswith("/"):
-        raise ValueError("a path starts with '/'")
-    return [part.replace("~1", "/").replace("~0", "~") for part in path.split("/")[1:]]
-
-
-def _step(value: Any, part: str) -> Any:
-    return value[int(part)] if isinstance(value, list) else value[part]
-
-
-def _read(document: Any, path: str) -> Any:
-    for part in _parts(path):
-        document = _step(document, part)
-    return document
-
-
-def _removed(document: Any, path: str) -> Any:
-    *parents, last = _parts(path)
-    parent = document
-    for part in parents:
-        parent = _step(parent, part)
-    del parent[int(last) if isinstance(parent, list) else last]
-    return document
-
-
-def _added(document: Any, path: str, value: Any, *, replace: bool) -> Any:
-    if not path:
-        return value
-    *parents, last = _parts(path)
-    parent = document
-    for part in parents:
-        parent = _step(parent, part)
-    if isinstance(parent, list):
-        index = len(parent) if last == "-" else int(last)
-        if not 0 <= index <= len(parent) - replace:
-            raise IndexError(f"index {index} out of bounds")
-        parent[index : index + replace] = [value]
-    else:
-        if replace:
-            parent[last]
-        parent[last] = value
-    return document
+    if len(operations) > _LIMIT_OPERATIONS:
+        message = f"The allowed maximum operations in a JSON patch is {_LIMIT_OPERATIONS}, got {len(operations)}"
+        raise ApiError(413, "RequestEntityTooLarge", f"Request entity too large: {message}")
+    try:
+        return jsonpatch.apply_patch(obj, operations)
+    except (jsonpatch.JsonPatchException, jsonpointer.JsonPointerException, TypeError, AttributeError) as error:
+        message = f"the server rejected our request due to an error in our request: {error}"
+        raise ApiError(422, "Invalid", message) from None

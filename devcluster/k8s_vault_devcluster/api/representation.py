@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from k8s_vault_devcluster.api.context import Asked
+from k8s_vault_devcluster.api.lists import Chunk
 from k8s_vault_devcluster.api.status import ApiError
 from k8s_vault_devcluster.api.tables import table
 from k8s_vault_devcluster.store import Object
@@ -34,16 +35,17 @@ class Representation:
             return table(self.resource.plural, [obj], obj["metadata"].get("resourceVersion", ""))
         return obj
 
-    def of_list(self, objects: list[Object], version: int) -> Object:
+    def of_list(self, chunk: Chunk) -> Object:
         if self.as_table:
-            return table(self.resource.plural, objects, str(version))
+            return {**table(self.resource.plural, chunk.objects, ""), "metadata": chunk.meta}
         # Kubernetes leaves kind and apiVersion out of a list's items.
         items = [
-            {key: value for key, value in obj.items() if key not in ("kind", "apiVersion")} for obj in objects
+            {key: value for key, value in obj.items() if key not in ("kind", "apiVersion")}
+            for obj in chunk.objects
         ]
         return {
             "kind": f"{self.resource.kind}List",
             "apiVersion": self.resource.api_version,
-            "metadata": {"resourceVersion": str(version)},
+            "metadata": chunk.meta,
             "items": items,
         }

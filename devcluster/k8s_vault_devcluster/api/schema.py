@@ -59,6 +59,9 @@ class Checked:
         if kinds and not any(_is(value, kind) for kind in kinds):
             found, wanted = _go_name(value), _go_type(kinds)
             self.mistyped.append(f"json: cannot unmarshal {found} into Go struct field {path} of type {wanted}")
+        elif isinstance(value, int) and not -(bits := _bits(schema)) <= value < bits:
+            found, wanted = f"number {value}"[:40], schema.get("format", "int64")
+            self.mistyped.append(f"json: cannot unmarshal {found} into Go struct field {path} of type {wanted}")
         elif isinstance(value, dict):
             self._walk_object(value, schema, path)
         elif isinstance(value, list) and "items" in schema:
@@ -112,6 +115,11 @@ def without_nulls(value: Any) -> Any:
     if isinstance(value, list):
         return [without_nulls(item) for item in value]
     return value
+
+
+def _bits(schema: dict[str, Any]) -> int:
+    """Return the first number that is too large for Go's type."""
+    return 2**31 if schema.get("format") == "int32" else 2**63
 
 
 def _types(schema: dict[str, Any]) -> list[str]:

@@ -75,10 +75,10 @@ def _check_secret(secret: Object) -> list[Cause]:
         "kubernetes.io/tls": ("tls.crt", "tls.key"),
         "kubernetes.io/dockerconfigjson": (".dockerconfigjson",),
     }
-    for key in needed.get(secret["type"], ()):
+    for key in needed.get(secret.get("type", ""), ()):
         if key not in secret.get("data", {}):
             causes.append(required(f"data[{key}]"))
-    if secret["type"] == "kubernetes.io/service-account-token":
+    if secret.get("type") == "kubernetes.io/service-account-token":
         why = "devcluster does not fill in long-lived tokens: use serviceaccounts/token"
         causes.append(forbidden_value("type", why))
     return causes

@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Mapping
 
 from k8s_vault_devcluster import deletion, garbage, namespaces
-from k8s_vault_devcluster.api import admission, body, escalation, options, patches, schema
+from k8s_vault_devcluster.api import admission, body, escalation, lists, options, patches, schema
 from k8s_vault_devcluster.api.context import Asked, Context
 from k8s_vault_devcluster.api.defaults import default_pod
 from k8s_vault_devcluster.api.resources import Resource
@@ -42,11 +42,6 @@ def read(store: Store, asked: Asked) -> Object:
         return store.get(resource.plural, space_of(asked), asked.name)
     except NotFound:
         raise not_found(resource.plural, resource.group, asked.name) from None
-
-
-def list_objects(store: Store, asked: Asked, query: Mapping[str, str]) -> list[Object]:
-    options.check_list_version(store, query)
-    return store.list(asked.target.plural, space_of(asked) or None, options.selection(asked, query))
 
 
 def create(context: Context, asked: Asked, obj: Object, query: Mapping[str, str]) -> Object:
@@ -172,10 +167,13 @@ def patch(context: Context, asked: Asked, content_type: str, change: object, que
     """Apply a patch to the newest state, and update with it."""
     resource = asked.target
     old = read(context.store, asked)
-    patched = schema.without_nulls(patches.apply(content_type, old, change))
-    if patched["metadata"].get("resourceVersion") == "":
+    patched = patches.apply(content_type, old, change)
+    if not isinstance(patched, dict):
+        raise bad_request(f"the patch makes no {resource.kind} of it")
+    patched = body.checked(schema.without_nulls(patched), resource.api_version, resource.kind)
+    if patched.get("metadata", {}).get("resourceVersion") == "":
         del patched["metadata"]["resourceVersion"]
-    return update(context, asked, body.checked(patched, resource.api_version, resource.kind), query)
+    return update(context, asked, patched, query)
 
 
 def delete(context: Context, asked: Asked, wanted: options.DeleteOptions) -> tuple[Object, bool]:
@@ -210,7 +208,7 @@ def delete_collection(
     context: Context, asked: Asked, wanted: options.DeleteOptions, query: Mapping[str, str]
 ) -> list[Object]:
     """Delete all that the query selects; return their last states."""
-    found = list_objects(context.store, asked, query)
+    found = lists.chunk(context.store, asked, query).objects
     for obj in [] if wanted.dry_run else found:
         deletion.delete(context.store, asked.target.plural, obj, wanted.grace_seconds)
     return found

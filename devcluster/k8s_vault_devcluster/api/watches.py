@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 
 from k8s_vault_devcluster.api import options
 from k8s_vault_devcluster.api.context import Asked, flag, number
+from k8s_vault_devcluster.api.lists import key_of
 from k8s_vault_devcluster.api.selectors import Predicate
 from k8s_vault_devcluster.api.status import expired, forbidden_value, invalid
 from k8s_vault_devcluster.store import Change, Expired, Object, Store
@@ -42,7 +43,7 @@ class Watch:
         """Yield the watch's lines until its time is over."""
         if self.replay:
             self.since = self.store.version
-            for obj in self.store.list(self.asked.target.plural, where=self.matches):
+            for obj in sorted(self.store.list(self.asked.target.plural, where=self.matches), key=key_of):
                 yield self._line("ADDED", obj)
             if self.initial:
                 yield self._bookmark(self.since, {_INITIAL_END: "true"})
@@ -81,7 +82,11 @@ class Watch:
             return self._line("DELETED", change.obj) if was else None
         if self.matches(change.obj):
             return self._line("MODIFIED" if was else "ADDED", change.obj)
-        return self._line("DELETED", change.obj) if was else None
+        if not was or change.previous is None:
+            return None
+        # As it last was when it matched, with the version of the change that took it away.
+        meta = {**change.previous["metadata"], "resourceVersion": str(change.version)}
+        return self._line("DELETED", {**change.previous, "metadata": meta})
 
     def _line(self, kind: str, obj: Object) -> bytes:
         return _encoded(kind, self.render(obj))
