@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 LDAP := $(VENV)/ldap/.installed
 
-.PHONY: demo test lint bench faults clean
+.PHONY: demo test chromium lint bench faults clean
 .DEFAULT_GOAL := test
 
 # uv installs the pinned versions in seconds where pip takes minutes; pip does it where uv cannot.
@@ -29,7 +29,13 @@ lint: $(STAMP)
 	@# Its cache keeps an import of a module that has since moved.
 	$(BIN)/lint-imports --no-cache
 
-test: lint $(LDAP)
+# The tests of the page need a Chromium; where it can be neither found nor installed they are skipped, and say so.
+chromium:
+	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null \
+		|| { [ "$$(id -u)" = 0 ] && apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium >/dev/null; } \
+		|| echo "No Chromium: apt-get install chromium runs the tests of the page."
+
+test: lint chromium $(LDAP)
 	$(BIN)/pytest -n 2 --dist loadfile
 
 demo: $(STAMP)
