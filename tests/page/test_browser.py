@@ -106,7 +106,7 @@ def test_what_a_template_says_is_never_markup(page: Any, server: ApiServer) -> N
     assert MARKUP in page.locator("p.lead").inner_text()
 
 
-def test_a_wrong_value_is_told_beside_its_field_and_a_right_one_shows_the_pod(page: Any, server: ApiServer) -> None:
+def test_a_wrong_value_is_told_beside_its_field_and_a_right_one_gives_a_pod(page: Any, server: ApiServer) -> None:
     page.goto(f"{server.url}/k8s-vault/templates/payments/etl")
     page.fill("#v-memory", "9Gi")
     page.wait_for_selector("text=is more than the maximum of 4Gi")
@@ -137,7 +137,7 @@ def test_the_copied_code_is_a_task_that_imports(page: Any, server: ApiServer, tm
     assert "['etl']" in server.run(str(dag))
 
 
-def test_airflow_s_navigation_opens_the_page_and_the_page_opens_a_dag_in_airflow(page: Any, server: ApiServer) -> None:
+def test_airflows_navigation_opens_the_page_and_the_page_opens_a_dag(page: Any, server: ApiServer) -> None:
     page.goto(f"{server.url}/plugin/k8s-vault")
     frame = page.frame_locator("iframe")
     frame.locator("nav >> text=Who gets what").click()
