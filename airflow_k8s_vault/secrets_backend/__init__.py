@@ -1,8 +1,9 @@
 """Airflow's connections, variables and config values from Vault: a drop-in for Airflow's own VaultBackend.
 
-Read in this order: backend (what Airflow calls), lookups.paths (id and team to paths), lookups.shapes (what a
-secret has to hold), reader and cache (from memory or from Vault), masking and stopping (how values and errors
-leave).
+Read in this order: backend (what Airflow calls), lookups (id and team to paths, and what a secret there has to
+hold), reader, cache and flights (from memory or from Vault), vault (how Vault is asked). What comes of it leaves
+by forms and masking (Airflow's logs do not show it), connection (Airflow's own class) and errors (whatever went
+wrong).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""From a place to a value: from memory, else from Vault; one per settings in this process.
+"""From a path to a value: from memory, else from Vault; one reader for equal settings in this process.
 
 Airflow makes a new backend for each `*_secret` option of its configuration. They share a reader, and with it one
 login and one memory.
@@ -16,6 +16,7 @@ from airflow_k8s_vault.log_once import forget, log_once
 from airflow_k8s_vault.lookups import Place
 from airflow_k8s_vault.secret_value import SecretValue
 from airflow_k8s_vault.secrets_backend.cache import Entry, SecretCache
+from airflow_k8s_vault.secrets_backend.flights import Flights
 from airflow_k8s_vault.vault import Deadline, Settings, VaultClient
 
 Shape = Callable[[dict[str, Any], str], str]
@@ -24,7 +25,7 @@ _shared: dict[str, Reader] = {}
 
 
 class Reader:
-    """Reads places of one Vault with one role, through one memory."""
+    """Reads paths of one Vault with one role, through one memory."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -35,7 +36,8 @@ class Reader:
             settings.cache_stale_seconds,
             settings.cache_max_entries,
         )
-        self.client.keeper.on_login.append(self.cache.clear)
+        self._flights = Flights()
+        self._logins = 0
 
     @classmethod
     def of(cls, settings: Settings, for_a_team: bool = False) -> Reader:
@@ -51,32 +53,52 @@ class Reader:
         return reader
 
     def known(self, place: Place, shape: Shape) -> Entry | None:
-        """Return what memory holds of that place, None where it has to be read."""
+        """Return what memory holds of that path, None where it has to be read."""
         return self.cache.fresh((shape, place))
 
     def read(self, place: Place, shape: Shape, deadline: Deadline) -> Entry:
-        """Return what the place holds in that shape; an entry without value where there is nothing.
+        """Return what the path holds in that shape; an entry without value where there is nothing.
 
         Raises SecretShapeError, VaultRefused and VaultUnavailable; each is logged once, without values.
         """
-        api_path, begin = self.api_path(place), time.monotonic()
+        key, api_path, entry = (shape, place), self.api_path(place), self.known(place, shape)
         try:
-            entry = self.cache.load(
-                (shape, place), lambda: self._value(api_path, shape, deadline), deadline.at_most(0)
-            )
+            while entry is None:
+                flight, is_mine = self._flights.join(key)
+                if not is_mine:
+                    entry = flight.wait(deadline.at_most(0))
+                    continue
+                with flight:
+                    # It may have been read while this thread came here.
+                    entry = flight.entry = self.cache.fresh(key) or self._read(key, api_path, shape, deadline)
         except VaultError as error:
             log_once(self._subject(error, api_path), str(error))
             raise
-        if entry.value is not None and entry.fresh_until < begin:
+        return entry
+
+    def _read(self, key: Hashable, api_path: str, shape: Shape, deadline: Deadline) -> Entry:
+        try:
+            value = self._value(api_path, shape, deadline)
+        except VaultUnavailable:
+            stale = self.cache.stale(key)
+            if stale is None:
+                raise
             log_once(
                 ("stale", api_path),
                 f"Vault at {self.settings.url} is unavailable: serving the value of {api_path!r} "
-                f"that was read {begin - entry.read_at:.0f} s ago.",
+                f"that was read {time.monotonic() - stale.read_at:.0f} s ago.",
             )
-        return entry
+            return stale
+        except VaultError:
+            self.cache.drop(key)
+            raise
+        return self.cache.store(key, value)
 
     def _value(self, api_path: str, shape: Shape, deadline: Deadline) -> SecretValue[str] | None:
-        data = self.client.read(api_path, deadline)
+        try:
+            data = self.client.read(api_path, deadline)
+        finally:
+            self._forget_after_a_login()
         forget(("unavailable", self.settings.url), ("stale", api_path))
         if data is not None and self.settings.kv_engine_version == 2:
             data = self._inner(data, api_path)
@@ -85,6 +107,13 @@ class Reader:
         value = SecretValue(shape(data.reveal(), api_path))
         forget(("refused", api_path), ("shape", api_path))
         return value
+
+    def _forget_after_a_login(self) -> None:
+        """A new token may have other rights: what was read with the one before is read again."""
+        logins = self.client.keeper.logins
+        if logins != self._logins:
+            self._logins = logins
+            self.cache.clear()
 
     def _inner(self, data: SecretValue[dict[str, Any]], api_path: str) -> SecretValue[dict[str, Any]] | None:
         """KV 2 wraps a secret's data in its metadata; a deleted version has metadata alone."""

@@ -27,7 +27,7 @@ class CircuitBreaker:
         self.rest_seconds = rest_seconds
         self.reason = ""
         self._open_until = 0.0
-        self._probing = False
+        self._probe_until = 0.0
         self._lock = threading.Lock()
         reset_in_children(self)
 
@@ -40,7 +40,7 @@ class CircuitBreaker:
 
     def after_fork(self) -> None:
         self._lock = threading.Lock()
-        self._probing = False
+        self._probe_until = 0.0
 
     def enter(self) -> str:
         """Return "go", "probe" or "stop" for the look-up that is about to start."""
@@ -49,9 +49,11 @@ class CircuitBreaker:
         with self._lock:
             if not self._open_until:
                 return "go"
-            if self._probing or time.monotonic() < self._open_until:
+            now = time.monotonic()
+            if now < max(self._open_until, self._probe_until):
                 return "stop"
-            self._probing = True
+            # A signal may end a probe before it can say so: the next one is not kept out for ever.
+            self._probe_until = now + 2 * self.PROBE_SECONDS
             return "probe"
 
     def answered(self) -> None:
@@ -59,15 +61,15 @@ class CircuitBreaker:
         if not self._open_until:
             return
         with self._lock:
-            self._open_until, self._probing, self.reason = 0.0, False, ""
+            self._open_until, self._probe_until, self.reason = 0.0, 0.0, ""
         log.info("Vault at %s answers again.", self.address)
 
     def failed(self, reason: str) -> None:
         """A look-up failed for its whole deadline: open, or stay open for another rest."""
         with self._lock:
-            self._open_until, self._probing, self.reason = time.monotonic() + self.rest_seconds, False, reason
+            self._open_until, self._probe_until, self.reason = time.monotonic() + self.rest_seconds, 0.0, reason
 
     def abandoned(self) -> None:
         """A probe ended without an answer about Vault (it was interrupted): let another one through."""
         with self._lock:
-            self._probing = False
+            self._probe_until = 0.0

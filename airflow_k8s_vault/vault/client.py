@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any
 
 from airflow_k8s_vault.errors import VaultRefused, VaultUnavailable
 from airflow_k8s_vault.fork import reset_in_children
@@ -13,18 +12,14 @@ from airflow_k8s_vault.log_once import log_once
 from airflow_k8s_vault.secret_value import SecretValue
 from airflow_k8s_vault.vault import logins
 from airflow_k8s_vault.vault.breaker import CircuitBreaker
+from airflow_k8s_vault.vault.connection import Connection
 from airflow_k8s_vault.vault.deadline import Deadline
 from airflow_k8s_vault.vault.identity import who_asks
 from airflow_k8s_vault.vault.keeper import TokenKeeper
 from airflow_k8s_vault.vault.reading import settings_from
+from airflow_k8s_vault.vault.rejected import Rejected
 from airflow_k8s_vault.vault.settings import Settings
 from airflow_k8s_vault.vault.token import Token
-
-if TYPE_CHECKING:
-    from airflow_k8s_vault.vault.requesting import Requests
-    from airflow_k8s_vault.vault.transport import Transport
-
-T = TypeVar("T")
 
 
 class VaultClient:
@@ -36,9 +31,9 @@ class VaultClient:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.keeper = TokenKeeper(settings, self._requests)
         self._breaker = CircuitBreaker.of(settings.url or "", settings.breaker_seconds)
-        self._transport: Transport | None = None
+        self._connection = Connection(settings)
+        self.keeper = TokenKeeper(settings, self._connection)
         reset_in_children(self)
 
     @classmethod
@@ -55,8 +50,6 @@ class VaultClient:
         return f"<VaultClient of {self.settings.url}, {self.settings.auth_type}>"
 
     def after_fork(self) -> None:
-        # Not closed: a TLS connection says goodbye on its shared socket. Dropped, with all that it held.
-        self._transport = None
         self.keeper.after_fork()
 
     def read(self, path: str, deadline: Deadline | None = None) -> SecretValue[dict[str, Any]] | None:
@@ -65,16 +58,14 @@ class VaultClient:
         deadline: that of a look-up which this read is a part of; None: `deadline_seconds` from now.
         Raises VaultRefused (a 4xx, a refused login) and VaultUnavailable (no answer within the deadline).
         """
-        return self._guarded(lambda deadline: self._read(path, deadline), deadline)
-
-    def _guarded(self, work: Callable[[Deadline], T], given: Deadline | None = None) -> T:
-        """Do the work unless the circuit breaker is open, and tell it how that went."""
         state = self._breaker.enter()
         if state == "stop":
             raise VaultUnavailable(f"{self._breaker.reason} Not asked again: that was a moment ago.")
         try:
-            deadline = given or Deadline(self.settings.deadline_seconds)
-            result = work(deadline.of_a_probe(CircuitBreaker.PROBE_SECONDS) if state == "probe" else deadline)
+            deadline = deadline or Deadline(self.settings.deadline_seconds)
+            if state == "probe":
+                deadline = deadline.of_a_probe(CircuitBreaker.PROBE_SECONDS)
+            data = self._read(path, deadline)
         except VaultUnavailable as failure:
             self._breaker.failed(str(failure))
             raise
@@ -85,11 +76,9 @@ class VaultClient:
             self._breaker.abandoned()
             raise
         self._breaker.answered()
-        return result
+        return data
 
     def _read(self, path: str, deadline: Deadline) -> SecretValue[dict[str, Any]] | None:
-        from airflow_k8s_vault.vault.requesting import Rejected
-
         token = self.keeper.current(deadline)
         for tries_left in (1, 0):
             try:
@@ -105,10 +94,8 @@ class VaultClient:
         )
 
     def _get(self, path: str, token: Token, deadline: Deadline) -> SecretValue[dict[str, Any]] | None:
-        from airflow_k8s_vault.vault.requesting import Rejected
-
         try:
-            answer = self._requests(deadline, token).get(f"/v1/{path}")
+            answer = self._connection.requests(deadline, token.value).get(f"/v1/{path}")
         except Rejected as rejected:
             if rejected.status != 404:
                 raise
@@ -117,14 +104,6 @@ class VaultClient:
             return None
         data = answer.get("data")
         return SecretValue(data if isinstance(data, dict) else {})
-
-    def _requests(self, deadline: Deadline, token: Token | None) -> Requests:
-        from airflow_k8s_vault.vault.requesting import Requests
-        from airflow_k8s_vault.vault.transport import Transport
-
-        if self._transport is None:
-            self._transport = Transport(self.settings)
-        return Requests(self.settings, self._transport, deadline, token.value if token else None)
 
 
 def team_settings(settings: Settings, team: str) -> Settings:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from airflow_k8s_vault.errors import VaultRefused, VaultUnavailable
 from airflow_k8s_vault.vault import logins
+from airflow_k8s_vault.vault.connection import Connection
 from airflow_k8s_vault.vault.deadline import Deadline
 from airflow_k8s_vault.vault.identity import auth_mount, who_asks
+from airflow_k8s_vault.vault.rejected import Rejected
 from airflow_k8s_vault.vault.settings import Settings
 from airflow_k8s_vault.vault.token import Token
 
@@ -26,22 +28,22 @@ LOGIN_AGAIN_AFTER_SECONDS = 60
 class TokenKeeper:
     """Safe under threads: one of them logs in or renews, the others wait for it or go on with the old token.
 
-    send: makes an adapter for one request. on_login: called after each login that fetched a new token.
+    logins: how many logins have fetched a token, so that others see that there was one.
     """
 
-    def __init__(self, settings: Settings, send: Callable[[Deadline, Token | None], Requests]) -> None:
-        self.on_login: list[Callable[[], None]] = []
+    def __init__(self, settings: Settings, connection: Connection) -> None:
+        self.logins = 0
         self.kept_in_children = True
         self._settings = settings
         self._method = logins.METHODS[settings.auth_type]
-        self._send = send
+        self._connection = connection
         self._token: Token | None = None
         self._used = False
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
 
     def after_fork(self) -> None:
         """The child keeps the token (docs/decisions/0002), unless its uses are limited or it is a team's."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         if self._token is not None and (self._token.uses or not self.kept_in_children):
             self._token = None
         # A task that looks up one name does not ask how long the token lives, either.
@@ -69,8 +71,6 @@ class TokenKeeper:
 
         Vault answers both alike, so the token is asked about itself.
         """
-        from airflow_k8s_vault.vault.requesting import Rejected
-
         if self._settings.auth_type == "agent":
             return False
         if self._method.login is None:
@@ -78,7 +78,7 @@ class TokenKeeper:
         if token.since_login_seconds() > LOGIN_AGAIN_AFTER_SECONDS:
             return True
         try:
-            self._send(deadline, token).get("/v1/auth/token/lookup-self")
+            self._requests(deadline, token).get("/v1/auth/token/lookup-self")
         except Rejected:
             return True
         return False
@@ -94,14 +94,14 @@ class TokenKeeper:
         return token
 
     def _logged_in(self, deadline: Deadline) -> Token:
-        from airflow_k8s_vault.vault.requesting import Rejected
-
         self._used = True
         if self._method.login is None:
             # An agent's token is not ours to know; of a given one nobody has asked yet how long it lives.
             return Token(logins.static_token(self._settings), None if self._settings.auth_type == "token" else 0)
         try:
-            answer = self._method.login(self._settings, self._send(deadline, None), auth_mount(self._settings))
+            answer = self._method.login(
+                self._settings, self._connection.requests(deadline, None), auth_mount(self._settings)
+            )
             token, refused = Token.from_login(answer), ""
         except Rejected as rejected:
             refused = str(rejected)
@@ -112,18 +112,15 @@ class TokenKeeper:
             raise VaultRefused(
                 f"Vault at {self._settings.url} refused the login ({refused}).\n  {who_asks(self._settings, None)}"
             )
-        for listener in self.on_login:
-            listener()
+        self.logins += 1
         return token
 
     def _renewed(self, token: Token, deadline: Deadline) -> Token | None:
         """Return the renewed token, or None where it has to be replaced by a login."""
-        from airflow_k8s_vault.vault.requesting import Rejected
-
         renewed = None
         if token.renewable:
             try:
-                answer = self._send(deadline.without_retries(), token).post("/v1/auth/token/renew-self")
+                answer = self._requests(deadline.without_retries(), token).post("/v1/auth/token/renew-self")
             except Rejected:
                 token = replace(token, renewable=False)
             except VaultUnavailable as unavailable:
@@ -153,16 +150,18 @@ class TokenKeeper:
     def _learned(self, token: Token, deadline: Deadline) -> Token:
         """Ask how long a given token lives: before its second request, so that a process that looks up one name
         pays nothing for it."""
-        from airflow_k8s_vault.vault.requesting import Rejected
-
         try:
-            answer = self._send(deadline.without_retries(), token).get("/v1/auth/token/lookup-self")
+            answer = self._requests(deadline.without_retries(), token).get("/v1/auth/token/lookup-self")
         except (Rejected, VaultUnavailable):
             return Token(token.value, 0)
         return token.looked_up(answer)
 
+    def _requests(self, deadline: Deadline, token: Token) -> Requests:
+        return self._connection.requests(deadline, token.value)
+
     @contextmanager
     def _locked(self, deadline: Deadline) -> Iterator[None]:
+        """Hold the lock. A signal between two of these lines may leave it held; its own thread still gets in."""
         limit = deadline.at_most(0)
         lock = self._lock
         if not lock.acquire(timeout=-1 if limit is None else limit):

@@ -13,9 +13,10 @@ from typing import Any
 from urllib3.exceptions import HTTPError
 from urllib3.exceptions import TimeoutError as Urllib3Timeout
 
-from airflow_k8s_vault.errors import VaultError, VaultRefused, VaultUnavailable
+from airflow_k8s_vault.errors import VaultRefused, VaultUnavailable
 from airflow_k8s_vault.secret_value import SecretValue
 from airflow_k8s_vault.vault.deadline import Deadline
+from airflow_k8s_vault.vault.rejected import Rejected
 from airflow_k8s_vault.vault.settings import Settings
 from airflow_k8s_vault.vault.transport import Answer, Transport
 
@@ -28,16 +29,6 @@ RETRIED = (412, 429, 472, 473)
 # With these Vault says that it has done nothing; another 5xx may be a proxy's, which lost the answer.
 NOT_DONE = (*RETRIED, 503)
 _REFUSED = "connection refused"
-
-
-class Rejected(VaultError):
-    """Vault answered a request with a 4xx; who sent it knows what that means."""
-
-    def __init__(self, status: int, words: str, hint: str = "") -> None:
-        super().__init__(f"{status} {words}".strip())
-        self.status = status
-        # What Vault says beside "not found": that there is no such mount, or that it is of another version.
-        self.hint = hint
 
 
 class Requests:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow_k8s_vault.errors import VaultRefused
 from airflow_k8s_vault.secret_value import SecretValue
+from airflow_k8s_vault.vault.connection import Connection
 from airflow_k8s_vault.vault.deadline import Deadline
-from airflow_k8s_vault.vault.requesting import Rejected, Requests
+from airflow_k8s_vault.vault.rejected import Rejected
 from airflow_k8s_vault.vault.settings import Settings
-from airflow_k8s_vault.vault.transport import Transport
+
+if TYPE_CHECKING:
+    from airflow_k8s_vault.vault.requesting import Requests
 
 # What a token is asked to live for where the task has no limit: Vault cuts it to the role's maximum.
 LONGEST_SECONDS = 10 * 365 * 24 * 3600
@@ -35,7 +38,7 @@ class Session:
 
     def __init__(self, settings: Settings, token: SecretValue[str] | None = None) -> None:
         self.settings, self.token = settings, token
-        self._transport = Transport(settings)
+        self._connection = Connection(settings)
 
     def login(self, jwt: SecretValue[str]) -> SecretValue[str]:
         """Log in to the settings' jwt_role with that token; the kubernetes and jwt methods take the same."""
@@ -110,4 +113,4 @@ class Session:
         raise VaultRefused(words)
 
     def _requests(self) -> Requests:
-        return Requests(self.settings, self._transport, Deadline(self.settings.deadline_seconds), self.token)
+        return self._connection.requests(Deadline(self.settings.deadline_seconds), self.token)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import time
@@ -16,6 +17,7 @@ from sqlalchemy.orm import Session
 from airflow_k8s_vault import VaultSecretsBackend
 from airflow_k8s_vault.errors import VaultRefused, VaultUnavailable
 from airflow_k8s_vault.secrets_backend.cache import SecretCache
+from airflow_k8s_vault.secrets_backend.flights import Flights
 from airflow_k8s_vault.vault import SecretValue
 from tests.vault.conftest import AppRole
 from tests.vault.proxy import FaultyProxy
@@ -120,10 +122,10 @@ def test_the_oldest_values_leave_first(make_backend: Make, put: Put, proxy: Faul
 def test_values_past_all_their_times_do_not_stay_in_memory() -> None:
     cache = SecretCache(ttl_seconds=0.05, negative_seconds=0.05, stale_seconds=0.05, max_entries=10)
     for number in range(5):
-        cache.load(number, lambda: SecretValue("v"), None)
+        cache.store(number, SecretValue("v"))
     time.sleep(0.15)
 
-    cache.load("last", lambda: SecretValue("v"), None)
+    cache.store("last", SecretValue("v"))
 
     assert len(cache) == 1
 
@@ -261,31 +263,39 @@ def test_all_who_wait_for_one_read_get_its_error(make_backend: Make, proxy: Faul
 
 
 def test_who_waits_for_a_read_that_is_interrupted_reads_himself() -> None:
-    cache, begun, finish = SecretCache(60, 5, 60, 10), threading.Event(), threading.Event()
-    found = []
+    flights, begun, finish = Flights(), threading.Event(), threading.Event()
 
-    def interrupted() -> SecretValue[str]:
-        begun.set()
-        finish.wait(5)
-        raise KeyboardInterrupt
+    def interrupted() -> None:
+        flight, _ = flights.join("key")
+        with contextlib.suppress(KeyboardInterrupt), flight:
+            begun.set()
+            finish.wait(60)
+            raise KeyboardInterrupt
 
-    def first() -> None:
-        with pytest.raises(KeyboardInterrupt):
-            cache.load("key", interrupted, None)
+    thread = threading.Thread(target=interrupted)
+    thread.start()
+    begun.wait(60)
+    flight, is_mine = flights.join("key")
+    finish.set()
+    answer = flight.wait(60)
+    thread.join()
 
-    def second() -> None:
-        begun.wait(5)
-        threading.Timer(0.05, finish.set).start()
-        entry = cache.load("key", lambda: SecretValue("read by himself"), 5)
-        found.append(entry.value and entry.value.reveal())
+    assert (is_mine, answer) == (False, None)
+    assert flights.join("key")[1]
 
-    threads = [threading.Thread(target=first), threading.Thread(target=second)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
 
-    assert found == ["read by himself"]
+def test_a_read_that_never_ends_is_left_to_the_next_who_asks() -> None:
+    flights = Flights()
+    thread = threading.Thread(target=flights.join, args=("key",))
+    thread.start()
+    thread.join()
+    flight, is_mine = flights.join("key")
+
+    with pytest.raises(VaultUnavailable, match="another thread's read of the same secret still waits"):
+        flight.wait(0.01)
+
+    assert not is_mine
+    assert flights.join("key")[1]
 
 
 def in_threads(work: Callable[[], object], number: int) -> None:

@@ -6,10 +6,47 @@ answer, or the user would read "isn't defined". AirflowSecretsBackendAccessDenie
 
 from __future__ import annotations
 
-import traceback
+import functools
+import inspect
+from collections.abc import Callable
 from functools import cache
+from typing import Any, TypeVar
 
 from airflow_k8s_vault.errors import ConfigError, VaultError, VaultUnavailable
+from airflow_k8s_vault.traceback_guard import traceback_guard
+
+Method = TypeVar("Method", bound=Callable[..., Any])
+
+
+def _unexpected(sentence: str) -> VaultError:
+    # A mistake of our own must not look like "not defined" either.
+    return VaultError(f"The look-up failed with {sentence}")
+
+
+def stops_airflow(look_up: Method) -> Method:
+    """Decorate a look-up of the backend: whatever goes wrong stops Airflow's search, as the setting wants it.
+
+    What it raises, an interrupt too, has no value in its frames.
+    """
+    guarded = traceback_guard(unexpected=_unexpected)(look_up)
+
+    @functools.wraps(look_up)
+    def wrapped(self: Any, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return guarded(self, *args, **kwargs)
+        except VaultError as error:
+            failure = for_airflow(error, self.settings.fall_through)
+        raise failure
+
+    @functools.wraps(look_up)
+    async def wrapped_coroutine(self: Any, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return await guarded(self, *args, **kwargs)
+        except VaultError as error:
+            failure = for_airflow(error, self.settings.fall_through)
+        raise failure
+
+    return wrapped_coroutine if inspect.iscoroutinefunction(look_up) else wrapped  # type: ignore[return-value]
 
 
 def for_airflow(error: VaultError, fall_through: str) -> Exception:
@@ -20,13 +57,6 @@ def for_airflow(error: VaultError, fall_through: str) -> Exception:
     if fall_through == "always" or (fall_through == "unavailable" and isinstance(error, VaultUnavailable)):
         return type(error)(str(error))
     return _stopping(type(error))(str(error))  # type: ignore[arg-type]
-
-
-def unexpected(error: Exception) -> VaultError:
-    """Return an error that says where another one came from, without its text."""
-    frames = traceback.extract_tb(error.__traceback__)
-    where = f"{frames[-1].filename}:{frames[-1].lineno}" if frames else "an unknown place"
-    return VaultError(f"The look-up failed with {type(error).__name__} at {where}.")
 
 
 @cache
