@@ -16,7 +16,8 @@ class FaultyProxy:
 
     fault: None, a status (int), "hang" (never answer), "cut" (hang up without an answer), "cut after" (pass it on,
     then hang up: the work is done, the answer lost), "drip" (one byte every 0.2 s), "rubbish" (200, no JSON),
-    "elsewhere" (404, as a server that is no Vault says it), or ("delay", seconds).
+    "elsewhere" (404, as a server that is no Vault says it), "torn" (a GET's answer lacks its last byte), or
+    ("delay", seconds).
     faults_left: after so many faults it passes again; None: it does not.
     """
 
@@ -101,6 +102,8 @@ def _handler(proxy: FaultyProxy) -> type[BaseHTTPRequestHandler]:
                 content = answer.read()
                 if fault == "cut after":
                     self._hang_up()
+                elif fault == "torn" and self.command == "GET":
+                    self._answer(answer.status, content[:-1])
                 else:
                     self._answer(answer.status, content, drip=fault == "drip")
 
