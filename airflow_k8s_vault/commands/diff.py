@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 import yaml
 
 from airflow_k8s_vault import teams, templates
-from airflow_k8s_vault.commands import samples
 from airflow_k8s_vault.errors import K8sVaultError, TemplateError
+from airflow_k8s_vault.templates import samples
 from airflow_k8s_vault.templates.folder import folder as templates_folder
 
 

@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from airflow_k8s_vault import teams, templates
-from airflow_k8s_vault.commands import samples
 from airflow_k8s_vault.errors import K8sVaultError, did_you_mean
 from airflow_k8s_vault.policy import images, pod_security
 from airflow_k8s_vault.policy.final_pod import literals_in
 from airflow_k8s_vault.policy.manifest import containers
 from airflow_k8s_vault.teams import Team
-from airflow_k8s_vault.templates import PodTemplate
+from airflow_k8s_vault.templates import PodTemplate, samples
 from airflow_k8s_vault.templates.folder import folder
 from airflow_k8s_vault.templates.variables import CONTEXT
 

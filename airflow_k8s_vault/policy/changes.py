@@ -29,7 +29,7 @@ _OPERATOR_LABELS = frozenset(
 # A key with a prefix belongs to somebody's controller (Vault's injector, a service mesh, a cloud's identity).
 _FREE_PREFIXES = ("app.kubernetes.io",)
 _FIELDS = tuple((parsed(field), argument) for argument in ARGUMENTS for field in argument.fields)
-_INIT_KEYS = frozenset(
+INIT_KEYS = frozenset(
     (
         *("name", "image", "command", "args", "workingDir", "env", "envFrom", "resources", "volumeMounts"),
         *("securityContext", "imagePullPolicy", "terminationMessagePath", "terminationMessagePolicy"),
@@ -168,7 +168,7 @@ def _volume_mount(change: Change, expected: Expected) -> bool:
 
 def _init_container(change: Change, expected: Expected) -> bool:
     path, rest = change.path, change.path[3:]
-    if any(known[-1] == path[2] for known in expected.containers) or not rest or rest[0] not in _INIT_KEYS:
+    if any(known[-1] == path[2] for known in expected.containers) or not rest or rest[0] not in INIT_KEYS:
         return False
     if rest[0] == "env":
         return len(rest) > 2 and _env_value(rest[2:])

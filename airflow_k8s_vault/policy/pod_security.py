@@ -14,7 +14,7 @@ Level = Literal["privileged", "baseline", "restricted"]
 Found = tuple[str, Any]
 
 _SECTIONS = ("initContainers", "containers", "ephemeralContainers")
-_BASELINE_CAPABILITIES = frozenset(
+BASELINE_CAPABILITIES = frozenset(
     [
         "AUDIT_WRITE",
         "CHOWN",
@@ -31,7 +31,7 @@ _BASELINE_CAPABILITIES = frozenset(
         "SYS_CHROOT",
     ]
 )
-_SYSCTLS = frozenset(
+SYSCTLS = frozenset(
     [
         "kernel.shm_rmid_forced",
         "net.ipv4.ip_local_port_range",
@@ -47,8 +47,8 @@ _SYSCTLS = frozenset(
         "net.ipv4.tcp_wmem",
     ]
 )
-_SELINUX_TYPES = ("", "container_t", "container_init_t", "container_kvm_t", "container_engine_t")
-_PROFILES = ("RuntimeDefault", "Localhost")
+SELINUX_TYPES = ("", "container_t", "container_init_t", "container_kvm_t", "container_engine_t")
+PROFILES = ("RuntimeDefault", "Localhost")
 _VOLUMES = (
     "configMap",
     "csi",
@@ -59,7 +59,7 @@ _VOLUMES = (
     "projected",
     "secret",
 )
-_HANDLERS = (
+HANDLERS = (
     ("livenessProbe",),
     ("readinessProbe",),
     ("startupProbe",),
@@ -135,7 +135,7 @@ def _privileged(pod: dict[str, Any]) -> Iterator[str]:
 
 
 def _added_capabilities(pod: dict[str, Any]) -> Iterator[str]:
-    yield from _capabilities(pod, _BASELINE_CAPABILITIES)
+    yield from _capabilities(pod, BASELINE_CAPABILITIES)
 
 
 def _capabilities(pod: dict[str, Any], allowed: Collection[str]) -> Iterator[str]:
@@ -161,7 +161,7 @@ def _host_ports(pod: dict[str, Any]) -> Iterator[str]:
 
 def _host_probes(pod: dict[str, Any]) -> Iterator[str]:
     for field, container in containers(pod):
-        for steps in _HANDLERS:
+        for steps in HANDLERS:
             for action in ("httpGet", "tcpSocket"):
                 host = _get(container, *steps, action, "host")
                 if host:
@@ -174,8 +174,8 @@ def _host_probes(pod: dict[str, Any]) -> Iterator[str]:
 def _apparmor(pod: dict[str, Any]) -> Iterator[str]:
     for field, context in _security_contexts(pod):
         value = _get(context, "appArmorProfile", "type")
-        if context.get("appArmorProfile") is not None and value not in _PROFILES:
-            yield _said(f"{field}.appArmorProfile.type", value, "AppArmor", _one_of(_PROFILES))
+        if context.get("appArmorProfile") is not None and value not in PROFILES:
+            yield _said(f"{field}.appArmorProfile.type", value, "AppArmor", _one_of(PROFILES))
     for key, value in (_get(pod, "metadata", "annotations") or {}).items():
         fits = value in ("", "runtime/default") or str(value).startswith("localhost/")
         if key.startswith(_APPARMOR_ANNOTATION) and not fits:
@@ -186,8 +186,8 @@ def _apparmor(pod: dict[str, Any]) -> Iterator[str]:
 def _selinux(pod: dict[str, Any]) -> Iterator[str]:
     for field, context in _security_contexts(pod):
         options = context.get("seLinuxOptions") or {}
-        if (options.get("type") or "") not in _SELINUX_TYPES:
-            yield _said(f"{field}.seLinuxOptions.type", options["type"], "SELinux", _one_of(_SELINUX_TYPES))
+        if (options.get("type") or "") not in SELINUX_TYPES:
+            yield _said(f"{field}.seLinuxOptions.type", options["type"], "SELinux", _one_of(SELINUX_TYPES))
         for key in ("user", "role"):
             if options.get(key):
                 yield _said(f"{field}.seLinuxOptions.{key}", options[key], "SELinux", "it has to be left out")
@@ -204,15 +204,15 @@ def _seccomp(pod: dict[str, Any]) -> Iterator[str]:
     for field, context in _security_contexts(pod):
         if context.get("seccompProfile") is not None:
             value = _get(context, "seccompProfile", "type")
-            if value not in _PROFILES:
-                yield _said(f"{field}.seccompProfile.type", value, "seccomp", _one_of(_PROFILES))
+            if value not in PROFILES:
+                yield _said(f"{field}.seccompProfile.type", value, "seccomp", _one_of(PROFILES))
 
 
 def _sysctls(pod: dict[str, Any]) -> Iterator[str]:
     for index, sysctl in enumerate(_get(pod, "spec", "securityContext", "sysctls") or ()):
-        if sysctl.get("name") not in _SYSCTLS:
+        if sysctl.get("name") not in SYSCTLS:
             name = f"spec.securityContext.sysctls[{index}].name"
-            yield _said(name, sysctl.get("name"), "sysctls", _one_of(_SYSCTLS))
+            yield _said(name, sysctl.get("name"), "sysctls", _one_of(SYSCTLS))
 
 
 # Restricted: all of the above, and these.

@@ -34,6 +34,7 @@ class Platform:
     worker, triggerer: the service accounts that Airflow makes pods with, "namespace/name", `{team}` in it where
     each team has workers of its own; None where platform.yaml does not say. break_glass: users and groups who may
     run commands in teams' pods. whole_mounts: mounts that a ceiling may cover. vault_cidrs: where Vault is.
+    xcom_image: of the XCom sidecar, None: the provider's own.
     """
 
     overridable: tuple[str, ...] = OPENABLE
@@ -46,6 +47,7 @@ class Platform:
     break_glass: tuple[str, ...] = ()
     whole_mounts: tuple[str, ...] = ()
     vault_cidrs: tuple[str, ...] = ()
+    xcom_image: str | None = None
     token: TokenLife = _ANY_LIFE
     file: Path | None = None
     lines: tuple[tuple[str, int], ...] = ()
@@ -211,6 +213,7 @@ def _read_platform(file: Path) -> Platform:
         break_glass=tuple(data.get("break_glass", ())),
         whole_mounts=tuple(data.get("whole_mounts", ())),
         vault_cidrs=tuple(data.get("vault_cidrs", ())),
+        xcom_image=data.get("xcom_image"),
         token=token_life(data),
         file=file,
         lines=tuple(_lines(parsed).items()),

@@ -132,6 +132,13 @@ TEAM_KEYS = (
         choices=("team", "dag"),
         default="team",
     ),
+    Key(
+        "image_pull_secrets",
+        "list",
+        "the name of a Secret",
+        "Secrets of the namespace with which the team's images are pulled.",
+        _SUBDOMAIN,
+    ),
     Key("limits", "group", "cpu, memory and pods", "What the team's pods may use.", fields=_LIMITS),
     Key(
         "egress",
@@ -188,6 +195,7 @@ PLATFORM_KEYS = (
         "Mounts that a team's ceiling may cover whole.",
         r"[A-Za-z0-9_][A-Za-z0-9_.-]*",
     ),
+    Key("xcom_image", "text", "an image reference", "XCom sidecar's image, where the connection sets one.", IMAGE),
     Key("vault_cidrs", "list", _CIDRS, "Addresses of Vault, where vault_addr has a name outside.", _CIDR),
     *_TOKENS,
 )

@@ -47,6 +47,7 @@ class Walls:
     identity: str = "team"
     deliveries: tuple[str, ...] = ()
     xcom: bool = True
+    image_pull_secrets: tuple[str, ...] = ()
     limits: tuple[tuple[str, str], ...] = ()
     egress: tuple[Peer, ...] | None = None
     token: TokenLife = _ANY_LIFE
@@ -75,6 +76,7 @@ def read_walls(data: Mapping[str, Any], limit: TokenLife) -> Walls:
         identity=data.get("identity", "team"),
         deliveries=tuple(data.get("deliveries", ())),
         xcom=data.get("xcom", True),
+        image_pull_secrets=tuple(data.get("image_pull_secrets", ())),
         limits=tuple((name, str(value)) for name, value in data.get("limits", {}).items()),
         egress=None if egress is None else tuple(_peer(entry) for entry in egress),
         token=token_life(data, limit),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from airflow_k8s_vault.templates import PodTemplate
+from airflow_k8s_vault.templates.template import PodTemplate
 from airflow_k8s_vault.templates.variables import Variable
 
 # What a task would know. Long on purpose: a run id is no valid label, and a template has to cope.

@@ -1,0 +1,48 @@
+"""All that one team's objects and policies are made from: plain data, read elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from airflow_k8s_vault.delivery.login import VaultLogin
+from airflow_k8s_vault.teams import Team
+
+
+class Account(NamedTuple):
+    """A service account of Kubernetes."""
+
+    namespace: str
+    name: str
+
+    @classmethod
+    def of(cls, written: str, team: str) -> Account:
+        """Return the account that platform.yaml writes as namespace/name, `{team}` replaced."""
+        namespace, _, name = written.replace("{team}", team).partition("/")
+        return cls(namespace, name)
+
+    @property
+    def user(self) -> str:
+        """The name of its user in the API server's requests."""
+        return f"system:serviceaccount:{self.namespace}:{self.name}"
+
+
+@dataclass(frozen=True)
+class Source:
+    """One team as it is compiled.
+
+    login: where its pods log in. deliveries: those that its tasks use. worker, triggerer: Airflow's accounts.
+    pods: what its templates give, with cel.VARIES where a variable or the run decides. xcom_sidecar: the container
+    that KubernetesPodOperator adds for XCom, None where the team pushes none. dags: the ids of the team's DAGs,
+    where each has an identity of its own.
+    """
+
+    team: Team
+    login: VaultLogin
+    deliveries: tuple[str, ...]
+    worker: Account
+    triggerer: Account
+    pods: tuple[Mapping[str, Any], ...] = ()
+    xcom_sidecar: Mapping[str, Any] | None = None
+    dags: tuple[str, ...] = ()

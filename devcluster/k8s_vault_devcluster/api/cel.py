@@ -1,0 +1,101 @@
+"""Kubernetes' admission policies, evaluated: ValidatingAdmissionPolicy by Google's own CEL for Python.
+
+The checker, the regular expressions (RE2) and the evaluation are those of cel-cpp. What Kubernetes adds to the
+language is here as far as the policies need it: quantities and sums. Its cost limits are not counted; see the tests
+of the compiler.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+from functools import lru_cache
+from typing import Any
+
+from cel_expr_python import cel
+from cel_expr_python.ext.ext_strings import ExtStrings
+
+from k8s_vault_devcluster.api import quantity
+
+_NAMES = ("object", "oldObject", "request", "variables", "namespaceObject", "params")
+
+
+class CelError(Exception):
+    """An expression that the API server would not compile."""
+
+
+def denials(spec: Mapping[str, Any], given: Mapping[str, Any]) -> list[str]:
+    """Return the messages of the policy's validations that do not hold; empty where all do.
+
+    spec: of a ValidatingAdmissionPolicy. given: object, oldObject and request. What cannot be evaluated is a
+    denial, as with failurePolicy Fail.
+    """
+    variables: dict[str, Any] = {}
+    broken: dict[str, str] = {}
+    for variable in spec.get("variables", ()):
+        name, expression = variable["name"], variable["expression"]
+        try:
+            variables[name] = _evaluated(expression, {**given, "variables": variables})
+        except _Failed as failed:
+            # Kubernetes evaluates a variable where a validation uses it.
+            broken[name] = str(failed)
+    found = []
+    for validation in spec.get("validations", ()):
+        expression = validation["expression"]
+        try:
+            value = _evaluated(expression, {**given, "variables": variables})
+        except _Failed as failed:
+            found.append(f"expression '{expression}' resulted in error: {failed} {broken or ''}".strip())
+            continue
+        if value is not True:
+            found.append(validation.get("message") or f"failed expression: {expression}")
+    return found
+
+
+class _Failed(Exception):
+    """An expression that has no value for this object."""
+
+
+def _evaluated(expression: str, data: Mapping[str, Any]) -> Any:
+    value = compiled(expression).eval(data=dict(data))
+    if value.type().name() == "*error*":
+        raise _Failed(str(value.plain_value()))
+    return value.plain_value()
+
+
+@lru_cache(maxsize=4096)
+def compiled(expression: str) -> Any:
+    """Return the checked expression. Raises CelError with what is wrong with it."""
+    try:
+        return _environment().compile(expression)
+    except RuntimeError as error:
+        raise CelError(str(error)) from None
+
+
+@lru_cache(maxsize=1)
+def _environment() -> Any:
+    types = cel.Type
+    functions = [
+        cel.FunctionDecl(
+            "quantity", [cel.Overload("quantity_of", types.STRING, [types.STRING], False, _canonical)]
+        ),
+        cel.FunctionDecl(
+            "asApproximateFloat",
+            [cel.Overload("quantity_float", types.DOUBLE, [types.STRING], True, lambda text: float(text))],
+        ),
+        cel.FunctionDecl(
+            "sum", [cel.Overload("list_sum", types.DOUBLE, [types.List(types.DOUBLE)], True, _sum)]
+        ),
+    ]
+    return cel.NewEnv(
+        variables=dict.fromkeys(_NAMES, types.DYN), extensions=[ExtStrings()], functions=functions
+    )
+
+
+def _canonical(text: str) -> str:
+    value = quantity.parse(text)
+    return str(Decimal(str(value)) if value is not None else text)
+
+
+def _sum(values: Any) -> float:
+    return float(sum(getattr(value, "plain_value", lambda value=value: value)() for value in values))
