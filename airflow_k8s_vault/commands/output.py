@@ -124,7 +124,10 @@ def with_progress(items: Sequence[_Item], what: str) -> Iterator[_Item]:
 
 
 def reports_errors(command: Callable[[Any], int | None]) -> Callable[[Any], None]:
-    """Give the command an exit status: what it returns, or 2 with the message for an error of this package."""
+    """Give the command an exit status: what it returns, or 2 with the message for an error of this package.
+
+    An error may have an exit_status of its own.
+    """
 
     @functools.wraps(command)
     def run(arguments: Any) -> None:
@@ -132,7 +135,7 @@ def reports_errors(command: Callable[[Any], int | None]) -> Callable[[Any], None
             status = command(arguments)
         except K8sVaultError as error:
             print(error, file=sys.stderr)
-            raise SystemExit(TROUBLE) from None
+            raise SystemExit(getattr(error, "exit_status", TROUBLE)) from None
         except BrokenPipeError:
             # The reader (`| head`) has seen enough.
             sys.stderr.close()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from airflow_k8s_vault.compile.objects import dag_identity
 from airflow_k8s_vault.compile.source import Account, Source
 
-__all__ = ["Account", "Source", "dag_identity"]
+__all__ = ["Account", "Source"]

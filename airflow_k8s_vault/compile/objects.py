@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from airflow_k8s_vault.compile import admission, network, rights
 from airflow_k8s_vault.compile.source import Source
+from airflow_k8s_vault.teams import dag_identity
 
 MANAGED_BY, US = "app.kubernetes.io/managed-by", "airflow-k8s-vault"
 TEAM_LABEL = "airflow-k8s-vault/team"
 SOURCE_ANNOTATION = "airflow-k8s-vault/source"
-# Characters of a name that Kubernetes uses as a label.
-_LONGEST = 63
-_DIGEST = 8
 Object = dict[str, Any]
 # Where a namespace has a quota of memory, what has no limit of its own (the XCom sidecar) needs one.
 _DEFAULT_MEMORY, _DEFAULT_REQUEST = "64Mi", {"cpu": "10m", "memory": "16Mi"}
@@ -24,18 +20,6 @@ _DEFAULT_MEMORY, _DEFAULT_REQUEST = "64Mi", {"cpu": "10m", "memory": "16Mi"}
 def of_team(source: Source) -> list[Object]:
     """Return the team's objects: namespace, accounts, quota, network, rights, admission."""
     return [_signed(source, obj, where) for obj, where in _objects(source)]
-
-
-def dag_identity(prefix: str, dag_id: str) -> str:
-    """Return the name of one DAG's service account, role and policy: at most 63 characters, unique, readable.
-
-    >>> dag_identity("airflow-payments", "Load.Daily")
-    'airflow-payments-load-daily-b5ce2c3f'
-    """
-    digest = hashlib.sha256(dag_id.encode()).hexdigest()[:_DIGEST]
-    readable = re.sub("[^a-z0-9]+", "-", dag_id.lower()).strip("-")
-    room = _LONGEST - _DIGEST - 2 - len(prefix)
-    return "-".join(filter(None, (prefix, readable[: max(room, 0)].strip("-"), digest)))
 
 
 def accounts(source: Source) -> list[str]:

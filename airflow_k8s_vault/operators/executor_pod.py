@@ -42,4 +42,7 @@ def pod_override(
     for container in manifest["spec"]["containers"]:
         container.pop("command", None)
         container.pop("args", None)
-    return PodGenerator.deserialize_model_dict(manifest)
+    pod = PodGenerator.deserialize_model_dict(manifest)
+    # For the commands that list what DAGs declare: the manifest itself names no VaultSecret.
+    pod.vault_request = {"pod_template": pod_template, "team": team, "vault_secrets": list(vault_secrets)}
+    return pod

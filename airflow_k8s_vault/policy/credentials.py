@@ -23,7 +23,7 @@ _ISSUERS = (
     *("spiffe.io", "cert-manager.io", "injector.tumblr.com", "infisical.com", "operator.1password.io"),
     *("akeyless", "airflow-k8s-vault", "1password.com"),
 )
-_ISSUER_KEYS = frozenset(("aadpodidbinding", "airflow-k8s-vault-delivery"))
+ISSUER_KEYS = frozenset(("aadpodidbinding", "airflow-k8s-vault-delivery"))
 
 
 def violations(pod: dict[str, Any], expected: Expected) -> Iterator[str]:
@@ -98,7 +98,7 @@ def is_issuer(key: str) -> bool:
     """
     domain, separator, _ = key.lower().rpartition("/")
     if not separator:
-        return key.lower() in _ISSUER_KEYS
+        return key.lower() in ISSUER_KEYS
     return any(domain == issuer or domain.endswith(f".{issuer}") for issuer in _ISSUERS)
 
 

@@ -90,3 +90,50 @@ def test_it_lists_each_place_where_a_connection_is_looked_for(dags: Path, monkey
         ("secret/payments/own/bank", ["AIRFLOW_CONN_BANK"]),
         ("secret/payments/shared/bank", ["AIRFLOW_CONN_BANK"]),
     ] == [(row["path"], row["as"]) for row in rows if row["engine"] == "connection"]
+
+
+MAPPED = """\
+from airflow.sdk import DAG, task
+from airflow_k8s_vault import VaultPodOperator, VaultSecret, pod_override
+
+ONE, TWO = (VaultSecret(f"secret/payments/{name}", file=name) for name in ("one", "two"))
+
+with DAG("mapped"):
+    VaultPodOperator.partial(task_id="by_secrets", pod_template="payments/etl").expand(
+        vault_secrets=[[ONE], [TWO]]
+    )
+    VaultPodOperator.partial(task_id="by_kwargs", pod_template="payments/etl").expand_kwargs(
+        [{"vault_secrets": [ONE]}, {"vault_secrets": [TWO], "cmds": ["a"]}]
+    )
+
+    @task
+    def names() -> list[str]:
+        return ["one"]
+
+    VaultPodOperator.partial(task_id="by_run", pod_template="payments/etl").expand(vault_secrets=names())
+    VaultPodOperator.partial(task_id="by_run_kwargs", pod_template="payments/etl").expand_kwargs(names())
+
+    @task(executor_config={"pod_override": pod_override(pod_template="payments/python", vault_secrets=[TWO])})
+    def in_a_worker() -> None: ...
+
+    in_a_worker()
+"""
+
+
+def test_it_lists_mapped_tasks_and_pod_overrides_and_names_those_that_only_a_run_knows(
+    dags: Path,
+) -> None:
+    (dags / "load.py").write_text(MAPPED)
+
+    listed = run("secrets", "list", "--dags", dags, "-o", "json")
+
+    assert [
+        ("by_secrets", "secret/payments/one"),
+        ("by_secrets", "secret/payments/two"),
+        ("by_kwargs", "secret/payments/one"),
+        ("by_kwargs", "secret/payments/two"),
+        ("in_a_worker", "secret/payments/two"),
+    ] == [(row["task"], row["path"]) for row in listed.json()]
+    assert 1 == listed.status
+    assert "only its run knows the secrets of task 'mapped.by_run'" in listed.err
+    assert "only its run knows the secrets of task 'mapped.by_run_kwargs'" in listed.err

@@ -11,6 +11,7 @@ from airflow_k8s_vault.compile.admission.rule import Rule
 from airflow_k8s_vault.compile.source import Source
 from airflow_k8s_vault.delivery import agent
 from airflow_k8s_vault.policy.changes import INIT_KEYS
+from airflow_k8s_vault.policy.credentials import ENV_SOURCES
 
 # What the API server fills in: pkg/apis/core/v1/defaults.go.
 DEFAULTED = frozenset(
@@ -18,7 +19,6 @@ DEFAULTED = frozenset(
 )
 # Each has a rule of its own, is set by every task, or (resources) is written anew by the API server.
 _NOT_COMPARED = DEFAULTED | {"name", "image", "env", "volumeMounts"}
-_PLAIN_ENV_SOURCES = frozenset({"fieldRef", "resourceFieldRef", "configMapKeyRef"})
 _BASE = "base"
 Container = Mapping[str, Any]
 
@@ -102,7 +102,7 @@ def _opened(source: Source) -> set[str]:
 
 def _of_env(source: Source, known: Mapping[str, list[Container]]) -> Iterator[Rule]:
     """Yield the rules on variables whose value comes from elsewhere."""
-    sources = set(_PLAIN_ENV_SOURCES)
+    sources = set(ENV_SOURCES)
     refs = list(_env_sources(known, "secretKeyRef"))
     options = [cel.equals("e.valueFrom.secretKeyRef", ref, strict=False) for ref in refs]
     if "secret" in source.deliveries:

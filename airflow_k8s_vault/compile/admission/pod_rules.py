@@ -8,7 +8,8 @@ from typing import Any
 from airflow_k8s_vault.compile import cel
 from airflow_k8s_vault.compile.admission.rule import Rule
 from airflow_k8s_vault.compile.source import Source
-from airflow_k8s_vault.delivery.secret import GATE
+from airflow_k8s_vault.delivery.secret import GATE, LABEL
+from airflow_k8s_vault.policy.credentials import ISSUER_KEYS
 from airflow_k8s_vault.teams.pod_arguments import ARGUMENTS
 
 # What the API server fills in: pkg/apis/core/v1/defaults.go and the plugins Priority, ServiceAccount,
@@ -159,7 +160,9 @@ def of_metadata(source: Source) -> Iterator[Rule]:
         known = _keys(pod.get("metadata", {}).get(what) or {} for pod in source.pods)
         known |= {"kubernetes.io/limit-ranger"}
         prefixed = f'k.startsWith("app.kubernetes.io/") || k.startsWith("{_OWN_PREFIX}/")'
-        allowed = f'!(k.contains(".") || k.contains("/")) || {prefixed} || k in {cel.literal(sorted(known))}'
+        issuers = cel.literal(sorted(ISSUER_KEYS - {LABEL}))
+        is_plain = f'!(k in {issuers}) && !k.contains(".") && !k.contains("/")'
+        allowed = f"({is_plain}) || {prefixed} || k in {cel.literal(sorted(known))}"
         if not any(field == f"metadata.{what}" for field in source.team.platform.hook_fields):
             yield Rule(
                 f'request.operation == "UPDATE" || {at}.all(k, {allowed})',

@@ -1,8 +1,7 @@
 """Kubernetes' admission policies, evaluated: ValidatingAdmissionPolicy by Google's own CEL for Python.
 
 The checker, the regular expressions (RE2) and the evaluation are those of cel-cpp. What Kubernetes adds to the
-language is here as far as the policies need it: quantities and sums. Its cost limits are not counted; see the tests
-of the compiler.
+language is here as far as the policies need it: quantities and sums. Its cost limits are not counted.
 """
 
 from __future__ import annotations
@@ -18,6 +17,24 @@ from cel_expr_python.ext.ext_strings import ExtStrings
 from k8s_vault_devcluster.api import quantity
 
 _NAMES = ("object", "oldObject", "request", "variables", "namespaceObject", "params")
+
+
+# Go's `omitempty` leaves these out where they are empty or false; a pointer to an empty struct stays.
+_FALSE = ("hostNetwork", "hostPID", "hostIPC", "stdin", "stdinOnce", "tty", "readOnly")
+_TEXTS = ("labels", "annotations", "nodeSelector", "limits", "requests", "matchLabels")
+
+
+def as_typed(value: Any) -> Any:
+    """Return an object as the API server hands it to a policy: read into Go's types, and written out again."""
+    if isinstance(value, list):
+        return [as_typed(item) for item in value]
+    if not isinstance(value, Mapping):
+        return value
+    return {
+        key: item if key in _TEXTS else as_typed(item)
+        for key, item in value.items()
+        if not (item in ([], "") or (item is False and key in _FALSE) or (item == {} and key in _TEXTS))
+    }
 
 
 class CelError(Exception):
@@ -83,13 +100,9 @@ def _environment() -> Any:
             "asApproximateFloat",
             [cel.Overload("quantity_float", types.DOUBLE, [types.STRING], True, lambda text: float(text))],
         ),
-        cel.FunctionDecl(
-            "sum", [cel.Overload("list_sum", types.DOUBLE, [types.List(types.DOUBLE)], True, _sum)]
-        ),
+        cel.FunctionDecl("sum", [cel.Overload("list_sum", types.DOUBLE, [types.List(types.DOUBLE)], True, _sum)]),
     ]
-    return cel.NewEnv(
-        variables=dict.fromkeys(_NAMES, types.DYN), extensions=[ExtStrings()], functions=functions
-    )
+    return cel.NewEnv(variables=dict.fromkeys(_NAMES, types.DYN), extensions=[ExtStrings()], functions=functions)
 
 
 def _canonical(text: str) -> str:

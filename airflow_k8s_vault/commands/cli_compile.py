@@ -1,0 +1,31 @@
+"""Definition of the commands `compile …` and `plan`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow.cli.cli_config import ActionCommand, Arg, GroupCommand, lazy_load_command
+
+
+def _arg(*flags: str, **options: Any) -> Arg:
+    return Arg(flags, **options)  # type: ignore[no-untyped-call]
+
+
+_FOLDER = _arg("--templates-dir", help="Folder of the templates. Default: [k8s_vault] templates_dir")
+_TEAM = _arg("--team", action="append", metavar="TEAM", help="Only this team; may be repeated. Default: all")
+_DAGS = _arg("--dags", help="Folder, or file, of the DAGs. Needed where a team has identity: dag")
+
+
+def compile_group() -> GroupCommand:
+    """Return the group `compile`."""
+    kubernetes = ActionCommand(
+        name="kubernetes",
+        help="Print the teams' namespaces, accounts, rights, limits and admission policies",
+        func=lazy_load_command("airflow_k8s_vault.commands.compile.kubernetes"),
+        args=(_TEAM, _DAGS, _FOLDER),
+        description="YAML for `kubectl apply --server-side -f -`, the same from run to run. Exit status: 0, or 1 "
+        "where something is refused; nothing is printed then.",
+    )
+    return GroupCommand(
+        name="compile", help="What the teams' files say, for Kubernetes and Vault", subcommands=(kubernetes,)
+    )

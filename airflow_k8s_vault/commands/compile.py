@@ -1,0 +1,34 @@
+"""`airflow k8s-vault compile …`: what the teams' files say, as what Kubernetes and Vault take."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import yaml
+
+from airflow_k8s_vault.commands import compile_sources, output
+from airflow_k8s_vault.compile import objects
+
+
+@output.reports_errors
+def kubernetes(arguments: Namespace) -> int:
+    """Print the teams' objects as YAML for `kubectl apply --server-side -f -`."""
+    sources = compile_sources.read(arguments)
+    found = [obj for source in sources for obj in objects.of_team(source)]
+    print(text(found), end="")
+    return 0
+
+
+def text(objects: Iterable[Mapping[str, Any]]) -> str:
+    """Return the objects as YAML documents: each on its own, so that none refers to another's text."""
+    return "".join(
+        yaml.dump(obj, Dumper=_Plain, sort_keys=False, allow_unicode=True, width=10**6, explicit_start=True)
+        for obj in objects
+    )
+
+
+class _Plain(yaml.SafeDumper):
+    def ignore_aliases(self, data: object) -> bool:
+        return True

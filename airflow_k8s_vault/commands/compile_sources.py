@@ -1,0 +1,114 @@
+"""What `compile` and `plan` start from: team files, templates, settings and, where asked for, DAGs."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from airflow_k8s_vault import config, teams
+from airflow_k8s_vault.commands import dag_secrets, output
+from airflow_k8s_vault.commands.dag_secrets import DagSecrets
+from airflow_k8s_vault.commands.templates import folder_of
+from airflow_k8s_vault.compile import Account, Source, refusals, template_pods
+from airflow_k8s_vault.delivery.login import VaultLogin
+from airflow_k8s_vault.errors import K8sVaultError, TeamError, did_you_mean, problems
+from airflow_k8s_vault.teams import Team
+
+
+class CompileError(K8sVaultError):
+    """What the files say cannot be compiled."""
+
+    exit_status = output.FOUND_PROBLEMS
+
+
+def read(arguments: Namespace) -> list[Source]:
+    """Return the teams as they are compiled, in the order of their names.
+
+    Raises CompileError with everything that is wrong, each with file and line: nothing is printed then.
+    """
+    return sources(folder_of(arguments), getattr(arguments, "team", None), dags_of(arguments))
+
+
+def dags_of(arguments: Namespace) -> DagSecrets | None:
+    """Return what the DAGs of --dags declare; None where it was not given."""
+    return dag_secrets.read(Path(arguments.dags)) if getattr(arguments, "dags", None) else None
+
+
+def sources(root: Path, only: Sequence[str] | None = None, dags: DagSecrets | None = None) -> list[Source]:
+    """Return the sources of the teams named in `only`, or of all."""
+    errors: list[str] = []
+    known: list[Team] = []
+    for name in teams.names(root):
+        try:
+            known.append(teams.load(name, root))
+        except K8sVaultError as error:
+            errors.append(str(error))
+    names = [team.name for team in known]
+    if not teams.names(root):
+        errors.append(f"{root} has no team: no sub-folder with a team.yaml.")
+    for name in only or ():
+        if name not in teams.names(root):
+            errors.append(f"Team '{name}' does not exist. Teams: {', '.join(names)}.{did_you_mean(name, names)}")
+    errors += refusals.of_teams(known)
+    errors += _of_dags(dags)
+    compiled: list[Source] = []
+    if not errors:
+        chosen = [team for team in known if not only or team.name in only]
+        for team in output.with_progress(chosen, "Reading the templates of all teams"):
+            try:
+                compiled.append(_source(team, root, dags))
+            except K8sVaultError as error:
+                errors.append(str(error))
+        errors += refusals.of_sources(compiled)
+    if errors:
+        raise CompileError(problems("This cannot be compiled:", dict.fromkeys(errors)))
+    return compiled
+
+
+def _of_dags(dags: DagSecrets | None) -> list[str]:
+    if dags is None:
+        return []
+    return [f"{file} could not be imported: {error}" for file, error in dags.broken.items()] + list(dags.unknown)
+
+
+def _source(team: Team, root: Path, dags: DagSecrets | None) -> Source:
+    # Both are there: refused before where they are not.
+    worker, triggerer = team.platform.worker or "", team.platform.triggerer or ""
+    if team.walls.identity == "dag" and dags is None:
+        raise TeamError(f"{team.where('identity')}: with identity: dag each DAG has an account: give --dags.")
+    return Source(
+        team=team,
+        login=VaultLogin.of_role(team.vault_role),
+        deliveries=team.walls.deliveries or (config.get("default_delivery"),),
+        worker=Account.of(worker, team.name),
+        triggerer=Account.of(triggerer, team.name),
+        pods=template_pods.of_team(team.name, root),
+        xcom_sidecar=_xcom_sidecar(team.platform.xcom_image) if team.walls.xcom else None,
+        dags=dags.dags.get(team.name, ()) if dags and team.walls.identity == "dag" else (),
+    )
+
+
+class _NoConnection:
+    """What the Kubernetes connection says of the XCom sidecar: its image, as platform.yaml has it."""
+
+    def __init__(self, image: str | None) -> None:
+        self.image = image
+
+    def get_xcom_sidecar_container_image(self) -> str | None:
+        return self.image
+
+    def get_xcom_sidecar_container_resources(self) -> None:
+        return None
+
+
+def _xcom_sidecar(image: str | None) -> Mapping[str, Any]:
+    # Imported here: KubernetesPodOperator takes two seconds.
+    from kubernetes.client import ApiClient, Configuration
+
+    from airflow_k8s_vault.operators import xcom_sidecar
+
+    made = xcom_sidecar.sidecar(_NoConnection(image), xcom_sidecar.restricted())
+    manifest: Mapping[str, Any] = ApiClient(Configuration()).sanitize_for_serialization(made)
+    return manifest

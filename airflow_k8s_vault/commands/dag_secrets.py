@@ -1,0 +1,140 @@
+"""Which secrets the tasks of DAG files declare: read out of the imported DAGs, without a cluster or Vault."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from airflow_k8s_vault.errors import ConfigError
+from airflow_k8s_vault.lookups import located
+from airflow_k8s_vault.vault_secret import VaultSecret
+
+
+@dataclass(frozen=True)
+class Declared:
+    """One secret of one task. `secret` is as the task has it, `located` as the pod reads it.
+
+    file: the DAG's, below the folder that was read.
+    """
+
+    dag_id: str
+    task_id: str
+    team: str
+    template: str
+    secret: VaultSecret
+    located: VaultSecret
+    file: str
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """The path; of a connection or variable each place where it is looked for."""
+        return (self.located.path, *self.located.elsewhere)
+
+
+@dataclass(frozen=True)
+class DagSecrets:
+    """What was found. dags: team to the ids of its DAGs. broken: file to why it cannot be imported.
+
+    unknown: a sentence for each task whose secrets only its run knows.
+    """
+
+    declared: tuple[Declared, ...]
+    dags: Mapping[str, tuple[str, ...]]
+    broken: Mapping[str, str]
+    unknown: tuple[str, ...]
+
+
+def read(folder: Path) -> DagSecrets:
+    """Import the DAG files of a folder, or one file, and return what their tasks declare. Raises ConfigError."""
+    from airflow.dag_processing.dagbag import DagBag
+
+    if not folder.exists():
+        raise ConfigError(f"There is no {folder}.\n  Name the folder, or the file, of the DAGs with --dags.")
+    root = folder if folder.is_dir() else folder.parent
+    # Airflow's log of the import, and what DAG files print, would be read as part of the output.
+    with contextlib.redirect_stdout(sys.stderr):
+        bag = DagBag(folder, bundle_path=root)
+    declared: list[Declared] = []
+    dags: dict[str, set[str]] = {}
+    unknown: list[str] = []
+    tasks = [(dag_id, task) for dag_id, dag in sorted(bag.dags.items()) for task in dag.tasks]
+    for dag_id, task in tasks:
+        for given in _given(task):
+            secrets, team = given.get("vault_secrets") or (), _team(given)
+            if not isinstance(secrets, list | tuple) or (team is None and secrets):
+                where = bag.dags[dag_id].fileloc
+                unknown.append(f"{where}: only its run knows the secrets of task '{dag_id}.{task.task_id}'.")
+            elif team is not None:
+                dags.setdefault(team, set()).add(dag_id)
+                declared += _of_task(bag.dags[dag_id], task.task_id, team, given, secrets)
+    broken = {str(file): _message(error) for file, error in bag.import_errors.items()}
+    found = {team: tuple(sorted(ids)) for team, ids in sorted(dags.items())}
+    return DagSecrets(tuple(dict.fromkeys(declared)), found, broken, tuple(dict.fromkeys(unknown)))
+
+
+def _of_task(
+    dag: Any, task_id: str, team: str, given: Mapping[str, Any], secrets: Sequence[Any]
+) -> Iterator[Declared]:
+    for secret in secrets:
+        if isinstance(secret, VaultSecret):
+            (found,) = located([secret], team)
+            template = str(given.get("pod_template"))
+            yield Declared(dag.dag_id, task_id, team, template, secret, found, str(dag.fileloc))
+
+
+def _given(task: Any) -> Iterator[Mapping[str, Any]]:
+    """Yield the arguments of the task; of a mapped one once for each value that the DAG file gives."""
+    partial = getattr(task, "partial_kwargs", None)
+    if partial is None:
+        yield vars(task)
+        yield from _override(getattr(task, "executor_config", None))
+        return
+    yield from _override(partial.get("executor_config"))
+    expanded = getattr(getattr(task, "expand_input", None), "value", None)
+    if isinstance(expanded, Mapping):
+        templates = _values(expanded, partial, "pod_template")
+        for template in templates:
+            for secrets in _values(expanded, partial, "vault_secrets"):
+                yield {**partial, "pod_template": template, "vault_secrets": secrets}
+    elif isinstance(expanded, list | tuple):
+        for entry in expanded:
+            yield {**partial, **entry} if isinstance(entry, Mapping) else {**partial, "vault_secrets": entry}
+    else:
+        # What another task returns: it may hold any argument.
+        yield {**partial, "vault_secrets": expanded}
+
+
+def _values(expanded: Mapping[str, Any], partial: Mapping[str, Any], name: str) -> list[Any]:
+    """Return each value that the argument takes; what a run makes stands for itself."""
+    if name not in expanded:
+        return [partial.get(name)]
+    values = expanded[name]
+    return list(values) if isinstance(values, list | tuple) else [values]
+
+
+def _override(executor_config: Any) -> Iterator[Mapping[str, Any]]:
+    """Yield what `pod_override` was given, where a task of KubernetesExecutor has one."""
+    pod = executor_config.get("pod_override") if isinstance(executor_config, Mapping) else None
+    if (given := getattr(pod, "vault_request", None)) is not None:
+        yield given
+
+
+def _team(given: Mapping[str, Any]) -> str | None:
+    template = given.get("pod_template")
+    if not isinstance(template, str):
+        return None
+    return given.get("team") or template.partition("/")[0]
+
+
+def _message(traceback: str) -> str:
+    """Return the exception of a printed traceback, with all lines of its message."""
+    lines = traceback.strip().splitlines()
+    frames = [number for number, line in enumerate(lines) if line.startswith("  File ")]
+    after = lines[frames[-1] + 1 :] if frames else lines
+    while len(after) > 1 and after[0].startswith("    "):
+        after = after[1:]
+    return "\n".join(after)
