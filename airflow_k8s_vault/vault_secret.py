@@ -6,22 +6,21 @@ import re
 from dataclasses import dataclass, field, fields
 from typing import Any, final
 
+from airflow_k8s_vault import vault_path
+from airflow_k8s_vault.vault_path import Location
+
 ENGINES = ("kv2", "kv1", "dynamic")
 # What `connection` and `variable` make: the path is then an id of Airflow's, which lookups.located resolves.
 # The variable is the one in which Airflow looks: airflow.secrets.environment_variables.
 LOOKUPS = {"connection": "AIRFLOW_CONN_", "variable": "AIRFLOW_VAR_"}
 
-# These strings end up in the agent's configuration, which is a template language of its own: what is not
-# plainly harmless there is refused here. Vault itself allows more in paths; nobody has missed it yet.
-_PATH = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@-]*(/[A-Za-z0-9_][A-Za-z0-9_.@-]*)+")
-_KEY = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,252}")
-# https://kubernetes.io/docs/concepts/configuration/secret/ and the fileKeyRef parser agree on C identifiers.
-_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,252}")
-# A container's variable may hold - and . as well, and connections are often named so.
+# What every version of Kubernetes takes as the name of a variable (IsEnvVarName). Since 1.34 it takes more.
+_VARIABLE = re.compile(r"[A-Za-z_.-][A-Za-z0-9_.-]*")
+# Ids of Airflow's end up in the name of a variable.
 _ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,200}")
-_FILE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,252}")
 # DNS-1123 label: what Kubernetes takes as a container's name.
 _CONTAINER = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+_LONGEST_FILE_NAME_BYTES, _LONGEST_KEY_BYTES = 255, 4096
 
 
 @final
@@ -40,10 +39,9 @@ class VaultSecret:
 
     >>> VaultSecret("secret/payments/warehouse", env={"PGPASSWORD": "password"}).mistakes()
     []
-    >>> VaultSecret("warehouse", env={"PG-PASSWORD": "password"}).mistakes()
-    ["path 'warehouse' is no Vault path: mount first, then the secret ('secret/payments/warehouse'); \
-letters, digits and _ . @ - between single slashes.", "'PG-PASSWORD' is no name of an environment variable \
-(letters, digits, _; no digit first)."]
+    >>> VaultSecret("warehouse", env={"PG=PASSWORD": "password"}).mistakes()
+    ["path 'warehouse' needs a mount first, then the secret: 'secret/payments/warehouse'.", "'PG=PASSWORD' is no \
+name of an environment variable: letters, digits, _ . -, and no digit first."]
     """
 
     path: str
@@ -55,6 +53,8 @@ letters, digits and _ . @ - between single slashes.", "'PG-PASSWORD' is no name 
     # Set by `located` alone: what the secret has to be, and where else it is looked for, in order.
     kind: str = field(default="", init=False, repr=False)
     elsewhere: tuple[str, ...] = field(default=(), init=False, repr=False)
+    # The mounts of path and elsewhere, which are known there; none for a path that a DAG names.
+    mounts: tuple[str, ...] = field(default=(), init=False, repr=False)
 
     @classmethod
     def connection(cls, conn_id: str, *, container: str | None = None) -> VaultSecret:
@@ -77,11 +77,15 @@ letters, digits and _ . @ - between single slashes.", "'PG-PASSWORD' is no name 
         """
         return cls(key, engine="variable", env=_looked_up("variable", key), container=container)
 
-    def located(self, paths: tuple[str, ...], engine: str) -> VaultSecret:
-        """Return the connection or variable as a secret of these paths, of which the first that exists counts."""
+    def located(self, paths: tuple[str, ...], engine: str, mounts: tuple[str, ...] = ()) -> VaultSecret:
+        """Return the connection or variable as a secret of these paths, of which the first that exists counts.
+
+        mounts: of each path its mount, where they are known.
+        """
         found = VaultSecret(paths[0], engine=engine, env=self.env, container=self.container)
         object.__setattr__(found, "kind", self.engine)
         object.__setattr__(found, "elsewhere", paths[1:])
+        object.__setattr__(found, "mounts", mounts)
         return found
 
     def serialize(self) -> dict[str, Any]:
@@ -92,6 +96,12 @@ letters, digits and _ . @ - between single slashes.", "'PG-PASSWORD' is no name 
         """
         given = {item.name: getattr(self, item.name) for item in fields(self) if item.init}
         return {name: value for name, value in given.items() if value is not None}
+
+    @property
+    def locations(self) -> tuple[Location, ...]:
+        """Where it is looked for, in order; all but the first are those of a connection or variable."""
+        paths = (self.path, *self.elsewhere)
+        return tuple(map(Location, paths, self.mounts or ("",) * len(paths)))
 
     def __init_subclass__(cls) -> None:
         raise TypeError(
@@ -108,13 +118,7 @@ letters, digits and _ . @ - between single slashes.", "'PG-PASSWORD' is no name 
         found = []
         if isinstance(self.engine, str) and self.engine in LOOKUPS:
             return self._mistakes_of_lookup()
-        if not _matches(_PATH, self.path):
-            found.append(
-                f"path {self.path!r} is no Vault path: mount first, then the secret "
-                "('secret/payments/warehouse'); letters, digits and _ . @ - between single slashes."
-            )
-        elif "/data/" in self.path and self.engine == "kv2":
-            found.append(f"path {self.path!r} holds the API's data/: write it as `vault kv get` takes it.")
+        found += self._path_errors()
         if self.engine not in ENGINES:
             found.append(f"engine {self.engine!r} is none of {', '.join(ENGINES)}.")
         mapping: object = self.env
@@ -132,18 +136,29 @@ letters, digits and _ . @ - between single slashes.", "'PG-PASSWORD' is no name 
             for variable, key in self.env.items():
                 if not _matches(_VARIABLE, variable) and not self.kind:
                     found.append(
-                        f"{variable!r} is no name of an environment variable (letters, digits, _; no digit first)."
+                        f"{variable!r} is no name of an environment variable: letters, digits, _ . -, and no "
+                        "digit first."
                     )
-                if not _matches(_KEY, key):
-                    found.append(f"{key!r} is no key of a secret (letters, digits, _ . -).")
-        if self.file is not None and not _matches(_FILE, self.file):
-            found.append(
-                f"{self.file!r} is no file name (letters, digits, _ . -): it will lie in /vault/secrets/."
-            )
-        if self.key is not None and not _matches(_KEY, self.key):
-            found.append(f"{self.key!r} is no key of a secret (letters, digits, _ . -).")
+                found += _key_errors(key)
+        if self.file is not None:
+            found += _file_name_errors(self.file)
+        if self.key is not None:
+            found += _key_errors(self.key)
         if self.container is not None and not _matches(_CONTAINER, self.container):
             found.append(f"{self.container!r} is no name of a container (lower case, digits, -).")
+        return found
+
+    def _path_errors(self) -> list[str]:
+        path: object = self.path
+        if not isinstance(path, str):
+            return [f"path is {self.path!r}; it is text: 'secret/payments/warehouse'."]
+        found = [f"path {self.path!r} {error}." for error in vault_path.errors(self.path)]
+        mount, folder, *rest = [*self.path.split("/"), "", ""]
+        if not found and folder == "data" and self.engine == "kv2" and not self.kind and rest[0]:
+            found.append(
+                f"path {self.path!r} may be the API's path of '{mount}/{'/'.join(rest).strip('/')}', or a secret "
+                "in a folder 'data': write the first as `vault kv get` takes it, and rename the second's folder."
+            )
         return found
 
     def _mistakes_of_lookup(self) -> list[str]:
@@ -162,6 +177,30 @@ letters, digits and _ . @ - between single slashes.", "'PG-PASSWORD' is no name 
 def _looked_up(kind: str, name: object) -> dict[str, str]:
     """Return the variable in which Airflow looks for it, as env of a secret."""
     return {f"{LOOKUPS[kind]}{name.upper()}": kind} if isinstance(name, str) else {}
+
+
+def _key_errors(key: object) -> list[str]:
+    """What Vault takes as a key: any text. What looks like Jinja or cannot be seen is a mistake of the DAG's."""
+    if not isinstance(key, str) or not key:
+        return [f"{key!r} is no key of a secret: give its name as text."]
+    if vault_path.is_templated(key):
+        return [f"{key!r} is no key of a secret: keys are not templated."]
+    if not key.isprintable() or len(key.encode()) > _LONGEST_KEY_BYTES:
+        return [f"{key!r} is no key of a secret: printable characters, {_LONGEST_KEY_BYTES} bytes at most."]
+    return []
+
+
+def _file_name_errors(name: object) -> list[str]:
+    """A file's name as Linux takes it; two dots first are what Kubernetes keeps for its own in a volume."""
+    if not isinstance(name, str) or not name or "/" in name or name == "." or name.startswith(".."):
+        return [
+            f"{name!r} is no file name: it has no slash, and no two dots first; it will lie in /vault/secrets/."
+        ]
+    if vault_path.is_templated(name):
+        return [f"{name!r} is no file name: file names are not templated."]
+    if not name.isprintable() or len(name.encode()) > _LONGEST_FILE_NAME_BYTES:
+        return [f"{name!r} is no file name: printable characters, {_LONGEST_FILE_NAME_BYTES} bytes at most."]
+    return []
 
 
 def _plain(value: Any) -> Any:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from airflow_k8s_vault import vault_path
 from airflow_k8s_vault.delivery.agent import CONTAINER
 from airflow_k8s_vault.delivery.agent.failure import FAILURE, KILLED
 from airflow_k8s_vault.delivery.login import VaultLogin
@@ -114,10 +115,10 @@ def _agent_gave_up(pod: Any, login: VaultLogin, ended: Any) -> DeliveryRefused |
         found = "; ".join(dict.fromkeys(own))
         end = "" if found.endswith("?") else "."
         return DeliveryRefused(f"The Vault agent cannot deliver what the task asks for: {found}{end}\n{ran}")
-    missing = re.search(r"no secret exists at (\S+?)[\"\s]", said + " ")
+    missing = re.search(r"no secret exists at ([^\"\n]+?)(?:\"| exitCode=|\n|$)", said)
     if missing:
         # The agent names the API's path; a task, and `vault kv get`, leave out KV 2's data/.
-        path = missing[1].replace("/data/", "/", 1)
+        path = vault_path.named(missing[1])
         return DeliveryRefused(f"There is no secret at '{path}' in Vault at {login.address}.\n{ran}")
     codes = _CODE.findall(said)
     refused = codes and codes[-1].startswith("4") and codes[-1] != "429"

@@ -6,11 +6,13 @@ import logging
 from collections.abc import Sequence
 from typing import Any
 
+from airflow_k8s_vault import vault_path
 from airflow_k8s_vault.delivery import secret as delivery
 from airflow_k8s_vault.errors import DeliveryRefused, SecretShapeError, VaultRefused, problems
 from airflow_k8s_vault.lookups import connection_text, value_text
 from airflow_k8s_vault.secret_value import SecretValue
 from airflow_k8s_vault.vault import LONGEST_SECONDS, Found, Session
+from airflow_k8s_vault.vault_path import Location
 from airflow_k8s_vault.vault_secret import VaultSecret
 
 log = logging.getLogger(__name__)
@@ -77,49 +79,53 @@ class PodValues:
 
 
 def _read(session: Session, secret: VaultSecret) -> Found:
-    for path in (secret.path, *secret.elsewhere):
+    for location in secret.locations:
         refused = ""
         try:
             if secret.engine == "kv2":
-                answer = _read_kv2(session, path)
+                answer = _read_kv2(session, location)
             else:
-                answer = session.read(path, once=secret.engine == "dynamic")
+                answer = session.read(location.path, once=secret.engine == "dynamic")
         except VaultRefused as refusal:
             refused = str(refusal)
         if refused:
             # Any other status is no matter of rights: 400 is an unknown database role.
+            path = location.path
             what = f"it may not read '{path}'" if refused.startswith("403") else f"'{path}' cannot be read"
             raise VaultRefused(f"{what} ({refused}).")
         if answer is not None:
             return answer
-    places = "', '".join((secret.path, *secret.elsewhere))
+    places = "', '".join(location.path for location in secret.locations)
     raise DeliveryRefused(f"There is no secret at '{places}' in Vault at {session.settings.url}.")
 
 
-def _read_kv2(session: Session, path: str) -> Found | None:
+def _read_kv2(session: Session, location: Location) -> Found | None:
     """Read below the first segment as the mount, as most are; ask Vault for the mount where that leads nowhere."""
-    mount, _, rest = path.partition("/")
     refused = ""
     try:
-        if answer := session.read(f"{mount}/data/{rest}", once=False):
+        if answer := session.read(vault_path.kv_data(location, 2), once=False):
             return answer
     except VaultRefused as refusal:
         refused = str(refusal)
-    real = session.mount_of(path).strip("/")
-    if real and real != mount and path.startswith(f"{real}/"):
-        return session.read(f"{real}/data/{path.removeprefix(f'{real}/')}", once=False)
+    real = "" if location.mount else session.mount_of(location.path).strip("/")
+    if real and real != location.assumed_mount and location.path.startswith(f"{real}/"):
+        return session.read(vault_path.kv_data(location._replace(mount=real), 2), once=False)
     if refused:
         raise VaultRefused(refused)
     return None
 
 
 def _data(secret: VaultSecret, answer: Found) -> dict[str, Any]:
-    data = answer.data.reveal()
+    data, kind = answer.data.reveal(), {"kv2": "KV 2", "kv1": "KV 1", "dynamic": "dynamic"}[secret.engine]
     if secret.engine == "kv2":
-        if not isinstance(data.get("data"), dict) or not data["data"]:
-            data = {}  # this frame may be shown
-            raise DeliveryRefused(f"'{secret.path}' is no KV 2 secret, or empty: is engine= right?")
-        data = dict(data["data"])
+        is_of_engine = isinstance(data.get("data"), dict) and bool(data["data"])
+    else:
+        # The envelope of KV 2 would pass for a secret with the keys `data` and `metadata`.
+        is_of_engine = set(data) != {"data", "metadata"}
+    if not is_of_engine:
+        data = {}  # this frame may be shown
+        raise DeliveryRefused(f"'{secret.path}' is no {kind} secret, or empty: is engine= right?")
+    data = dict(data["data"] if secret.engine == "kv2" else data)
     return data if not secret.kind else _looked_up(secret, data)
 
 

@@ -8,11 +8,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
-from airflow_k8s_vault import config
+from airflow_k8s_vault import config, vault_path
 from airflow_k8s_vault.errors import ConfigError, SecretSpecError, did_you_mean, problems
 from airflow_k8s_vault.lookups.paths import places
 from airflow_k8s_vault.lookups.settings import LookupSettings
 from airflow_k8s_vault.setting_rows import read_row
+from airflow_k8s_vault.vault_path import Location
 from airflow_k8s_vault.vault_secret import LOOKUPS, VaultSecret
 
 _ROWS = {row.name: row for row in fields(LookupSettings)}
@@ -41,18 +42,19 @@ def located(secrets: Sequence[VaultSecret], team: str) -> list[VaultSecret]:
         if secret.engine not in LOOKUPS:
             found.append(secret)
             continue
-        paths, why_not = _paths(settings, secret, team if multi_team else None, multi_team)
+        locations, why_not = _locations(settings, secret, team if multi_team else None, multi_team)
         wrong += why_not
-        if paths:
-            found.append(secret.located(paths, f"kv{settings.kv_engine_version}"))
+        if locations:
+            paths, mounts = zip(*locations, strict=True)
+            found.append(secret.located(paths, f"kv{settings.kv_engine_version}", mounts))
     if wrong:
         raise SecretSpecError(problems("Airflow's own secrets cannot be delivered:", wrong))
     return found
 
 
-def _paths(
+def _locations(
     settings: LookupSettings, secret: VaultSecret, team: str | None, multi_team: bool
-) -> tuple[tuple[str, ...], list[str]]:
+) -> tuple[tuple[Location, ...], list[str]]:
     what = f"{secret.engine} '{secret.path}'"
     option = f"{secret.engine}s_path"
     found, why_not = places(settings.bases(option), secret.path, team, settings.rules(multi_team))
@@ -60,9 +62,9 @@ def _paths(
         return (), [
             f"{what} {why_not or f'is not looked up by the secrets backend: see mount_point and {option}'}."
         ]
-    paths = tuple(dict.fromkeys(f"{place.mount}/{place.path}" for place in found))
-    wrong = [mistake for path in paths for mistake in VaultSecret(path, engine="kv1", file="any").mistakes()]
-    return ((), [f"{what}: {mistake}" for mistake in wrong]) if wrong else (paths, [])
+    locations = tuple(dict.fromkeys(Location(f"{place.mount}/{place.path}", place.mount) for place in found))
+    errors = [f"path {path!r} {error}" for path, _ in locations for error in vault_path.errors(path)]
+    return ((), [f"{what}: {error}." for error in errors]) if errors else (locations, [])
 
 
 def _settings(team: str | None) -> LookupSettings:

@@ -10,9 +10,8 @@ import json
 from typing import Any
 
 from airflow_k8s_vault.errors import SecretShapeError, did_you_mean, problems
-
-# What Connection.from_json takes; `uri` stands alone there.
-CONNECTION_FIELDS = ("conn_type", "description", "host", "login", "password", "schema", "port", "extra", "uri")
+from airflow_k8s_vault.lookups import connection_rules
+from airflow_k8s_vault.lookups.connection_rules import ConnectionRules
 
 
 def value_text(data: dict[str, Any], where: str) -> str:
@@ -36,35 +35,26 @@ def connection_text(data: dict[str, Any], where: str) -> str:
     >>> connection_text({"conn_type": "http", "host": "example.com"}, "secret/connections/web")
     '{"conn_type": "http", "host": "example.com"}'
     """
+    known = (*ConnectionRules.FIELDS, "conn_uri")
     uri = data.get("conn_uri")
-    found = []
     if uri:
-        if isinstance(uri, str):
-            return uri
-        found.append("conn_uri is no string.")
-    known = (*CONNECTION_FIELDS, "conn_uri")
-    found += [
-        f"{name!r} is no field of a connection.{did_you_mean(name, known)}" for name in data if name not in known
-    ]
-    if "conn_uri" in data and not uri:
-        found.append("conn_uri is empty.")
+        found = connection_rules.uri_errors(uri, "conn_uri")
+    else:
+        found = [
+            f"{name!r} is no field of a connection.{did_you_mean(name, known)}"
+            for name in data
+            if name not in known
+        ]
+        found += ["conn_uri is empty"] if "conn_uri" in data else connection_rules.errors(data)
     if not data:
-        found.append("it has no keys.")
-    if not _is_port(data.get("port")):
-        found.append("port is no whole number.")
+        found.append("it has no keys")
     if found:
         headline = f"The secret at {where!r} is no connection (its keys: {_keys(data)}):"
+        sentences = [sentence if sentence.endswith(("?", ".")) else f"{sentence}." for sentence in found]
         raise SecretShapeError(
-            problems(headline, [*found, f"It takes conn_uri, or {', '.join(CONNECTION_FIELDS)}."])
+            problems(headline, [*sentences, f"It takes conn_uri, or {', '.join(ConnectionRules.FIELDS)}."])
         )
-    return json.dumps(data)
-
-
-def _is_port(value: Any) -> bool:
-    try:
-        return not value or bool(int(value))
-    except (TypeError, ValueError):
-        return False
+    return str(uri) if uri else json.dumps(data)
 
 
 def _keys(data: dict[str, Any]) -> str:

@@ -9,8 +9,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Hashable
 from typing import Any
-from urllib.parse import quote
 
+from airflow_k8s_vault import vault_path
 from airflow_k8s_vault.errors import SecretShapeError, VaultError, VaultRefused, VaultUnavailable
 from airflow_k8s_vault.log_once import forget, log_once
 from airflow_k8s_vault.lookups import Place
@@ -18,6 +18,7 @@ from airflow_k8s_vault.secret_value import SecretValue
 from airflow_k8s_vault.secrets_backend.cache import Entry, SecretCache
 from airflow_k8s_vault.secrets_backend.flights import Flights
 from airflow_k8s_vault.vault import Deadline, Settings, VaultClient
+from airflow_k8s_vault.vault_path import Location
 
 Shape = Callable[[dict[str, Any], str], str]
 
@@ -125,8 +126,8 @@ class Reader:
         return SecretValue(inner)
 
     def api_path(self, place: Place) -> str:
-        middle = "/data/" if self.settings.kv_engine_version == 2 else "/"
-        return quote(place.mount) + middle + quote(place.path)
+        location = Location(f"{place.mount}/{place.path}", place.mount)
+        return vault_path.encoded(vault_path.kv_data(location, self.settings.kv_engine_version))
 
     def _subject(self, error: VaultError, api_path: str) -> Hashable:
         if isinstance(error, VaultUnavailable):

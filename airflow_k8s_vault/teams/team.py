@@ -10,6 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
+from airflow_k8s_vault import vault_path
 from airflow_k8s_vault.errors import TeamError, did_you_mean, problems
 from airflow_k8s_vault.teams import document
 from airflow_k8s_vault.teams.key import mistakes
@@ -20,7 +21,6 @@ from airflow_k8s_vault.teams.walls import TokenLife, Walls, read_walls, token_li
 TEAM_FILE = "team.yaml"
 PLATFORM_FILE = "platform.yaml"
 _NAME = re.compile(r"[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?")
-_SEGMENTS = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@-]*(/[A-Za-z0-9_][A-Za-z0-9_.@-]*)+")
 
 _ANY_LIFE, _NO_WALLS = TokenLife(), Walls()
 
@@ -82,9 +82,9 @@ class Team:
 
         `*` stands for any characters within one segment, `/*` at the end for everything below, at any depth.
         Upper and lower case differ. Nothing is normalised: a path with an empty, `.` or `..` segment, a
-        trailing slash or an unusual character is covered by no ceiling.
+        trailing slash or an unprintable character is covered by no ceiling.
         """
-        if not isinstance(path, str) or not _SEGMENTS.fullmatch(path):
+        if not isinstance(path, str) or vault_path.errors(path):
             return False
         return any(_ceiling(glob).fullmatch(path) for glob in self.secrets)
 

@@ -27,7 +27,9 @@ _PORT = r"([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2]
 # `{team}` stands for the team's name, where each team has workers of its own.
 _ACCOUNT = r"([a-z0-9{}-]{1,63})/([a-z0-9{}.-]{1,253})"
 # A ceiling: the mount is literal, `*` is the only wildcard.
-_CEILING = r"[A-Za-z0-9_][A-Za-z0-9_.@-]*(/[A-Za-z0-9_*][A-Za-z0-9_.@*-]*)+"
+# Other wildcards than * are nobody's here, and who writes one means it.
+_NO_DOTS, _IN_SEGMENT = r"(?!\.{1,2}(/|$))", r"/?\[\]{}\x00-\x1f\x7f"
+_CEILING = rf"{_NO_DOTS}[^*{_IN_SEGMENT}]+(/{_NO_DOTS}[^{_IN_SEGMENT}]+)+"
 
 
 _OVERRIDABLE = Key(

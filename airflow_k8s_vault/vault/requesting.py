@@ -7,12 +7,13 @@ import random
 import re
 import ssl
 import time
-from json import dumps, loads
+from json import dumps
 from typing import Any
 
 from urllib3.exceptions import HTTPError
 from urllib3.exceptions import TimeoutError as Urllib3Timeout
 
+from airflow_k8s_vault import json_text
 from airflow_k8s_vault.errors import VaultRefused, VaultUnavailable
 from airflow_k8s_vault.secret_value import SecretValue
 from airflow_k8s_vault.vault.deadline import Deadline
@@ -156,7 +157,7 @@ def _json_of(answer: Answer) -> dict[str, Any] | None:
     if not answer.body:
         return {}
     try:
-        body = loads(answer.body)
+        body = json_text.loads(answer.body)
     except ValueError:
         return None
     return body if isinstance(body, dict) else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from airflow_k8s_vault import vault_path
 from airflow_k8s_vault.errors import VaultRefused
 from airflow_k8s_vault.secret_value import SecretValue
 from airflow_k8s_vault.vault.connection import Connection
@@ -62,9 +63,9 @@ class Session:
         return int(answer["auth"].get("lease_duration") or 0)
 
     def read(self, path: str, once: bool) -> Found | None:
-        """GET /v1/{path}; None where there is nothing. once: the read makes a credential."""
+        """GET a path of the API below /v1/; None where there is nothing. once: the read makes a credential."""
         try:
-            answer = self._requests().get(f"/v1/{path}", once=once)
+            answer = self._requests().get(f"/v1/{vault_path.encoded(path)}", once=once)
         except Rejected as rejected:
             if rejected.status == 404:
                 return None
@@ -81,7 +82,7 @@ class Session:
     def mount_of(self, path: str) -> str:
         """Return the mount that a path is in, with its slash at the end; "" where Vault does not say."""
         try:
-            answer = self._requests().get(f"/v1/sys/internal/ui/mounts/{path}")
+            answer = self._requests().get(f"/v1/sys/internal/ui/mounts/{vault_path.encoded(path)}")
         except Rejected:
             return ""
         return str((answer.get("data") or {}).get("path") or "")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -99,12 +101,13 @@ def test_a_path_that_reads_differently_when_it_is_written_out_does_not_reach_the
         {"file": "a/b"},
         {"file": ".."},
         {"file": "x\n"},
-        {"file": "$(id)"},
         {"env": {"A=B": "key"}},
         {"env": {"A'": "key"}},
         {"env": {"А": "key"}},
-        {"env": {"A": "k'ey"}},
-        {"env": {"A": "k`ey"}},
+        {"env": {"A": BREAK_OUT}},
+        {"env": {"A": "k\ney"}},
+        {"file": "x" * 256},
+        {"file": "{{ ds }}"},
         {"env": [("A", "key")]},
         {"env": {"A": 1}},
     ],
@@ -112,6 +115,30 @@ def test_a_path_that_reads_differently_when_it_is_written_out_does_not_reach_the
 def test_no_name_can_break_out_of_the_agents_configuration(given: dict[str, Any]) -> None:
     with pytest.raises(K8sVaultError, match="mistakes"):
         make(vault_secrets=[VaultSecret("secret/payments/warehouse", **given)])
+
+
+HOSTILE = ["$(id)", "k'ey", 'k"ey', "k`ey", "k\\ey", "$PATH", "{ x }", "-rf", " ", "*", "😀" * 50, "%2e%2e"]
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_name_stays_a_name_in_the_agents_configuration(name: str, created: Created) -> None:
+    path = "secret/payments/x" if "%" in name else f"secret/payments/x{name}y"
+    secrets = [VaultSecret("secret/payments/x", env={"A": name}), VaultSecret(path, file=name, key=name)]
+
+    manifest = created(make(vault_secrets=secrets, delivery="agent"))
+
+    config = _agent_config(manifest)
+    contents = "".join(template["contents"] for template in config["template"])
+    # Within a literal nothing is left that could end it; outside of one there is nothing of the name.
+    outside = re.sub(r'"[A-Za-z0-9 _./\\-]*"', "", contents)
+    assert name not in outside.replace("%s", "") or name in (" ", "*", "{ x }"[1:-1])
+    assert config["template"][-1]["destination"] == f"/vault/files/0/{name}"
+
+
+def _agent_config(manifest: Manifest) -> dict[str, Any]:
+    env = {item["name"]: item["value"] for item in manifest["spec"]["initContainers"][0]["env"]}
+    config: dict[str, Any] = json.loads(env["AGENT_CONFIG"].replace("$$", "$"))
+    return config
 
 
 def test_the_mapping_that_a_dag_gave_is_not_the_one_that_is_delivered(created: Created) -> None:

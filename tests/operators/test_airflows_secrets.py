@@ -176,7 +176,7 @@ def test_a_misspelt_place_is_named_with_the_nearest(monkeypatch: pytest.MonkeyPa
 def test_a_place_that_no_pod_may_have_is_refused(configured: Any) -> None:
     configured(connections_path="a}} {{b")
 
-    refuses(SecretSpecError, "connection 'warehouse': path 'secret/a}} {{b/warehouse' is no Vault path")
+    refuses(SecretSpecError, "connection 'warehouse': path 'secret/a}} {{b/warehouse' holds Jinja")
 
 
 def operator(*secrets: VaultSecret, **arguments: Any) -> VaultPodOperator:

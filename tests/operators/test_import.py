@@ -45,7 +45,7 @@ def test_all_that_is_wrong_with_the_secrets_is_listed_with_the_task() -> None:
     wrong = [
         VaultSecret("warehouse", env={"A": "a"}),
         VaultSecret("secret/payments/x", env={}),
-        VaultSecret("secret/payments/x", env={"NOT-A-NAME": "k"}),
+        VaultSecret("secret/payments/x", env={"NOT A NAME": "k"}),
         VaultSecret("secret/payments/list", env=["PGPASSWORD"]),  # type: ignore[arg-type]
         VaultSecret("secret/payments/x", file="a/b"),
         "secret/payments/x",
@@ -60,7 +60,7 @@ def test_all_that_is_wrong_with_the_secrets_is_listed_with_the_task() -> None:
         "path 'warehouse'",
         "maps nothing",
         "env of 'secret/payments/list' is ['PGPASSWORD']; it maps variable to key",
-        "'NOT-A-NAME' is no name",
+        "'NOT A NAME' is no name",
         "'a/b' is no file name",
         "vault_secrets holds a str: give VaultSecret",
     ):
@@ -261,7 +261,7 @@ def test_mistakes_of_every_kind_are_told_in_one_error() -> None:
 
     told = str(error.value)
     for part in (
-        "path 'warehouse' is no Vault path",
+        "path 'warehouse' needs a mount first",
         "looks like a credential",
         "memroy is no variable",
         "sets image",

@@ -88,10 +88,10 @@ def test_that_setting_does_not_open_the_way_around_a_refusal(make_backend: Make)
             {"conn_type": "http", "port": "s3cr3t-value"},
             "port is no whole number",
         ),
-        ("get_connection", "connections/x", {"conn_uri": "http://h:s3cr3t-value/x"}, "is no valid connection"),
-        ("get_connection", "connections/x", {"conn_uri": ["s3cr3t-value"]}, "conn_uri is no string"),
-        ("get_connection", "connections/x", {"conn_uri": "{s3cr3t-value"}, "is no valid connection"),
-        ("get_connection", "connections/x", {"conn_uri": "  "}, "is no valid connection"),
+        ("get_connection", "connections/x", {"conn_uri": "http://h:s3cr3t-value/x"}, "port is no number"),
+        ("get_connection", "connections/x", {"conn_uri": ["s3cr3t-value"]}, "conn_uri is no text"),
+        ("get_connection", "connections/x", {"conn_uri": "{s3cr3t-value"}, "conn_uri does not begin with"),
+        ("get_connection", "connections/x", {"conn_uri": "  "}, "conn_uri does not begin with"),
     ],
 )
 def test_a_secret_of_the_wrong_shape_is_an_error_that_names_path_and_keys_but_no_value(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from airflow_k8s_vault.delivery.agent.failure import FAILURE, KILLED
 
-# The leases of variables, a line each; written by the agent where the task has a limit.
+# The leases of variables, three lines each; written by the agent where the task has a limit.
 LEASES = "/vault/agent/leases"
 CHECKED = "/vault/agent/checked"
 # The variable that holds that limit, in seconds.
@@ -57,7 +57,7 @@ check() {{
   renew="$vault write -force -field=token_duration auth/token/renew-self"
   "$vault" token lookup -field=creation_ttl > ttl &
   too_short "the login, and with it every lease," "$($renew "increment=$AGENT_LIMIT")" &
-  while read -r path seconds renewable lease; do
+  while read -r seconds renewable && read -r lease && read -r path; do
     if [ "$renewable" = true ] && [ "$seconds" -lt "$AGENT_LIMIT" ]; then
       seconds=$("$vault" write -field=lease_duration sys/leases/renew "lease_id=$lease" "increment=$AGENT_LIMIT")
     fi

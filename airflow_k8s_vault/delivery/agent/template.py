@@ -1,8 +1,7 @@
 """The agent's templates: Go text that reads a secret and writes an environment file or a file.
 
-Paths, keys, variables and file names were checked against strict patterns (see secret.py): none can hold a
-quote, a brace or a back-quote, so none can break out of a string here. Whatever is wrong with a secret makes
-the template fail with a sentence of agent_failure; it names keys, never values.
+Whatever a path, key, variable or file is called, it stands here as a string literal (`go.text`) that holds nothing
+which could mean something, and is passed to the named templates of `library` and `lookup` as data.
 """
 
 from __future__ import annotations
@@ -11,12 +10,16 @@ import hashlib
 import re
 from collections.abc import Iterable
 
-from airflow_k8s_vault.delivery.agent import lookup as agent_lookup
-from airflow_k8s_vault.delivery.agent.failure import fail, refuse
+from airflow_k8s_vault import vault_path
+from airflow_k8s_vault.delivery.agent import go, library, lookup
+from airflow_k8s_vault.delivery.agent.failure import shown
+from airflow_k8s_vault.delivery.agent.go import call, with_secret
+from airflow_k8s_vault.vault_path import Location
 from airflow_k8s_vault.vault_secret import VaultSecret
 
 # Of fileKeyRef's key: pkg/apis/core/validation. A variable's name has no such limit.
 _KEY_CHARACTERS = 128
+_LIBRARY = {**library.BODIES, **lookup.BODIES}
 
 
 def env_file(secrets: Iterable[VaultSecret]) -> str:
@@ -25,95 +28,90 @@ def env_file(secrets: Iterable[VaultSecret]) -> str:
     The format is NAME='value', single quotes only and without escapes (KEP-3721), so a value that holds a
     single quote is refused. Numbers and booleans are written as JSON.
     """
-    return "".join(_looked_up(secret) if secret.kind else _variables(secret) for secret in secrets)
+    return _complete(_read(secret, _lines(secret)) for secret in secrets)
 
 
 def file_key(variable: str) -> str:
-    """Return the name under which a variable is in its environment file: there - and . are not allowed.
+    """Return the name under which a variable is in its environment file: an identifier, which any format can hold.
 
-    Neither are names of more than 128 characters, which a variable may well have; a digest stands for such a one.
+    Names of more than 128 characters are not allowed there; a digest stands for such a one.
 
     >>> file_key("AIRFLOW_CONN_WAREHOUSE"), file_key("AIRFLOW_CONN_MY-DB"), len(file_key(200 * "A"))
     ('AIRFLOW_CONN_WAREHOUSE', 'AIRFLOW_CONN_MY_x2d_DB', 65)
     """
-    key = re.sub("[-.]", lambda found: f"_x{ord(found[0]):x}_", variable)
+    key = re.sub("[^A-Za-z0-9_]|^[0-9]", lambda found: f"_x{ord(found[0]):x}_", variable)
     return key if len(key) <= _KEY_CHARACTERS else f"_{hashlib.sha256(key.encode()).hexdigest()}"
 
 
 def secret_file(secret: VaultSecret) -> str:
     """Return the template of a file: the value of one key, or the whole secret as JSON where it names none."""
-    body = f"{_value(secret, secret.key)}{{{{ $value }}}}" if secret.key else "{{ $data | toJSON }}"
-    return _with(secret, body)
+    if secret.key is None:
+        return _complete([_read(secret, "{{ $data | toUnescapedJSON }}")])
+    return _complete([_read(secret, call("value", _arguments(secret, secret.key)))])
 
 
 def lease_list(secrets: Iterable[VaultSecret]) -> str:
-    """Return the template of a file with a line for each lease: path, seconds, whether it is renewable, id."""
-    lines = {
-        f'{{{{ with secret "{path}" }}}}{{{{ if .LeaseID }}}}{path} {{{{ .LeaseDuration }}}} {{{{ .Renewable }}}} '
-        "{{ .LeaseID }}\n{{ end }}{{ end }}": None
-        for path in (secret.path for secret in secrets)
-    }
-    return "".join(lines)
-
-
-# What the kubelet's format has no way to write, as Go writes it, and what it is called.
-_UNWRITABLE = {"`'`": "a single quote", '"\\r\\n"': "a carriage return before a newline", '"\\x00"': "a NUL"}
-
-
-def _looked_up(secret: VaultSecret) -> str:
-    before, path, after = agent_lookup.find(secret)
-    told = (
-        f"the value of {secret.kind} '{secret.path}' holds %s, which a variable cannot carry here: use delivery="
+    """Return the template of a file with three lines a lease: seconds and whether it is renewable; id; path."""
+    lease = "{{ .LeaseDuration }} {{ .Renewable }}\n{{ .LeaseID }}\n"
+    leases = dict.fromkeys(
+        with_secret(
+            _path(secret.locations[0]),
+            f"{{{{ if .LeaseID }}}}{lease}{{{{ {go.text(shown(secret.path))} }}}}\n{{{{ end }}}}",
+        )
+        for secret in secrets
     )
-    unwritable = _refuse_unwritable(told + "'secret'")
-    (variable,) = secret.env or {}
-    body = f"{agent_lookup.value(secret)}{unwritable}{file_key(variable)}='{{{{ $value }}}}'\n"
-    return f"{before}{_with(secret, body, path)}{after}"
+    return "".join(leases)
 
 
-def _variables(secret: VaultSecret) -> str:
-    lines = []
-    for variable, key in (secret.env or {}).items():
-        told = f"key '{key}' of '{secret.path}' holds %s, which a variable cannot carry: use file="
-        lines.append(f"{_value(secret, key)}{_refuse_unwritable(told)}{file_key(variable)}='{{{{ $value }}}}'\n")
-    return _with(secret, "".join(lines))
+def _complete(parts: Iterable[str]) -> str:
+    return library.complete("".join(parts), _LIBRARY)
 
 
-def _refuse_unwritable(told: str) -> str:
-    # For the kubelet an empty value is a key that is not there.
-    checks = [f'{{{{ if eq $value "" }}}}{fail(told.replace("%s", "nothing"))}{{{{ end }}}}']
-    for text, name in _UNWRITABLE.items():
-        checks.append(f"{{{{ if sprig_contains {text} $value }}}}{fail(told.replace('%s', name))}{{{{ end }}}}")
-    return "".join(checks)
+def _lines(secret: VaultSecret) -> str:
+    if secret.kind:
+        (variable,) = secret.env or {}
+        return lookup.line(secret, file_key(variable))
+    return "".join(
+        call("variable", f'{_arguments(secret, key)} "name" {go.text(file_key(variable))}')
+        for variable, key in (secret.env or {}).items()
+    )
 
 
-def _with(secret: VaultSecret, body: str, path: str = "") -> str:
-    """Read the secret into $data. The agent finds out itself where a KV mount ends and puts in `data/`."""
+def _arguments(secret: VaultSecret, key: str) -> str:
+    names = go.named(key=key, shown=shown(key), path=shown(secret.path))
+    return f'{names} "data" $data'
+
+
+def _read(secret: VaultSecret, body: str) -> str:
+    """Return the text that reads the secret into $data, and has it checked, before the body."""
+    name = f'"answer" .Data "path" {go.text(shown(secret.path))}'
     if secret.engine == "kv2":
-        wrong, data = 'if not (sprig_get .Data "data")', ".Data.data"
+        check, data = call("kv2", f"sprig_dict {name}"), ".Data.data"
     else:
-        # The envelope of KV 2, which would pass for a secret with the keys `data` and `metadata`.
-        envelope = '(sprig_hasKey .Data "data") (sprig_hasKey .Data "metadata")'
-        wrong, data = f"if and (eq (len .Data) 2) {envelope}", ".Data"
-    kind = {"kv2": "KV 2", "kv1": "KV 1", "dynamic": "dynamic"}[secret.engine]
-    told = fail(f"'{secret.path}' is no {kind} secret, or empty: is engine= right?")
-    check = f"{{{{ {wrong} }}}}{told}{{{{ end }}}}{{{{ $data := {data} }}}}"
-    path = path or f'"{secret.path}"'
-    return f"{{{{ with secret {path} }}}}{check}{body}{{{{ end }}}}"
+        kind = {"kv1": "KV 1", "dynamic": "dynamic"}[secret.engine]
+        check, data = call("plain", f'sprig_dict {name} "engine" "{kind}"'), ".Data"
+    body = f"{check}{{{{ $data := {data} }}}}{body}"
+    version = 2 if secret.engine == "kv2" else 1
+    if secret.elsewhere:
+        before, path, after = lookup.find(secret, version)
+        return f"{before}{with_secret(path, body)}{after}"
+    location = secret.locations[0]
+    if version == 2 and location.may_be_taken_for_the_api:
+        return _below_its_mount(location, body)
+    explicit = vault_path.kv_data(location, version) if location.mount else location.path
+    return with_secret(_path(Location(explicit)), body)
 
 
-def _value(secret: VaultSecret, key: str) -> str:
-    """Read one key into $value as text, or fail with the names of the keys that there are.
+def _below_its_mount(location: Location, body: str) -> str:
+    """Ask Vault where the mount ends: the agent, which asks as well, would take the rest for a path of the API."""
+    segments = location.path.split("/")
+    mounts = ["/".join(segments[:count]) for count in range(1, len(segments))]
+    paths = [_path(Location(vault_path.kv_data(Location(location.path, mount), 2))) for mount in mounts]
+    # The mount comes with a slash at its end: "secret/" is the first of them.
+    chosen = f'index (sprig_list {" ".join(paths)}) (subtract 2 (len (split "/" .Data.path)))'
+    question = _path(Location(f"sys/internal/ui/mounts/{location.path}"))
+    return with_secret(question, f"{{{{ $path := {chosen} }}}}{with_secret('$path', body)}")
 
-    A number arrives as json.Number, which is of kind string but not of that type.
-    """
-    keys = '(sprig_keys $data | sprig_sortAlpha | sprig_join ", ")'
-    told = f"secret '{secret.path}' has no key '{key}'; it has: %s"
-    missing = refuse(told, keys)
-    empty = fail(f"key '{key}' of '{secret.path}' is null")
-    return (
-        f'{{{{ if not (sprig_hasKey $data "{key}") }}}}{missing}{{{{ end }}}}'
-        f'{{{{ $value := index $data "{key}" }}}}'
-        f'{{{{ if eq (sprig_kindOf $value) "invalid" }}}}{empty}{{{{ end }}}}'
-        '{{ if not (sprig_typeIs "string" $value) }}{{ $value = $value | toJSON }}{{ end }}'
-    )
+
+def _path(location: Location) -> str:
+    return go.text(vault_path.encoded(location.path))

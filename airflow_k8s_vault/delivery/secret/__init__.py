@@ -12,12 +12,12 @@ from __future__ import annotations
 
 import copy
 import datetime
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from airflow_k8s_vault.delivery import REQUEST_ANNOTATION
+from airflow_k8s_vault import json_text
+from airflow_k8s_vault.delivery import REQUEST_ANNOTATION, sizes
 from airflow_k8s_vault.delivery.placement import FILES_DIR, by_container, refuse_clashes
 from airflow_k8s_vault.errors import DeliveryRefused, problems
 from airflow_k8s_vault.vault_secret import VaultSecret
@@ -99,26 +99,39 @@ def places(secrets: Sequence[VaultSecret], base_container: str) -> Iterator[Plac
 def values(found: Sequence[Place], data: Mapping[VaultSecret, Mapping[str, Any]]) -> dict[str, str]:
     """Return the Secret's `stringData`: key to value, numbers and booleans as JSON.
 
-    data: what Vault holds. Raises DeliveryRefused, naming keys and never values, for all that is missing.
+    data: what Vault holds. Raises DeliveryRefused, naming keys and never values, for all that is missing or that a
+    variable or a Secret cannot hold.
     """
-    wrong, made = [], {}
+    errors: list[str] = []
+    made: dict[str, str] = {}
     for place in found:
-        holds = data[place.secret]
-        if place.key_in_vault is not None and place.key_in_vault not in holds:
-            keys = ", ".join(sorted(holds)) or "nothing"
-            wrong.append(f"secret '{place.secret.path}' has no key '{place.key_in_vault}'; it has: {keys}")
-            continue
-        made[place.key] = _text(holds if place.key_in_vault is None else holds[place.key_in_vault])
-        if place.variable and "\0" in made[place.key]:
-            wrong.append(
-                f"key '{place.key_in_vault}' of '{place.secret.path}' holds a null character, which a variable "
-                "cannot carry: use file="
-            )
-    if wrong:
+        wrong = _missing(place, data[place.secret])
+        if not wrong:
+            made[place.key] = _text(place, data[place.secret])
+            wrong = sizes.variable_errors(_what(place), place.variable, made[place.key]) if place.variable else []
+        errors += wrong
+    errors += sizes.secret_errors({_what(place): made[place.key] for place in found if place.key in made})
+    if errors:
         # Error trackers show the variables of every frame of an exception.
-        data, holds, made = {}, {}, {}
-        raise DeliveryRefused(problems("Vault does not hold what the task asks for:", wrong))
+        data, made = {}, {}
+        raise DeliveryRefused(problems("Vault does not hold what the task asks for:", errors))
     return made
+
+
+def _missing(place: Place, holds: Mapping[str, Any]) -> list[str]:
+    key, path = place.key_in_vault, place.secret.path
+    if key is None or holds.get(key) is not None:
+        return []
+    if key in holds:
+        return [f"key '{key}' of '{path}' is null"]
+    return [f"secret '{path}' has no key '{key}'; it has: {', '.join(sorted(holds)) or 'nothing'}"]
+
+
+def _what(place: Place) -> str:
+    key, secret = place.key_in_vault, place.secret
+    if secret.kind:
+        return f"the value of {secret.kind} '{secret.path}'"
+    return f"'{secret.path}'" if key is None else f"key '{key}' of '{secret.path}'"
 
 
 def is_gated(pod: Any) -> bool:
@@ -142,7 +155,6 @@ def _variable(place: Place, secret: str) -> dict[str, Any]:
     return {"name": place.variable, "valueFrom": {"secretKeyRef": {"name": secret, "key": place.key}}}
 
 
-def _text(value: Any) -> str:
-    if isinstance(value, str):
-        return value
-    return json.dumps(value, separators=(",", ":"), sort_keys=True, ensure_ascii=False)
+def _text(place: Place, holds: Mapping[str, Any]) -> str:
+    value = holds if place.key_in_vault is None else holds[place.key_in_vault]
+    return value if isinstance(value, str) else json_text.dumps(value)

@@ -1,0 +1,86 @@
+"""The named templates that the agent's templates call: each does one thing with the data that it is given.
+
+They get names and texts as data, so nothing that a task or Vault says is ever part of a template's own text. What
+is wrong with a secret makes them fail with a sentence of `failure`; it holds names of keys, never a value.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from airflow_k8s_vault.delivery import sizes
+from airflow_k8s_vault.delivery.agent.failure import fail
+from airflow_k8s_vault.delivery.agent.go import call, when
+from airflow_k8s_vault.delivery.sizes import EMPTY
+
+# What the kubelet's format has no way to write, as Go writes it, and what it is called.
+_UNWRITABLE = {"`'`": "a single quote", '"\\r\\n"': "a carriage return before a newline", '"\\x00"': "a NUL"}
+
+
+def _carried() -> str:
+    """Of value, what, way: whether the kubelet's environment file can carry it."""
+    # For the kubelet an empty value is a key that is not there.
+    checks = [when('eq .value ""', fail(f"%s {EMPTY}", ".what"))]
+    for text, name in _UNWRITABLE.items():
+        told = fail(f"%s holds {name}, which a variable cannot carry here: use %s", ".what", ".way")
+        checks.append(when(f"sprig_contains {text} .value", told))
+    limit = sizes.AGENT_VARIABLE_BYTES
+    too_long = f"%s has %d bytes, and a variable carries {limit} at most here: use %s"
+    checks.append(when(f"gt (len .value) {limit}", fail(too_long, ".what", "(len .value)", ".way")))
+    return "".join(checks)
+
+
+_KEYS = '(executeTemplate "keys" .data)'
+
+BODIES = {
+    # Of a map: the names of its keys.
+    "keys": '{{ sprig_keys . | sprig_sortAlpha | sprig_join ", " }}',
+    # Of answer, path: whether it is what the engine gives.
+    "kv2": when(
+        'not (sprig_get .answer "data")', fail("'%s' is no KV 2 secret, or empty: is engine= right?", ".path")
+    ),
+    # The envelope of KV 2 would pass for a secret with the keys `data` and `metadata`.
+    "plain": when(
+        'and (eq (len .answer) 2) (sprig_hasKey .answer "data") (sprig_hasKey .answer "metadata")',
+        fail("'%s' is no %s secret, or empty: is engine= right?", ".path", ".engine"),
+    ),
+    # Of data, path, key, shown: its value as text, numbers and the like as JSON. A number arrives as json.Number,
+    # which is of kind string but not of that type.
+    "value": (
+        when(
+            "not (sprig_hasKey .data .key)",
+            fail("secret '%s' has no key '%s'; it has: %s", ".path", ".shown", _KEYS),
+        )
+        + "{{ $value := index .data .key }}"
+        + when('eq (sprig_kindOf $value) "invalid"', fail("key '%s' of '%s' is null", ".shown", ".path"))
+        + when('not (sprig_typeIs "string" $value)', "{{ $value = $value | toUnescapedJSON }}")
+        + "{{ $value }}"
+    ),
+    "carried": _carried(),
+    # Of name, value, what, way: one line of an environment file.
+    "line": "{{ template \"carried\" . }}{{ .name }}='{{ .value }}'\n",
+    # As `value`, with name: the line of one key.
+    "variable": call(
+        "line",
+        'sprig_dict "name" .name "value" (executeTemplate "value" .) "way" "file=" '
+        "\"what\" (printf \"key '%s' of '%s'\" .shown .path)",
+    ),
+}
+
+
+def complete(template: str, bodies: Mapping[str, str]) -> str:
+    """Return the template with the named ones that it calls, and those that these call, before it."""
+    needed: dict[str, None] = {}
+    left = _called(template)
+    while left:
+        name = left.pop()
+        if name not in needed:
+            needed[name] = None
+            left += _called(bodies[name])
+    definitions = ['{{ define "' + name + '" }}' + bodies[name] + "{{ end }}" for name in sorted(needed)]
+    return "".join([*definitions, template])
+
+
+def _called(template: str) -> list[str]:
+    return re.findall(r'(?:\{ template|executeTemplate) "([a-z0-9-]+)"', template)
