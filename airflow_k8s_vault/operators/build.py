@@ -12,7 +12,7 @@ from airflow.providers.cncf.kubernetes.pod_generator import PodGenerator
 from kubernetes.client import ApiClient, Configuration, V1Pod
 
 from airflow_k8s_vault import config, templates
-from airflow_k8s_vault.delivery import agent, references, secret
+from airflow_k8s_vault.delivery import agent, secret
 from airflow_k8s_vault.delivery.login import VaultLogin
 from airflow_k8s_vault.lookups import located
 from airflow_k8s_vault.operators import import_check, mutation_hook, task_pod, xcom_sidecar
@@ -79,7 +79,6 @@ class BuildsPod(KubernetesPodOperator):
     def _checked(self, pod: V1Pod) -> V1Pod:
         """Return the pod as its manifest has it: what is checked is what is sent, whatever its objects do."""
         manifest = json.loads(json.dumps(_serializer().sanitize_for_serialization(pod)))
-        references.require_expanded(manifest)
         context = self.xcom_sidecar_container_security_context
         sidecar = xcom_sidecar.sidecar(self.hook, context) if self.do_xcom_push else None
         self._planned.check(manifest, _serializer().sanitize_for_serialization(sidecar), self._asked)

@@ -19,7 +19,7 @@ from typing import Any
 from airflow_k8s_vault.delivery.agent.script import CHECKED, LEASES, LIMIT, SCRIPT, WAIT_FOR_FILES
 from airflow_k8s_vault.delivery.agent.template import env_file, file_key, lease_list, secret_file
 from airflow_k8s_vault.delivery.login import VaultLogin
-from airflow_k8s_vault.delivery.placement import FILES_DIR, add_variables, by_container, refuse_clashes
+from airflow_k8s_vault.delivery.placement import FILES_DIR, by_container, refuse_clashes
 from airflow_k8s_vault.vault_secret import VaultSecret
 
 CONTAINER = "vault-agent"
@@ -69,7 +69,7 @@ def attach(
         variables = [secret for secret in asked if secret.env]
         if variables:
             templates.append(_template(env_file(variables), f"{_ENV_DIR}/{name}.env", "0400"))
-            add_variables(container, _references(variables, f"{name}.env"))
+            container["env"] = [*container.get("env", []), *_references(variables, f"{name}.env")]
         files = [secret for secret in asked if secret.file]
         if files:
             # By number: a container's name may be as long as a volume's is allowed to be.

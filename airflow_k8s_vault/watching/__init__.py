@@ -1,0 +1,12 @@
+"""Pods of a cluster, watched together: one request for all of a namespace, for as long as somebody waits for one.
+
+It knows Kubernetes and pods, and nothing of Airflow or Vault.
+
+- `Cluster`: on an event loop, for any number of pods. It says what is delivered, in which order.
+- `PodGone`, `WatchUnavailable`: how a subscription ends where the pod does not end by itself.
+"""
+
+from airflow_k8s_vault.watching.cluster import Cluster
+from airflow_k8s_vault.watching.failures import PodGone, WatchUnavailable
+
+__all__ = ["Cluster", "PodGone", "WatchUnavailable"]
