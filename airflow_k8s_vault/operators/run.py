@@ -8,7 +8,7 @@ from typing import Any
 
 from airflow.providers.cncf.kubernetes.triggers.pod import KubernetesPodTrigger
 from airflow.providers.cncf.kubernetes.utils.pod_manager import OnFinishAction
-from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
+from airflow.sdk.exceptions import AirflowException, AirflowFailException, TaskDeferred
 from kubernetes.client import ApiException, V1Pod
 
 from airflow_k8s_vault import delivery
@@ -42,6 +42,10 @@ class RunsPod(EndsPod):
         goes_on = False
         try:
             yield
+            if self._killed:
+                # Its pod may have ended well, and been read, before it was gone: KubernetesPodOperator looks no
+                # further then, and the task would succeed.
+                raise AirflowException("The task was ended from outside, and its pod with it.")
         except TaskDeferred:
             goes_on = True
             raise

@@ -36,6 +36,7 @@ class Mishaps:
             "/devcluster/node-lost": self.node_lost,
             "/devcluster/node-back": self.node_back,
             "/devcluster/clock": self.clock,
+            "/devcluster/kubelet": self.kubelet,
         }
 
     async def node_lost(self, body: Object) -> None:
@@ -62,6 +63,12 @@ class Mishaps:
     async def clock(self, body: Object) -> None:
         """Set how far this cluster's clock is ahead of this machine's, in `aheadSeconds`; for tokens alone."""
         self._tokens.ahead_seconds = int(body["aheadSeconds"])
+
+    async def kubelet(self, body: Object) -> None:
+        """Set `removalSeconds` (a busy node takes its time) and `killsGroups` (false: singleProcessOOMKill)."""
+        node = self._kubelet.node
+        node.removal_seconds = float(body.get("removalSeconds", node.removal_seconds))
+        node.kills_groups = bool(body.get("killsGroups", node.kills_groups))
 
     def _ready(self, status: str, reason: str, message: str, taints: list[Object]) -> None:
         def change(node: Object) -> None:

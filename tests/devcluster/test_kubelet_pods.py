@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from pathlib import Path
 
 import pytest
 from k8s_vault_devcluster.kubelet.back_off import BackOff
@@ -182,6 +183,23 @@ async def test_a_deletion_runs_pre_stop_then_sigterm_and_removes_the_pod_and_its
     assert list(node.root.glob("pods/*")) == []
 
 
+@pytest.mark.parametrize(("code", "phase"), [(0, "Succeeded"), (143, "Failed")])
+def test_a_deleted_pod_shows_how_it_ended_before_it_is_gone(tmp_path: Path, code: int, phase: str) -> None:
+    @on_one_node
+    async def run(node: OneNode) -> None:
+        node.kubelet.node.removal_seconds = 3600
+        node.pod(sh(f"trap 'exit {code}' TERM; while :; do sleep 0.02; done"))
+        await node.phase("Running")
+        node.delete()
+
+        assert (await node.over())["phase"] == phase
+        assert "deletionTimestamp" in node.store.get("pods", "test", "pod")["metadata"]
+        node.store.remove("pods", "test", "pod")
+        await node.until(lambda: not list(node.root.glob("pods/*")))
+
+    run(tmp_path)
+
+
 @on_one_node
 async def test_a_second_shorter_deletion_brings_the_end_forward(node: OneNode) -> None:
     node.pod(sh("sleep 60; :"))
@@ -292,6 +310,17 @@ async def test_a_post_start_hook_that_fails_kills_the_container(node: OneNode) -
 
 
 @on_one_node
+async def test_a_sidecar_whose_post_start_hook_failed_waits_and_says_how_its_last_run_ended(node: OneNode) -> None:
+    hook = {"postStart": {"exec": {"command": ["sh", "-c", "exit 1"]}}}
+    node.kubelet.node.backoff_seconds = 60
+    node.pod(sh("true"), initContainers=[sidecar("trap 'exit 9' TERM; sleep 60 & wait", lifecycle=hook)])
+    waiting = await node.waiting("PostStartHookError", "side")
+
+    assert "exited with 1" in waiting["message"]
+    assert node.container("side")["lastState"]["terminated"]["exitCode"] == 9
+
+
+@on_one_node
 async def test_events_name_the_container_they_are_about(node: OneNode) -> None:
     node.pod(sh("true"), initContainers=[sh("true", "init")])
     await node.over()
@@ -317,6 +346,17 @@ async def test_a_container_that_takes_more_than_its_memory_limit_is_killed(node:
     ended = node.container()["state"]["terminated"]
     assert status["phase"] == "Failed"
     assert (ended["exitCode"], ended["reason"]) == (137, "OOMKilled")
+
+
+@on_one_node
+async def test_a_kubelet_that_kills_single_processes_leaves_the_rest_of_the_container(node: OneNode) -> None:
+    node.kubelet.node.kills_groups = False
+    take = "import time; held = b'x' * (150 << 20); time.sleep(60)"
+    fields = {"image": "python:3.12-slim", "resources": {"limits": {"memory": "64Mi"}}}
+    node.pod({"name": "base", "command": ["sh", "-c", f'python3 -c "{take}"; echo it ended with $?'], **fields})
+    await node.over()
+
+    assert await node.log() == "Killed\nit ended with 137\n"
 
 
 @on_one_node

@@ -9,7 +9,7 @@ import shutil
 import ssl
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -218,6 +218,23 @@ class Arena:
             stderr=False,
         )
         return str(said)
+
+    @contextlib.contextmanager
+    def kubelet(self, **settings: Any) -> Iterator[None]:
+        """Have our own devcluster's kubelet otherwise for a while; a real one is as it is."""
+        usual = {"removalSeconds": 0.3, "killsGroups": True}
+        if not self.on_devcluster:
+            yield
+            return
+        self.mishap("kubelet", **settings)
+        try:
+            yield
+        finally:
+            self.mishap("kubelet", **usual)
+
+    @property
+    def on_devcluster(self) -> bool:
+        return "KUBECONFIG" not in os.environ
 
     def mishap(self, what: str, **body: Any) -> None:
         """Let something happen to our own devcluster that Kubernetes has no request for: see its mishaps.py."""

@@ -65,6 +65,8 @@ def cases() -> Iterator[Case]:
             yield Case(name, delivery, skewed_by(60, auth), **skewed)
     name = "agent out of memory before the main process"
     yield Case(name, "agent", out_of_memory, ends=UNAVAILABLE, leases=0, ran=False)
+    name = "agent out of memory before the main process, its largest process killed"
+    yield Case(name, "agent", out_of_memory_alone, ends=UNAVAILABLE, leases=0, ran=False)
     later: dict[str, Any] = {"cmds": ["sh", "-c", f"{HAS_ALL} && sleep 12"]}
     name = "agent out of memory while the pod runs"
     yield Case(name, "agent", out_of_memory_later, logins=None, leases=None, slow=True, operator=later)
@@ -138,6 +140,12 @@ def out_of_memory(arena: Arena, operator: WatchedOperator) -> tuple[str, Any]:
     arena.vault.faults = [Fault(LEASE, "hang", None)]
     with _large_secret(arena), _agent(LIMIT):
         return whole(arena, operator)
+
+
+def out_of_memory_alone(arena: Arena, operator: WatchedOperator) -> tuple[str, Any]:
+    """The kernel kills the agent and leaves the shell around it, and the node is slow to take the pod away."""
+    with arena.kubelet(killsGroups=False, removalSeconds=4):
+        return out_of_memory(arena, operator)
 
 
 def out_of_memory_later(arena: Arena, operator: WatchedOperator) -> tuple[str, Any]:

@@ -48,6 +48,9 @@ def cases() -> Iterator[Case]:
             yield Case("pod deleted from outside", delivery, deleted, mode, "failed", operator=LONG)
             yield Case("pod evicted", delivery, evicted, mode, "failed", operator=LONG)
         yield Case("ended by a user", delivery, ended_by_user, "sync", "failed", operator=LONG)
+        well = {"cmds": ["sh", "-c", f"{HAS_ALL} && {{ trap 'exit 0' TERM; sleep 60 & wait; }}"]}
+        name = "ended by a user, and its pod ends well"
+        yield Case(name, delivery, ended_by_user, "sync", "failed", operator=well)
         yield Case("ended by a user", delivery, ended_by_user_deferred, "deferrable", operator=LONG)
         yield Case("triggerer killed", delivery, triggerer_killed, "deferrable", operator=SHORT)
         yield Case("worker killed while the pod runs", delivery, killed_running, operator=SHORT)
@@ -133,11 +136,12 @@ def evicted(arena: Arena, operator: WatchedOperator) -> tuple[str, Any]:
 
 
 def ended_by_user(arena: Arena, operator: WatchedOperator) -> tuple[str, Any]:
-    """Airflow's supervisor sends SIGTERM to the task."""
+    """Airflow's supervisor sends SIGTERM to the task; its pod's object is still there when the pod has ended."""
     process = run(operator)
     wait_until(lambda: arena.running(operator))
-    process.kill(signal.SIGTERM)
-    return process.outcome()
+    with arena.kubelet(removalSeconds=4):
+        process.kill(signal.SIGTERM)
+        return process.outcome()
 
 
 def ended_by_user_deferred(arena: Arena, operator: WatchedOperator) -> tuple[str, Any]:

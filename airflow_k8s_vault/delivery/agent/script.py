@@ -82,14 +82,15 @@ remember
 rm -f token
 if [ ! -e started ]; then
   rm -f /vault/env/* /vault/files/*/* leases refused checked
-  if [ -s tokens ]; then
-    # Killed before it was done: no second login. The kubelet would pause after the next kill, with nobody there to
-    # end what that one logged in for.
+  if [ -e begun ]; then
+    # Killed before it was done, all of it or the agent alone, and perhaps before it knew of its login: no second
+    # one. The kubelet would pause after the next kill, with nobody there to end what that one logged in for.
     revoke
     echo "{KILLED}"
     exit 137
   fi
 fi
+: > begun
 cut -d' ' -f22 /proc/1/stat > clean
 while :; do
   "$vault" agent -config=agent.json &
@@ -100,7 +101,8 @@ while :; do
   if [ ! -e started ]; then
     rm -f /vault/env/* /vault/files/*/*
     revoke
-    [ ! -e refused ] || {{ cat refused >&2; exit 1; }}
+    [ ! -e refused ] || {{ cat refused >&2; rm -f begun; exit 1; }}
+    [ "$status" -gt 128 ] || rm -f begun
     exit "$status"
   fi
   remember

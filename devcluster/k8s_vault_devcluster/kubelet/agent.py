@@ -43,7 +43,8 @@ class Kubelet:
         backoff_seconds: float = 10,
     ) -> None:
         self._root = root
-        self._node = Node(store, tokens, root, host_ip, self._rootfs, backoff_seconds)
+        # What its pods share; tests change how it behaves.
+        self.node = self._node = Node(store, tokens, root, host_ip, self._rootfs, backoff_seconds)
         self._images: dict[str, Rootfs] = {}
         self._workers: dict[str, Worker] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}

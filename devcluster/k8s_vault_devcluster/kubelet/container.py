@@ -38,6 +38,8 @@ class Container:
         # Set when the first try to start it is over, and when it has ended for good.
         self.tried, self.ended = asyncio.Event(), asyncio.Event()
         self.ready = asyncio.Event()
+        # Why the postStart hook of the last run failed; "" where it did not.
+        self._hook_failed = ""
         self._back_off = BackOff(pod.node.backoff_seconds)
         self._lock = asyncio.Lock()
 
@@ -57,6 +59,8 @@ class Container:
                 if not self._again():
                     return
                 self.record.last = {"terminated": self.record.state["terminated"]}
+                if self._hook_failed:
+                    self.report.waits("PostStartHookError", self._hook_failed)
                 await self._crash_loop(self._back_off.next_restart())
                 self.record.restarts += 1
         finally:
@@ -138,10 +142,12 @@ class Container:
     async def _post_start(self, sandbox: Sandbox) -> bool:
         """The container counts as running once its hook has returned; one that fails ends it."""
         handler = (self.record.spec.get("lifecycle") or {}).get("postStart")
+        self._hook_failed = ""
         if handler:
             try:
                 await hooks.run(sandbox, handler)
-            except hooks.HookFailed:
+            except hooks.HookFailed as error:
+                self._hook_failed = str(error)
                 self.report.event("Warning", "FailedPostStartHook", "PostStartHook failed")
                 await self._kill(sandbox, Grace(self.pod.grace_seconds), "FailedPostStartHook")
                 return False

@@ -36,6 +36,7 @@ async def launch(pod: Pod, container: Object, profile: Profile, folder: Path, ru
             # The image's files are root's: no other user can write them.
             read_only_root=read_only or uid != 0,
             memory_bytes=memory.limit_bytes(container),
+            killed_whole=pod.node.kills_groups,
         )
         return await sandbox.start(spec, log.feed)
 

@@ -35,14 +35,20 @@ async def exceeded(pid: int, limit: int) -> None:
 
 def used_bytes(pid: int) -> int:
     """Return the bytes of a process and all its descendants that are theirs alone and in memory."""
-    total = 0
-    for member in _tree(pid):
-        try:
-            found = _ANONYMOUS.search(Path(f"/proc/{member}/status").read_text())
-        except OSError:
-            continue  # it has ended
-        total += int(found[1]) * 1024 if found else 0
-    return total
+    return sum(_own_bytes(member) for member in _tree(pid))
+
+
+def largest(pid: int) -> int:
+    """Return the one of them that holds most, which the kernel kills first."""
+    return max(_tree(pid), key=_own_bytes)
+
+
+def _own_bytes(pid: int) -> int:
+    try:
+        found = _ANONYMOUS.search(Path(f"/proc/{pid}/status").read_text())
+    except OSError:
+        return 0  # it has ended
+    return int(found[1]) * 1024 if found else 0
 
 
 def _tree(pid: int) -> Iterator[int]:

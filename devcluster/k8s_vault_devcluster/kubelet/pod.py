@@ -28,6 +28,11 @@ class Node:
     host_ip: str
     rootfs: Callable[[str], Rootfs]
     backoff_seconds: float = 10
+    # From the end of a deleted pod's containers until its object is gone: everybody can read then how it ended.
+    # The kubelet unmounts volumes and takes cgroups away (SyncTerminatedPod), looking every 100 and 300 ms.
+    removal_seconds: float = 0.3
+    # Whether all of a container is killed that exceeds its memory, or one process (singleProcessOOMKill).
+    kills_groups: bool = True
     # Whether the node has lost its power: nobody hears of its pods.
     lost: bool = field(default=False, init=False)
     service_env: dict[str, str] = field(init=False)

@@ -58,7 +58,8 @@ class Mount:
 class SandboxSpec:
     """What to run and what it sees. `scratch` are folders in memory that its user may write to.
 
-    `memory_bytes` is what it may hold before it is killed; None: as much as there is.
+    `memory_bytes` is what it may hold before it is killed, all of it or (not `killed_whole`) its largest process;
+    None: as much as there is.
     """
 
     rootfs: Rootfs
@@ -73,6 +74,7 @@ class SandboxSpec:
     scratch: Sequence[str] = field(default_factory=list)
     read_only_root: bool = False
     memory_bytes: int | None = None
+    killed_whole: bool = True
 
 
 @cache
@@ -151,10 +153,15 @@ class Sandbox:
                 signal.pidfd_send_signal(self._pidfd, number)
 
     async def _limit_memory(self) -> None:
-        """All of the container is killed, not one process of it, as the kubelet sets memory.oom.group."""
-        await memory.exceeded(self.pid or 0, self.spec.memory_bytes or 0)
-        self.out_of_memory = True
-        self.signal(signal.SIGKILL)
+        """All of the container is killed, as the kubelet sets memory.oom.group unless it is told otherwise."""
+        while self.pid:
+            await memory.exceeded(self.pid, self.spec.memory_bytes or 0)
+            self.out_of_memory = True
+            if self.spec.killed_whole:
+                self.signal(signal.SIGKILL)
+                return
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(memory.largest(self.pid), signal.SIGKILL)
 
     async def wait(self) -> int:
         """Return the exit status, 128+n for a signal, once all output has been read."""

@@ -118,9 +118,7 @@ class Worker:
         try:
             await self._until_ended()
             await self._deleted.wait()
-            if not self._vanished.is_set():
-                with contextlib.suppress(NotFound):
-                    self.pod.node.store.remove("pods", *self.pod.key)
+            await self._remove()
         finally:
             tokens.cancel()
             for run in self._runs.values():
@@ -128,6 +126,14 @@ class Worker:
             await asyncio.shield(asyncio.ensure_future(self._kill(Grace(0, least_seconds=0))))
             self.pod.volumes.remove()
             shutil.rmtree(self.pod.folder, ignore_errors=True)
+
+    async def _remove(self) -> None:
+        """Take the object away, unless somebody else does so first."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._vanished.wait(), self.pod.node.removal_seconds)
+        if not self._vanished.is_set():
+            with contextlib.suppress(NotFound):
+                self.pod.node.store.remove("pods", *self.pod.key)
 
     async def _until_ended(self) -> None:
         flow = asyncio.create_task(self._flow())
