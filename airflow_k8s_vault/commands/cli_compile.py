@@ -13,6 +13,14 @@ def _arg(*flags: str, **options: Any) -> Arg:
 
 _FOLDER = _arg("--templates-dir", help="Folder of the templates. Default: [k8s_vault] templates_dir")
 _TEAM = _arg("--team", action="append", metavar="TEAM", help="Only this team; may be repeated. Default: all")
+_FORMAT = _arg(
+    "--format",
+    choices=("policy", "json", "terraform", "cli"),
+    default="cli",
+    help="policy: HCL; json: requests to Vault's API; terraform: resources; cli: commands. Default: cli",
+)
+_OUT = _arg("--out", metavar="DIR", help="With --format policy: write one file for each policy there")
+_LEAST = _arg("--dags", help="Folder, or file, of the DAGs: exactly the paths that they declare, not the ceiling")
 _DAGS = _arg("--dags", help="Folder, or file, of the DAGs. Needed where a team has identity: dag")
 
 
@@ -26,6 +34,14 @@ def compile_group() -> GroupCommand:
         description="YAML for `kubectl apply --server-side -f -`, the same from run to run. Exit status: 0, or 1 "
         "where something is refused; nothing is printed then.",
     )
+    vault = ActionCommand(
+        name="vault",
+        help="Print the teams' policies and roles",
+        func=lazy_load_command("airflow_k8s_vault.commands.compile.vault"),
+        args=(_TEAM, _LEAST, _FORMAT, _OUT, _FOLDER),
+        description="Without --dags the ceiling, with it the least policy. Exit status: 0, or 1 where something "
+        "is refused; nothing is printed then.",
+    )
     return GroupCommand(
-        name="compile", help="What the teams' files say, for Kubernetes and Vault", subcommands=(kubernetes,)
+        name="compile", help="What the teams' files say, for Kubernetes and Vault", subcommands=(kubernetes, vault)
     )

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from argparse import Namespace
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 import yaml
 
 from airflow_k8s_vault.commands import compile_sources, output
 from airflow_k8s_vault.compile import objects
+from airflow_k8s_vault.compile import vault as compiled
+from airflow_k8s_vault.compile.vault import formats
 
 
 @output.reports_errors
@@ -18,6 +21,22 @@ def kubernetes(arguments: Namespace) -> int:
     sources = compile_sources.read(arguments)
     found = [obj for source in sources for obj in objects.of_team(source)]
     print(text(found), end="")
+    return 0
+
+
+@output.reports_errors
+def vault(arguments: Namespace) -> int:
+    """Print the teams' policies and roles, or write the policies to files."""
+    sources = compile_sources.read(arguments)
+    policies = [policy for source in sources for policy in compiled.policies(source)]
+    roles = [role for source in sources for role in compiled.roles(source)]
+    if arguments.out:
+        folder = Path(arguments.out)
+        folder.mkdir(parents=True, exist_ok=True)
+        for policy in policies:
+            (folder / f"{policy.name}.hcl").write_text(policy.text())
+        return 0
+    print(formats.written(arguments.format, policies, roles, sources[0].login.namespace), end="")
     return 0
 
 

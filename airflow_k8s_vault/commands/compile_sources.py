@@ -87,6 +87,7 @@ def _source(team: Team, root: Path, dags: DagSecrets | None) -> Source:
         pods=template_pods.of_team(team.name, root),
         xcom_sidecar=_xcom_sidecar(team.platform.xcom_image) if team.walls.xcom else None,
         dags=dags.dags.get(team.name, ()) if dags and team.walls.identity == "dag" else (),
+        declared=tuple(item for item in dags.declared if item.team == team.name) if dags else None,
     )
 
 

@@ -9,30 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from airflow_k8s_vault.compile import Declared
 from airflow_k8s_vault.errors import ConfigError
 from airflow_k8s_vault.lookups import located
 from airflow_k8s_vault.vault_secret import VaultSecret
-
-
-@dataclass(frozen=True)
-class Declared:
-    """One secret of one task. `secret` is as the task has it, `located` as the pod reads it.
-
-    file: the DAG's, below the folder that was read.
-    """
-
-    dag_id: str
-    task_id: str
-    team: str
-    template: str
-    secret: VaultSecret
-    located: VaultSecret
-    file: str
-
-    @property
-    def paths(self) -> tuple[str, ...]:
-        """The path; of a connection or variable each place where it is looked for."""
-        return (self.located.path, *self.located.elsewhere)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from airflow_k8s_vault.commands import dag_secrets, output
-from airflow_k8s_vault.commands.dag_secrets import Declared
+from airflow_k8s_vault.compile import Declared
 
 
 @output.reports_errors

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from airflow_k8s_vault.compile.declared import Declared
 from airflow_k8s_vault.compile.source import Account, Source
 
-__all__ = ["Account", "Source"]
+__all__ = ["Account", "Declared", "Source"]

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from airflow_k8s_vault.compile import network
 from airflow_k8s_vault.compile.source import Source
+from airflow_k8s_vault.compile.vault import policy
 from airflow_k8s_vault.teams import Team
 from airflow_k8s_vault.teams.dag_identity import dag_identity, fits
 
@@ -41,6 +42,7 @@ def of_sources(sources: Sequence[Source]) -> Iterator[str]:
         if not source.login.audience:
             yield f"[k8s_vault] vault_token_audience is empty: role {team.vault_role} would take any token."
         yield from network.mistakes(source)
+        yield from policy.errors(source)
         if team.walls.identity == "dag":
             yield from _of_dags(source)
 

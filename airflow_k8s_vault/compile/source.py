@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from airflow_k8s_vault.compile.declared import Declared
 from airflow_k8s_vault.delivery.login import VaultLogin
 from airflow_k8s_vault.teams import Team
 
@@ -35,7 +36,7 @@ class Source:
     login: where its pods log in. deliveries: those that its tasks use. worker, triggerer: Airflow's accounts.
     pods: what its templates give, with cel.VARIES where a variable or the run decides. xcom_sidecar: the container
     that KubernetesPodOperator adds for XCom, None where the team pushes none. dags: the ids of the team's DAGs,
-    where each has an identity of its own.
+    where each has an identity of its own. declared: what they declare, None where the ceiling is compiled.
     """
 
     team: Team
@@ -46,3 +47,4 @@ class Source:
     pods: tuple[Mapping[str, Any], ...] = ()
     xcom_sidecar: Mapping[str, Any] | None = None
     dags: tuple[str, ...] = ()
+    declared: tuple[Declared, ...] | None = None

@@ -34,7 +34,7 @@ class Platform:
     worker, triggerer: the service accounts that Airflow makes pods with, "namespace/name", `{team}` in it where
     each team has workers of its own; None where platform.yaml does not say. break_glass: users and groups who may
     run commands in teams' pods. whole_mounts: mounts that a ceiling may cover. vault_cidrs: where Vault is.
-    xcom_image: of the XCom sidecar, None: the provider's own.
+    xcom_image: of the XCom sidecar, None: the provider's own. mounts: those of Vault with several segments.
     """
 
     overridable: tuple[str, ...] = OPENABLE
@@ -48,6 +48,7 @@ class Platform:
     whole_mounts: tuple[str, ...] = ()
     vault_cidrs: tuple[str, ...] = ()
     xcom_image: str | None = None
+    mounts: tuple[str, ...] = ()
     token: TokenLife = _ANY_LIFE
     file: Path | None = None
     lines: tuple[tuple[str, int], ...] = ()
@@ -214,6 +215,7 @@ def _read_platform(file: Path) -> Platform:
         whole_mounts=tuple(data.get("whole_mounts", ())),
         vault_cidrs=tuple(data.get("vault_cidrs", ())),
         xcom_image=data.get("xcom_image"),
+        mounts=tuple(data.get("mounts", ())),
         token=token_life(data),
         file=file,
         lines=tuple(_lines(parsed).items()),

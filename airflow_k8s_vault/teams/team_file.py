@@ -197,6 +197,13 @@ PLATFORM_KEYS = (
         "Mounts that a team's ceiling may cover whole.",
         r"[A-Za-z0-9_][A-Za-z0-9_.-]*",
     ),
+    Key(
+        "mounts",
+        "list",
+        "a mount of Vault with a slash in its name ('kv/teams')",
+        "Mounts whose name has several segments; the first segment of a path is its mount otherwise.",
+        r"[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_.-]+)+",
+    ),
     Key("xcom_image", "text", "an image reference", "XCom sidecar's image, where the connection sets one.", IMAGE),
     Key("vault_cidrs", "list", _CIDRS, "Addresses of Vault, where vault_addr has a name outside.", _CIDR),
     *_TOKENS,

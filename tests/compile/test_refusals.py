@@ -25,7 +25,7 @@ def refusal(*words: object) -> str:
     return ran.err
 
 
-@pytest.mark.parametrize("what", ["kubernetes"])
+@pytest.mark.parametrize("what", ["kubernetes", "vault"])
 @pytest.mark.parametrize(
     ("file", "old", "new", "message"),
     [
@@ -40,6 +40,7 @@ def refusal(*words: object) -> str:
         ),
         ("payments", "secret/payments/*", "secret/*", "team.yaml, line 8: 'secret/*' is a whole mount"),
         ("payments", "secret/payments/*", "secret/*/*", "line 8: 'secret/*/*' is a whole mount"),
+        ("payments", "secret/payments/*", "secret/pay*/x", "line 8: 'secret/pay*/x' has a wildcard within a name"),
         ("payments", "secret/payments/*", "sys/policies/*", "line 8: 'sys/policies/*' is Vault's own"),
         ("payments", "secret/payments/*", "auth/token/create", "line 8: 'auth/token/create' is Vault's own"),
         ("payments", "secret/payments/*", "identity/entity/*", "line 8: 'identity/entity/*' is Vault's own"),

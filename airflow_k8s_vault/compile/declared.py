@@ -1,0 +1,30 @@
+"""One secret that a task of a DAG declares: what the least policy is made from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from airflow_k8s_vault.vault_secret import VaultSecret
+
+
+@dataclass(frozen=True)
+class Declared:
+    """`secret` is as the task has it, `located` as the pod reads it. file: the DAG's."""
+
+    dag_id: str
+    task_id: str
+    team: str
+    template: str
+    secret: VaultSecret
+    located: VaultSecret
+    file: str
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """The path; of a connection or variable each place where it is looked for."""
+        return (self.located.path, *self.located.elsewhere)
+
+    @property
+    def task(self) -> str:
+        """The task, as messages and comments name it."""
+        return f"{self.dag_id}.{self.task_id}"

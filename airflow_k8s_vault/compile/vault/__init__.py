@@ -1,0 +1,8 @@
+"""One team's policies and roles in Vault, and how they are written down."""
+
+from __future__ import annotations
+
+from airflow_k8s_vault.compile.vault.policy import Policy, Rule, policies
+from airflow_k8s_vault.compile.vault.role import Role, roles
+
+__all__ = ["Policy", "Role", "Rule", "policies", "roles"]

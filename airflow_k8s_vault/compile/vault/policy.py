@@ -1,0 +1,175 @@
+"""A team's policy: its ceiling, or exactly the paths that its DAGs declare, and what every login needs."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from airflow_k8s_vault.compile.declared import Declared
+from airflow_k8s_vault.compile.source import Source
+from airflow_k8s_vault.teams import dag_identity
+
+# What a pod's login does with itself and its leases, where the role does without the policy `default`.
+_OWN = {
+    "auth/token/lookup-self": ("read", "the agent looks how long its token lives"),
+    "auth/token/renew-self": ("update", "a login is renewed while the task runs"),
+    "auth/token/revoke-self": ("update", "it ends with the pod, and with it every lease"),
+    "sys/leases/renew": ("update", "a lease is renewed while the task runs"),
+}
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One path of a policy, as Vault's API has it. reasons: the tasks, or the file's line, that need it."""
+
+    path: str
+    capabilities: tuple[str, ...]
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Policy:
+    """source: the file and line that it comes from."""
+
+    name: str
+    rules: tuple[Rule, ...]
+    source: str
+
+    def text(self) -> str:
+        """Return the policy as Vault takes it (HCL), each rule after what asks for it."""
+        lines = [f"# Compiled by airflow-k8s-vault from {self.source}: changes here are lost."]
+        for rule in self.rules:
+            lines += [f"# {reason}" for reason in rule.reasons]
+            capabilities = ", ".join(f'"{capability}"' for capability in rule.capabilities)
+            lines.append(f"path {quoted(rule.path)} {{\n  capabilities = [{capabilities}]\n}}")
+        return "\n".join(lines) + "\n"
+
+
+@dataclass
+class _Paths:
+    """Rules by path, while they are collected."""
+
+    found: dict[str, tuple[set[str], dict[str, None]]] = field(
+        default_factory=lambda: defaultdict(lambda: (set(), {}))
+    )
+
+    def add(self, path: str, capability: str, reason: str) -> None:
+        capabilities, reasons = self.found[path]
+        capabilities.add(capability)
+        reasons[reason] = None
+
+    def rules(self) -> tuple[Rule, ...]:
+        return tuple(
+            Rule(path, tuple(sorted(capabilities)), tuple(reasons))
+            for path, (capabilities, reasons) in sorted(self.found.items())
+        )
+
+
+def quoted(text: str) -> str:
+    """Return the text as HCL writes it; `${` would be read as an expression.
+
+    >>> quoted('a"b')
+    '"a\\\\"b"'
+    """
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("${", "$${").replace("%{", "%%{")
+    return f'"{escaped}"'
+
+
+def policies(source: Source) -> list[Policy]:
+    """Return the team's policy; with identity `dag` one for each DAG."""
+    team = source.team
+    where = team.where("secrets")
+    if team.walls.identity == "dag":
+        return [
+            _policy(dag_identity(team.service_account, dag_id), where, _of_dags(source, _of(source, dag_id)))
+            for dag_id in sorted(source.dags)
+        ]
+    paths = _of_ceiling(source) if source.declared is None else _of_dags(source, source.declared)
+    return [_policy(policy_name(source), where, paths)]
+
+
+def policy_name(source: Source) -> str:
+    return f"airflow-{source.team.name}"
+
+
+def _of(source: Source, dag_id: str) -> Iterator[Declared]:
+    return (declared for declared in source.declared or () if declared.dag_id == dag_id)
+
+
+def _policy(name: str, where: str, paths: _Paths) -> Policy:
+    for path, (capability, reason) in _OWN.items():
+        paths.add(path, capability, reason)
+    return Policy(name, paths.rules(), where)
+
+
+def _of_ceiling(source: Source) -> _Paths:
+    paths = _Paths()
+    for index, glob in enumerate(source.team.secrets):
+        reason = f"{source.team.where(f'secrets[{index}]')}: {glob}"
+        path = wildcards(glob)
+        mount, rest = split(path, source)
+        # Which engine a mount has, only Vault knows.
+        paths.add(f"{mount}/data/{rest}", "read", reason)
+        paths.add(path, "read", reason)
+    return paths
+
+
+def _of_dags(source: Source, declared: Iterable[Declared]) -> _Paths:
+    paths = _Paths()
+    for item in declared:
+        for path in item.paths:
+            paths.add(api_path(path, item.located.engine, source), "read", item.task)
+        if item.located.elsewhere:
+            # Which of the places it is, the agent finds out by listing their folders: a read of none fails it.
+            for path in item.paths:
+                paths.add(_folder(path, item.located.engine, source), "list", item.task)
+    return paths
+
+
+def split(path: str, source: Source) -> tuple[str, str]:
+    """Return a path's mount and the rest: the first segment, or one of the platform's longer mounts."""
+    for mount in sorted(source.team.platform.mounts, key=len, reverse=True):
+        if path.startswith(f"{mount}/"):
+            return mount, path.removeprefix(f"{mount}/")
+    mount, _, rest = path.partition("/")
+    return mount, rest
+
+
+def api_path(path: str, engine: str, source: Source) -> str:
+    """Return the path as Vault's API has it: KV 2 puts data/ after the mount."""
+    mount, rest = split(path, source)
+    return f"{mount}/data/{rest}" if engine == "kv2" else path
+
+
+def _folder(path: str, engine: str, source: Source) -> str:
+    mount, rest = split(path.rpartition("/")[0], source)
+    return f"{mount}/metadata/{rest}".rstrip("/") if engine == "kv2" else f"{mount}/{rest}".rstrip("/")
+
+
+def wildcards(glob: str) -> str:
+    """Return a ceiling's glob as Vault writes it: + for a whole segment, * at the end.
+
+    >>> wildcards("secret/*/shared"), wildcards("secret/payments/*"), wildcards("database/creds/payments-*")
+    ('secret/+/shared', 'secret/payments/*', 'database/creds/payments-*')
+    """
+    *folders, last = glob.split("/")
+    return "/".join([*("+" if segment == "*" else segment for segment in folders), last])
+
+
+def errors(source: Source) -> Iterator[str]:
+    """Yield what no policy of Vault can say: a wildcard within a segment, or a name that is one to Vault."""
+    team = source.team
+    for index, glob in enumerate(team.secrets):
+        *folders, last = glob.split("/")
+        if any("*" in folder and folder != "*" for folder in folders) or "*" in last[:-1]:
+            yield (
+                f"{team.where(f'secrets[{index}]')}: '{glob}' has a wildcard within a name, which a policy of "
+                "Vault cannot say: let * stand for a whole segment, or at the very end."
+            )
+    for item in source.declared or ():
+        for path in item.paths:
+            if not team.allows_path(path):
+                yield f"{item.file}: {item.task} declares {path}, which {team.where('secrets')} does not allow."
+            elif path.endswith("*") or "+" in path.split("/") or "{{" in path:
+                yield f"{item.file}: {item.task} declares {path}, which a policy of Vault takes for a wildcard."
