@@ -22,7 +22,7 @@ class Declared:
     @property
     def paths(self) -> tuple[str, ...]:
         """The path; of a connection or variable each place where it is looked for."""
-        return (self.located.path, *self.located.elsewhere)
+        return tuple(location.path for location in self.located.locations)
 
     @property
     def task(self) -> str:

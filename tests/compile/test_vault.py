@@ -238,3 +238,39 @@ def stored(openbao: OpenBao, path: str) -> Any:
 
 def _where(openbao: OpenBao) -> list[tuple[str, str]]:
     return [("ADDR", openbao.address), ("TOKEN", openbao.root_token)]
+
+
+LOOKED_UP = """\
+from airflow.sdk import DAG
+from airflow_k8s_vault import VaultPodOperator, VaultSecret
+
+with DAG("looks_up"):
+    VaultPodOperator(
+        task_id="one",
+        pod_template="payments/python",
+        vault_secrets=[VaultSecret.connection("db"), VaultSecret("kv/own/payments/a b", engine="kv1", file="x")],
+    )
+"""
+
+
+def test_a_connection_of_several_places_may_list_their_folders_and_a_long_mount_is_known(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "dags").mkdir()
+    (tmp_path / "dags/looks.py").write_text(LOOKED_UP.replace('engine="kv1", ', ""))
+    where = {"mount_point": "secret/team", "connections_path": ["payments/a", "payments/b"]}
+    monkeypatch.setenv("AIRFLOW__K8S_VAULT__SECRETS_BACKEND_KWARGS", json.dumps(where))
+    text = (folder / "payments/team.yaml").read_text()
+    ceiling = "  - secret/team/payments/*\n  - kv/own/payments/*\n"
+    (folder / "payments/team.yaml").write_text(text.replace("  - secret/payments/*\n", ceiling))
+    add(folder / "platform.yaml", "mounts: [kv/own]")
+    (made,) = requests_of("--team", "payments", "--dags", tmp_path / "dags")[:1]
+    paths = [line.split('"')[1] for line in made["data"]["policy"].splitlines() if line.startswith("path ")]
+
+    assert [
+        "kv/own/data/payments/a b",
+        "secret/team/data/payments/a/db",
+        "secret/team/data/payments/b/db",
+        "secret/team/metadata/payments/a",
+        "secret/team/metadata/payments/b",
+    ] == [path for path in paths if not path.startswith(("auth/", "sys/"))]

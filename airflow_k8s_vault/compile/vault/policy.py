@@ -6,9 +6,11 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
+from airflow_k8s_vault import vault_path
 from airflow_k8s_vault.compile.declared import Declared
 from airflow_k8s_vault.compile.source import Source
 from airflow_k8s_vault.teams import dag_identity
+from airflow_k8s_vault.vault_path import Location
 
 # What a pod's login does with itself and its leases, where the role does without the policy `default`.
 _OWN = {
@@ -108,43 +110,38 @@ def _of_ceiling(source: Source) -> _Paths:
     for index, glob in enumerate(source.team.secrets):
         reason = f"{source.team.where(f'secrets[{index}]')}: {glob}"
         path = wildcards(glob)
-        mount, rest = split(path, source)
         # Which engine a mount has, only Vault knows.
-        paths.add(f"{mount}/data/{rest}", "read", reason)
-        paths.add(path, "read", reason)
+        for engine in ("kv2", "kv1"):
+            paths.add(api_path(Location(path), engine, source), "read", reason)
     return paths
 
 
 def _of_dags(source: Source, declared: Iterable[Declared]) -> _Paths:
     paths = _Paths()
     for item in declared:
-        for path in item.paths:
-            paths.add(api_path(path, item.located.engine, source), "read", item.task)
+        for location in item.located.locations:
+            paths.add(api_path(location, item.located.engine, source), "read", item.task)
         if item.located.elsewhere:
             # Which of the places it is, the agent finds out by listing their folders: a read of none fails it.
-            for path in item.paths:
-                paths.add(_folder(path, item.located.engine, source), "list", item.task)
+            for location in item.located.locations:
+                paths.add(_folder(location, item.located.engine, source), "list", item.task)
     return paths
 
 
-def split(path: str, source: Source) -> tuple[str, str]:
-    """Return a path's mount and the rest: the first segment, or one of the platform's longer mounts."""
-    for mount in sorted(source.team.platform.mounts, key=len, reverse=True):
-        if path.startswith(f"{mount}/"):
-            return mount, path.removeprefix(f"{mount}/")
-    mount, _, rest = path.partition("/")
-    return mount, rest
+def placed(location: Location, source: Source) -> Location:
+    """Return the location with its mount: the platform's longer one where there is, else the first segment."""
+    longer = sorted(source.team.platform.mounts, key=len, reverse=True)
+    known = next((mount for mount in longer if location.path.startswith(f"{mount}/")), "")
+    return Location(location.path, location.mount or known or location.assumed_mount)
 
 
-def api_path(path: str, engine: str, source: Source) -> str:
-    """Return the path as Vault's API has it: KV 2 puts data/ after the mount."""
-    mount, rest = split(path, source)
-    return f"{mount}/data/{rest}" if engine == "kv2" else path
+def api_path(location: Location, engine: str, source: Source) -> str:
+    """Return the path as Vault's API has it."""
+    return vault_path.kv_data(placed(location, source), 2 if engine == "kv2" else 1)
 
 
-def _folder(path: str, engine: str, source: Source) -> str:
-    mount, rest = split(path.rpartition("/")[0], source)
-    return f"{mount}/metadata/{rest}".rstrip("/") if engine == "kv2" else f"{mount}/{rest}".rstrip("/")
+def _folder(location: Location, engine: str, source: Source) -> str:
+    return vault_path.kv_list(placed(location, source), 2 if engine == "kv2" else 1)
 
 
 def wildcards(glob: str) -> str:
