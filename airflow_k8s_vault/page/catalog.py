@@ -16,6 +16,10 @@ from airflow_k8s_vault.teams import Team
 from airflow_k8s_vault.templates import PodTemplate
 from airflow_k8s_vault.templates.folder import SUFFIX, folder
 
+# Lint renders each template several times, about 10 ms in all: a list of more would keep the API server busy.
+CHECKED_TEMPLATES = 60
+_Stamp = tuple[tuple[str, int, int], ...]
+
 
 class TeamPage(NamedTuple):
     """One team as the page shows it; `team` is None where its file is broken, and `problems` says how."""
@@ -26,6 +30,8 @@ class TeamPage(NamedTuple):
     dags: int
     tasks: int
     problems: list[lint.Finding]
+    # False: its templates were not rendered to look for problems, because the page lists too many.
+    is_checked: bool
 
     def facts(self) -> list[dict[str, Any]]:
         """Return what the team's file says: name, values, and where the line stands."""
@@ -54,13 +60,19 @@ def team_pages(names: Iterable[str], tasks: Iterable[Task]) -> list[TeamPage]:
     tasks = list(tasks)
     count = Counter(task.team for task in tasks)
     dags = {name: len({task.dag_id for task in tasks if task.team == name}) for name in count}
-    return [_team_page(name, dags.get(name, 0), count[name]) for name in names]
+    names = list(names)
+    files = folder(root())
+    checks = sum(len(files.available(name)) for name in names) <= CHECKED_TEMPLATES or len(names) == 1
+    stamp = _stamp(root()) if checks else ()
+    return [_team_page(name, dags.get(name, 0), count[name], stamp) for name in names]
 
 
-def _team_page(name: str, dags: int, tasks: int) -> TeamPage:
+def _team_page(name: str, dags: int, tasks: int, stamp: _Stamp) -> TeamPage:
     team, problems = _read(name)
     available = folder(root()).available(name) if team is not None else []
-    return TeamPage(name, team, available, dags, tasks, [*problems, *_linted(name, _stamp(root()))])
+    if stamp:
+        problems += _linted(name, stamp)
+    return TeamPage(name, team, available, dags, tasks, problems, bool(stamp))
 
 
 def _read(name: str) -> tuple[Team | None, list[lint.Finding]]:
@@ -71,12 +83,12 @@ def _read(name: str) -> tuple[Team | None, list[lint.Finding]]:
 
 
 @lru_cache(maxsize=256)
-def _linted(name: str, _: object) -> tuple[lint.Finding, ...]:
+def _linted(name: str, _: _Stamp) -> tuple[lint.Finding, ...]:
     """Return what lint finds in the team's templates, which it renders; once for each state of the folder."""
     return tuple(dict.fromkeys(lint.of_team(name, root())))
 
 
-def _stamp(path: Path) -> tuple[tuple[str, int, int], ...]:
+def _stamp(path: Path) -> _Stamp:
     files = [file for file in sorted(path.rglob("*")) if file.suffix in (".yaml", ".j2")]
     return tuple((file.as_posix(), (stat := file.stat()).st_mtime_ns, stat.st_size) for file in files)
 

@@ -129,6 +129,7 @@ def _team_facts(page: catalog.TeamPage) -> dict[str, Any]:
         "dags": page.dags,
         "tasks": page.tasks,
         "problems": [problem._asdict() for problem in page.problems],
+        "is_checked": page.is_checked,
     }
 
 
