@@ -47,7 +47,7 @@ bench: $(STAMP)
 # Every way a task can end and every fault, as a table: docs/faults.md. Then a signal at each line of a hand-over.
 faults: $(STAMP)
 	$(BIN)/python -m tests.faults
-	K8S_VAULT_TEST_STRIKE_EVERY=1 $(BIN)/pytest -q tests/canary/test_interrupts.py
+	K8S_VAULT_TEST_STRIKE_EVERY=1 $(BIN)/pytest -q tests/canary/test_interrupts.py tests/secrets_backend/test_interrupts.py
 
 clean:
 	rm -rf $(VENV) .demo build *.egg-info

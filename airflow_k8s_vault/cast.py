@@ -11,6 +11,7 @@ from typing import Any
 
 from airflow_k8s_vault.secret_value import SecretValue
 
+PEM = "-----BEGIN "
 # What an environment variable holds to say None; JSON has a null of its own.
 NULLS = ("null", "none", "None")
 
@@ -96,13 +97,13 @@ def secret_mapping(value: Any) -> SecretValue[dict[str, Any]]:
 
 
 def verification(value: Any) -> bool | str:
-    """True, False, or the path of a CA file or folder."""
+    """True, False, the path of a CA file or folder, or the CA's certificates as PEM text."""
     try:
         return boolean(value)
     except ValueError:
         if isinstance(value, str) and value:
             return value
-        raise ValueError("true, false, or the path of a CA file or folder") from None
+        raise ValueError("true, false, the path of a CA file or folder, or PEM text") from None
 
 
 def certificate(value: Any) -> tuple[str, str] | str:

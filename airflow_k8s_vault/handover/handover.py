@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 import logging
-import tempfile
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -224,16 +223,9 @@ def settings_of(login: VaultLogin, deadline_seconds: int = 20) -> Settings:
         "deadline_seconds": deadline_seconds,
         "timeout": 10,
         "namespace": login.namespace or None,
-        "verify": _ca_file(login.cacert) if login.cacert else None,
+        "verify": login.cacert or None,
     }
     settings, mistakes = settings_from({name: value for name, value in given.items() if value is not None}, {})
     if mistakes:
         raise mistakes
     return settings
-
-
-def _ca_file(pem: str) -> str:
-    """Return a file with the CA's certificate, which is no secret; it lives as long as this process."""
-    with tempfile.NamedTemporaryFile("w", suffix=".pem", prefix="vault-ca-", delete=False) as file:
-        file.write(pem)
-    return file.name

@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 
+# Airflow's own tables hold 250 characters. A longer one is no name: it would fill memory, logs and Vault's log.
+LONGEST_KEY = 1024
 # What Airflow itself accepts: airflow.models.team.Team.
 _TEAM_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-")
 
@@ -34,7 +36,6 @@ class Rules:
     multi_team: bool
 
 
-@lru_cache(maxsize=4096)
 def places(
     bases: tuple[str, ...], key: str, team: str | None, rules: Rules
 ) -> tuple[tuple[Place, ...], str | None]:
@@ -48,6 +49,15 @@ def places(
     >>> places(("connections",), "../variables/db", None, rules)
     ((), "has a part that is '.', '..' or a control character")
     """
+    if len(key) > LONGEST_KEY:
+        return (), f"has {len(key):,} characters, and {LONGEST_KEY:,} are the most"
+    return _places(bases, key, team, rules)
+
+
+@lru_cache(maxsize=4096)
+def _places(
+    bases: tuple[str, ...], key: str, team: str | None, rules: Rules
+) -> tuple[tuple[Place, ...], str | None]:
     mount, name = _split(key, rules.mount)
     if not mount or not name:
         return (), None

@@ -16,7 +16,7 @@ from airflow_k8s_vault.errors import ConfigError
 from airflow_k8s_vault.log_once import log_once
 from airflow_k8s_vault.lookups import Place, Rules, connection_text, places, value_text
 from airflow_k8s_vault.secret_value import SecretValue
-from airflow_k8s_vault.secrets_backend import forms, masking
+from airflow_k8s_vault.secrets_backend import masking
 from airflow_k8s_vault.secrets_backend.cache import Entry
 from airflow_k8s_vault.secrets_backend.connection import connection_of
 from airflow_k8s_vault.secrets_backend.errors import refuse_old_airflow, stops_airflow
@@ -25,13 +25,16 @@ from airflow_k8s_vault.secrets_backend.running_team import running_team
 from airflow_k8s_vault.traceback_guard import traceback_guard
 from airflow_k8s_vault.vault import Deadline, Settings, settings_from, team_settings
 
+# Of an id in a message, in characters.
+_SHOWN = 250
+
 
 class _Kind(NamedTuple):
     """One of the three things that Airflow looks up."""
 
     bases: tuple[str, ...]
     shape: Shape
-    forms: Callable[[str], list[str]]
+    words: Callable[[str], list[str]]
 
 
 class VaultSecretsBackend(BaseSecretsBackend):
@@ -62,9 +65,9 @@ class VaultSecretsBackend(BaseSecretsBackend):
         self._reader = Reader.of(self.settings)
         self._teams: dict[str | None, Reader] = {None: self._reader}
         bases = self.settings.bases
-        self._connections = _Kind(bases("connections_path"), connection_text, forms.of_connection)
-        self._variables = _Kind(bases("variables_path"), value_text, forms.of_value)
-        self._config = _Kind(bases("config_path"), value_text, forms.of_value)
+        self._connections = _Kind(bases("connections_path"), connection_text, masking.words_of_connection)
+        self._variables = _Kind(bases("variables_path"), value_text, masking.words_of_value)
+        self._config = _Kind(bases("config_path"), value_text, masking.words_of_value)
 
     def __repr__(self) -> str:
         settings = vars(self).get("settings")
@@ -95,7 +98,7 @@ class VaultSecretsBackend(BaseSecretsBackend):
                 entry = await asyncio.to_thread(reader.read, place, kind.shape, deadline)
             if entry.value is not None:
                 if not masking.same(entry.masked, masking.state()):
-                    await masking.amask(kind.forms(_text(entry) or ""))
+                    await masking.amask(kind.words(_text(entry) or ""))
                     entry.masked = masking.state()
                 return self._connection(conn_id, entry)
         return None
@@ -122,7 +125,7 @@ class VaultSecretsBackend(BaseSecretsBackend):
                 entry = reader.read(place, kind.shape, deadline)
             if entry.value is not None:
                 if not masking.same(entry.masked, masking.state()):
-                    masking.mask(kind.forms(_text(entry) or ""))
+                    masking.mask(kind.words(_text(entry) or ""))
                     entry.masked = masking.state()
                 return entry
         return None
@@ -134,7 +137,8 @@ class VaultSecretsBackend(BaseSecretsBackend):
         team = team_name or (running_team() if rules.multi_team else None)
         found, why_not = places(kind.bases, key, team, rules)
         if why_not:
-            log_once(("key", key, team), f"Secret id {key!r} {why_not}. It is not looked up in Vault.")
+            shown = key if len(key) <= _SHOWN else f"{key[:_SHOWN]}…"
+            log_once(("key", shown, team), f"Secret id {shown!r} {why_not}. It is not looked up in Vault.")
         return found
 
     @cached_property

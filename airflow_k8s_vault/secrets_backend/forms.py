@@ -13,8 +13,9 @@ import json
 import re
 import shlex
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from typing import Any
-from urllib.parse import parse_qsl, quote, quote_plus, unquote, urlsplit
+from urllib.parse import parse_qsl, quote, quote_plus, unquote, unquote_plus, urlsplit
 
 # Masked everywhere they would make logs useless, and as values they are no secret. Airflow itself masks nothing
 # shorter than [logging] min_length_masked_secret.
@@ -44,61 +45,59 @@ _LONG_NUMBER = 8
 _LONG_LINE = 8
 # Longer texts are masked as they are, and in their parts.
 _LONGEST_ENCODED = 16_384
-MOST = 10_000
+# Of one value: Airflow looks for each of them in every line of a log.
+MOST = 4_000
 
 
-def of_value(text: str) -> list[str]:
-    """Return the forms of a variable or config value, the whole first.
+def words_of_value(text: str) -> list[str]:
+    """Return what to mask of a variable or config value: the whole, its parts, and each as others write it.
 
-    >>> of_value('{"user": "loader", "keys": ["key-one"]}')[0]
-    '{"user": "loader", "keys": ["key-one"]}'
-    >>> {"loader", "key-one"} <= set(of_value('{"user": "loader", "keys": ["key-one"]}'))
-    True
+    >>> words_of_value('{"user": "loader", "keys": ["key-one"]}')[:3]
+    ['{"user": "loader", "keys": ["key-one"]}', 'loader', 'key-one']
     """
-    return _distinct([*_spelled(text), *_base64_of(text), *_of_parts(text)])
+    return _words([text, *_parts_of(text)], _base64_of(text))
 
 
-def of_connection(text: str) -> list[str]:
-    """Return the forms of a connection's whole text, of its password, and of everything in its extra.
+def words_of_connection(text: str) -> list[str]:
+    """Return what to mask of a connection: the whole text, the password, everything in extra; as of a value.
 
     Host, login, schema and type are left readable: Airflow shows them in its UI, and "postgres" masked everywhere
     makes a log useless.
 
-    >>> [form for form in of_connection("postgres://me:pass%20word@db/x") if len(form) < 12]
-    ['pass word', 'pass%20word', 'pass+word']
+    >>> words_of_connection("postgres://me:pass%20word@db/x")[:3]
+    ['pass word', 'postgres://me:pass%20word@db/x', 'pass%20word']
     """
     fields = _json_of(text)
-    parts: list[str] = []
     if isinstance(fields, dict):
         login, password, extra = (fields.get(name) for name in ("login", "password", "extra"))
-        parts += _of_json(extra)
+        parts = [*_strings_of(extra)]
         for uri in (fields.get("uri"), fields.get("host")):
-            parts += _of_uri(uri) if isinstance(uri, str) else []
+            parts += _parts_of_uri(uri) if isinstance(uri, str) else []
     else:
         login, password = _login_of(text)
-        parts += _of_uri(text)
-    own = [*_spelled(password), *_base64_of(password)] if isinstance(password, str) else []
-    if own and isinstance(login, str):
-        # The header of HTTP's basic authentication.
-        own += _base64_of(f"{login}:{password}")
-    # The password first, and whatever it is.
-    return _distinct([*_spelled(text), *parts], own)
+        parts = [*_parts_of_uri(text)]
+    if not isinstance(password, str) or not password:
+        return _words([text, *parts])
+    # The header of HTTP's basic authentication.
+    header = _base64_of(f"{login or ''}:{password}")
+    # A password is masked whatever it is.
+    return list(dict.fromkeys([password, *_words([text, *parts, password], [*_base64_of(password), *header])]))
 
 
-def _distinct(forms: Iterable[str], always: Iterable[str] = ()) -> list[str]:
-    """Return each form once, but for those that are nobody's secret."""
-    kept = dict.fromkeys(form for form in always if form)
-    for form in forms:
+def _words(texts: Iterable[str], others: Iterable[str] = ()) -> list[str]:
+    """Return the texts, and then the same as others write them; each once, but for what is nobody's secret."""
+    kept: dict[str, None] = {}
+    plain = [text for text in texts if text]
+    for word in chain(plain, others, chain.from_iterable(map(_spelled, plain))):
         if len(kept) >= MOST:
             break
-        if form and form.lower() not in COMMON:
-            kept[form] = None
+        if word and word.lower() not in COMMON:
+            kept[word] = None
     return list(kept)
 
 
 def _spelled(text: str) -> Iterator[str]:
-    """Yield a text as it is, and as JSON, Python, a URI or a shell would write it."""
-    yield text
+    """Yield a text as JSON, Python, a URI or a shell would write it."""
     yield text.strip()
     if len(text) > _LONGEST_ENCODED:
         return
@@ -125,25 +124,25 @@ def _base64_of(text: str) -> Iterator[str]:
         yield base64.urlsafe_b64encode(raw).decode().rstrip("=")
 
 
-def _of_parts(text: str, depth: int = 0) -> Iterator[str]:
-    """Yield the forms of what a text is made of."""
+def _parts_of(text: str, depth: int = 0) -> Iterator[str]:
+    """Yield what a text is made of, and what that is made of."""
     if depth >= _DEEPEST:
         return
     found = _json_of(text)
     if found is not None:
-        yield from _of_json(found, depth)
+        yield from _strings_of(found, depth)
         return
     for part in _parts(text):
-        yield from _spelled(part)
-        yield from _of_parts(part, depth + 1)
+        yield part
+        yield from _parts_of(part, depth + 1)
     if _URI.match(text):
-        yield from _of_uri(text, depth)
+        yield from _parts_of_uri(text, depth)
 
 
-def _of_json(value: Any, depth: int = 0) -> Iterator[str]:
+def _strings_of(value: Any, depth: int = 0) -> Iterator[str]:
     for string in _strings(value):
-        yield from _spelled(string)
-        yield from _of_parts(string, depth + 1)
+        yield string
+        yield from _parts_of(string, depth + 1)
 
 
 def _parts(text: str) -> Iterator[str]:
@@ -172,9 +171,11 @@ def _lines(lines: list[str]) -> Iterator[str]:
 
 
 def _assigned(line: str) -> Iterator[str]:
-    """Yield what follows the names in `name=value`, `name: value` and `one=1;two=2`."""
+    """Yield what follows the names in `name=value`, `name: value` and `one=1;two=2`, and the dash of a list."""
     if _URI.match(line):
         return
+    if line.startswith("- "):
+        yield line[2:].strip("\"' ")
     found = _PAIR.findall(line)
     if len(found) < 2:
         whole = _ASSIGNMENT.fullmatch(line.strip())
@@ -186,8 +187,8 @@ def _assigned(line: str) -> Iterator[str]:
 
 def _decoded(text: str) -> Iterator[str]:
     """Yield what a text is the percent-encoding or the base64 of."""
-    if "%" in text and unquote(text) != text:
-        yield unquote(text)
+    if "%" in text:
+        yield from {unquote(text), unquote_plus(text)} - {text}
     if not _BASE64.fullmatch(text) or len(text) > _LONGEST_ENCODED:
         return
     try:
@@ -199,17 +200,18 @@ def _decoded(text: str) -> Iterator[str]:
         yield decoded
 
 
-def _of_uri(uri: str, depth: int = 0) -> Iterator[str]:
-    """Yield the forms of a URI's password and of what its query holds."""
-    _, password = _login_of(uri)
-    yield from _spelled(password)
+def _parts_of_uri(uri: str, depth: int = 0) -> Iterator[str]:
+    """Yield a URI's password, as it stands there and decoded, and what its query holds."""
     try:
-        query = parse_qsl(urlsplit(uri).query)
+        parts = urlsplit(uri)
+        password, query = parts.password or "", parse_qsl(parts.query)
     except ValueError:
         return
+    yield password
+    yield unquote(password)
     for _, value in query:
-        yield from _spelled(value)
-        yield from _of_parts(value, depth + 1)
+        yield value
+        yield from _parts_of(value, depth + 1)
 
 
 def _login_of(uri: str) -> tuple[str, str]:

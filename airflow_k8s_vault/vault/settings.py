@@ -50,7 +50,7 @@ class Settings(LookupSettings):
     verify: bool | str | None = row(
         None,
         cast.verification,
-        "Check Vault's certificate, or a CA file or folder; default: VAULT_CACERT, VAULT_CAPATH, true.",
+        "Check Vault's certificate; or a CA file, folder or PEM text; default: VAULT_CACERT, VAULT_CAPATH, true.",
     )
     cert: tuple[str, str] | str | None = row(
         None,

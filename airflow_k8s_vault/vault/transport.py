@@ -21,6 +21,7 @@ from urllib3.connection import HTTPConnection
 from urllib3.util import make_headers
 from urllib3.util.ssl_ import create_urllib3_context
 
+from airflow_k8s_vault import cast
 from airflow_k8s_vault.errors import VaultRefused
 from airflow_k8s_vault.vault.settings import Settings
 
@@ -163,11 +164,7 @@ def _tls_context(settings: Settings) -> ssl.SSLContext:
     context.sslsocket_class = _BudgetTLSSocket
     context.check_hostname = settings.verify is not False
     if settings.verify is not False:
-        trusted = settings.verify if isinstance(settings.verify, str) else _default_bundle()
-        try:
-            context.load_verify_locations(**{"capath" if os.path.isdir(trusted) else "cafile": trusted})
-        except OSError as problem:
-            raise VaultRefused(f"verify {trusted!r} cannot be read: {problem.strerror or problem}.") from None
+        _trust(context, settings.verify if isinstance(settings.verify, str) else _default_bundle())
     if settings.cert:
         certificate, key = settings.cert if isinstance(settings.cert, tuple) else (settings.cert, None)
         try:
@@ -175,6 +172,19 @@ def _tls_context(settings: Settings) -> ssl.SSLContext:
         except OSError as problem:
             raise VaultRefused(f"cert {settings.cert!r} cannot be read: {problem.strerror or problem}.") from None
     return context
+
+
+def _trust(context: ssl.SSLContext, trusted: str) -> None:
+    """Trust the CAs of a file, a folder, or of PEM text, which needs no file that somebody has to delete."""
+    if cast.PEM in trusted:
+        # OpenSSL takes ASCII; comments between the certificates may be anything.
+        where, options = "text", {"cadata": trusted.encode("ascii", "replace").decode()}
+    else:
+        where, options = repr(trusted), {"capath" if os.path.isdir(trusted) else "cafile": trusted}
+    try:
+        context.load_verify_locations(**options)
+    except OSError as problem:
+        raise VaultRefused(f"verify {where} cannot be read: {problem.strerror or problem}.") from None
 
 
 def _default_bundle() -> str:

@@ -41,6 +41,7 @@ def reads_secrets():
         }
         logging.getLogger(__name__).info("in the log: %s %s", found["greeting"], connection.password)
         logging.getLogger(__name__).info("in the log too: %s", connection.extra_dejson)
+        print("printed:", connection.extra_dejson["key"], json.dumps(connection.extra_dejson), sep="\\n")
         with open(os.environ["FOUND"], "w") as file:
             json.dump(found, file)
 
@@ -49,6 +50,9 @@ def reads_secrets():
 
 reads_secrets()
 """
+
+
+KEY = "-----BEGIN KEY-----\nMIIEvQIBADANBgkqhkiG9w0\nBKcwggSjAgEAAoIBAQDsec=\n-----END KEY-----\n"
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +72,7 @@ def vault(openbao: OpenBao) -> Iterator[tuple[FaultyProxy, AppRole]]:
             "conn_type": "postgres",
             "host": f"{name}-host",
             "password": f"pass-{name}",
-            "extra": {"a": "extra-1"},
+            "extra": {"a": "extra-1", "key": KEY},
         }
         secrets[f"connections/{team}warehouse"] = fields
     for path, data in secrets.items():
@@ -161,7 +165,8 @@ def test_a_worker_reads_what_is_its_teams(
     assert found["variable"] == {"team": "payments"}
     assert "ASKED THE API SERVER" not in out
     assert "in the log: *** ***" in log
-    for secret in ("hello-payments", "pass-payments", "extra-1"):
+    assert "printed:" in log
+    for secret in ("hello-payments", "pass-payments", "extra-1", *KEY.splitlines()[1:3]):
         assert secret not in log + out
     assert proxy.count("login") == 1
     assert proxy.count("connections/payments/warehouse") == 1

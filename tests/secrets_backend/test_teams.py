@@ -203,3 +203,16 @@ def test_places_are_plain_data() -> None:
         ("secret", "b/key", None),
     ]
     assert why_not is None
+
+
+def test_an_id_that_is_no_name_for_its_length_is_not_looked_up_and_not_remembered(
+    make_backend: Make, proxy: FaultyProxy, caplog: pytest.LogCaptureFixture
+) -> None:
+    backend = make_backend()
+
+    assert backend.get_variable("k" * 1024) is None
+    assert [backend.get_variable("k" * length) for length in (1025, 1_000_000)] == [None, None]
+
+    assert proxy.count("GET") == 1
+    assert "has 1,025 characters, and 1,024 are the most. It is not looked up in Vault." in caplog.text
+    assert max(len(record.getMessage()) for record in caplog.records) < 500

@@ -217,6 +217,21 @@ def test_the_ca_may_come_from_the_environment(tls_openbao: OpenBao, monkeypatch:
     assert client.read("secret/data/none") is None
 
 
+def test_the_ca_may_be_given_as_text_with_comments(tls_openbao: OpenBao) -> None:
+    text = f"# the CA of Vault, verif\u00ede\n{tls_openbao.cacert.read_text()}"
+    client = VaultClient.from_settings(url=tls_openbao.address, token=tls_openbao.root_token, verify=text)
+
+    assert client.read("secret/data/none") is None
+
+
+def test_text_that_holds_no_certificate_is_refused_without_being_shown(tls_openbao: OpenBao) -> None:
+    text = "-----BEGIN CERTIFICATE-----\nnone\n-----END CERTIFICATE-----\n"
+    client = VaultClient.from_settings(url=tls_openbao.address, token=tls_openbao.root_token, verify=text)
+
+    with pytest.raises(VaultRefused, match="verify text cannot be read"):
+        client.read("secret/data/none")
+
+
 def test_tls_verification_can_only_be_switched_off_by_name(tls_openbao: OpenBao) -> None:
     client = VaultClient.from_settings(url=tls_openbao.address, token=tls_openbao.root_token, verify="false")
 
