@@ -187,7 +187,7 @@ PLATFORM_KEYS = (
         "break_glass",
         "list",
         "the name of a Kubernetes user or group",
-        "Users and groups who may run commands in running pods of teams, and so read what those hold.",
+        "Users and groups whom the admission policies let pass: they may run commands in pods, and make any.",
         r"[!-~]([ -~]*[!-~])?",
     ),
     Key(

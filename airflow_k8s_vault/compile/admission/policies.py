@@ -35,7 +35,11 @@ def rules_of_pods(source: Source) -> list[Rule]:
         *limit_rules.of_limits(source),
     ]
     kept = [Rule(f"variables.unchanged || ({rule.expression})", rule.message) for rule in spec]
-    return [*kept, *pod_rules.of_metadata(source)]
+    trusted = cel.any_of(_trusted(source))
+    every = [*kept, *pod_rules.of_metadata(source)]
+    return [
+        Rule(f"{trusted} || ({rule.expression})", rule.message) if _trusted(source) else rule for rule in every
+    ]
 
 
 def variables(source: Source) -> dict[str, str]:
@@ -48,6 +52,15 @@ def variables(source: Source) -> dict[str, str]:
     }
 
 
+def _trusted(source: Source) -> list[str]:
+    """Return the terms that tell whether platform.yaml lets whoever asks pass."""
+    if not (names := source.team.platform.break_glass):
+        return []
+    listed = cel.literal(list(names))
+    in_groups = f"has(request.userInfo.groups) && request.userInfo.groups.exists(g, g in {listed})"
+    return [f"request.userInfo.username in {listed}", in_groups]
+
+
 def rules_of_exec(source: Source) -> list[Rule]:
     """Return the rule on who may run commands in a pod: Airflow's worker, in the XCom sidecar."""
     options = []
@@ -57,9 +70,7 @@ def rules_of_exec(source: Source) -> list[Rule]:
             f'request.userInfo.username == {cel.literal(source.worker.user)} && request.subResource == "exec"'
             f" && has(object.container) && object.container == {container}"
         )
-    if trusted := cel.literal(list(source.team.platform.break_glass)) if source.team.platform.break_glass else "":
-        options.append(f"request.userInfo.username in {trusted}")
-        options.append(f"has(request.userInfo.groups) && request.userInfo.groups.exists(g, g in {trusted})")
+    options += _trusted(source)
     allowed = "Airflow's worker, in the XCom sidecar" if source.xcom_sidecar else "nobody"
     message = f"Who runs commands in a pod reads its credentials; allowed here is {allowed}."
     return [Rule(cel.any_of(options), message)]

@@ -75,7 +75,7 @@ class _Failed(Exception):
 
 def _evaluated(expression: str, data: Mapping[str, Any]) -> Any:
     value = compiled(expression).eval(data=dict(data))
-    if value.type().name() == "*error*":
+    if value.type() == cel.Type.ERROR:
         raise _Failed(str(value.plain_value()))
     return value.plain_value()
 

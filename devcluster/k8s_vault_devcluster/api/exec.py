@@ -10,9 +10,11 @@ import contextlib
 import json
 from collections.abc import Sequence
 
+from starlette.datastructures import QueryParams
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from airflow_k8s_vault.errors import K8sVaultError
+from k8s_vault_devcluster.api import policies
 from k8s_vault_devcluster.api.context import Asked, Context, flag
 from k8s_vault_devcluster.api.pods import container_of, running_pod
 from k8s_vault_devcluster.api.status import ApiError, bad_request
@@ -46,6 +48,7 @@ async def start(context: Context, asked: Asked, socket: WebSocket) -> asyncio.su
     command = query.getlist("command")
     if not command:
         raise bad_request("you must specify a command for the container")
+    policies.admit(context.store, asked, "CONNECT", _options(query, command))
     container = container_of(running_pod(context, asked), query.get("container", ""))
     try:
         return await context.kubelet.exec(
@@ -57,6 +60,13 @@ async def start(context: Context, asked: Asked, socket: WebSocket) -> asyncio.su
         raise
     except K8sVaultError as error:
         raise ApiError(500, "InternalError", str(error)) from error
+
+
+def _options(query: QueryParams, command: Sequence[str]) -> Object:
+    """PodExecOptions, which an admission policy sees."""
+    flags = {name: True for name in ("stdin", "stdout", "stderr", "tty") if flag(query, name)}
+    named = {"container": query["container"]} if query.get("container") else {}
+    return {"apiVersion": "v1", "kind": "PodExecOptions", **flags, **named, "command": list(command)}
 
 
 def _internal_error(why: str) -> Object:

@@ -8,6 +8,7 @@ READ = ("get", "list", "watch")
 ALL = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
 
 RBAC = "rbac.authorization.k8s.io"
+ADMISSION = "admissionregistration.k8s.io"
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,8 @@ RESOURCES = (
     Resource("clusterroles", "ClusterRole", RBAC, namespaced=False),
     Resource("rolebindings", "RoleBinding", RBAC),
     Resource("roles", "Role", RBAC),
+    Resource("validatingadmissionpolicies", "ValidatingAdmissionPolicy", ADMISSION, namespaced=False),
+    Resource("validatingadmissionpolicybindings", "ValidatingAdmissionPolicyBinding", ADMISSION, namespaced=False),
     Resource("tokenreviews", "TokenReview", "authentication.k8s.io", namespaced=False, verbs=("create",)),
     Resource(
         "selfsubjectreviews", "SelfSubjectReview", "authentication.k8s.io", namespaced=False, verbs=("create",)

@@ -10,7 +10,7 @@ import binascii
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from k8s_vault_devcluster.api import defaults, names, pod_rules
+from k8s_vault_devcluster.api import defaults, names, pod_rules, policies
 from k8s_vault_devcluster.api.status import (
     Cause,
     forbidden_value,
@@ -184,6 +184,8 @@ _BY_PLURAL = {
     "clusterroles": _ROLE,
     "rolebindings": _BINDING,
     "clusterrolebindings": _BINDING,
+    "validatingadmissionpolicies": Strategy(check=policies.check_policy),
+    "validatingadmissionpolicybindings": Strategy(check=policies.check_binding),
 }
 
 

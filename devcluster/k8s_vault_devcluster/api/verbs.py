@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Mapping
 
 from k8s_vault_devcluster import deletion, garbage, namespaces
-from k8s_vault_devcluster.api import admission, body, escalation, lists, options, patches, schema
+from k8s_vault_devcluster.api import admission, body, escalation, lists, options, patches, policies, schema
 from k8s_vault_devcluster.api.context import Asked, Context
 from k8s_vault_devcluster.api.defaults import default_pod
 from k8s_vault_devcluster.api.resources import Resource
@@ -84,12 +84,13 @@ def _created(context: Context, asked: Asked, obj: Object, dry: bool) -> Object:
     return created
 
 
-def _admit(store: Store, asked: Asked, obj: Object) -> None:
+def _admit(store: Store, asked: Asked, obj: Object, old: Object | None = None) -> None:
     if asked.target.plural == "pods" and asked.verb == "create":
         admission.check_pod(store, obj)
     if asked.target.plural == "namespaces":
         admission.check_level(obj)
     escalation.check(store, asked, obj)
+    policies.admit(store, asked, "UPDATE" if old else "CREATE", obj, old)
 
 
 def _as_if_stored(store: Store, resource: Resource, obj: Object) -> Object:
@@ -117,7 +118,7 @@ def update(context: Context, asked: Asked, obj: Object, query: Mapping[str, str]
         causes = strategy.check_update(new, old) or body.causes_of(new, resource)
         if causes:
             raise invalid(resource.kind, resource.group, asked.name, causes)
-        _admit(context.store, asked, new)
+        _admit(context.store, asked, new, old)
     return _replaced(context.store, resource, new, dry)
 
 

@@ -1,0 +1,137 @@
+"""ValidatingAdmissionPolicies and their bindings: what they may hold here, and what they refuse.
+
+Source: kubernetes, apiserver/pkg/admission/plugin/policy/validating. There a policy holds a second or two later,
+here at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from k8s_vault_devcluster.api import cel
+from k8s_vault_devcluster.api.context import Asked
+from k8s_vault_devcluster.api.status import ApiError, Cause, forbidden_value, invalid_value, required
+from k8s_vault_devcluster.store import NotFound, Object, Store
+
+_POLICIES, _BINDINGS = "validatingadmissionpolicies", "validatingadmissionpolicybindings"
+_SUPPORTED = {
+    "spec": ("failurePolicy", "matchConstraints", "validations", "variables"),
+    "spec.matchConstraints": ("matchPolicy", "resourceRules", "namespaceSelector", "objectSelector"),
+    "binding": ("policyName", "validationActions", "matchResources"),
+    "binding.matchResources": ("namespaceSelector", "matchPolicy", "objectSelector"),
+}
+_WHY = "devcluster does not support this of admission policies"
+
+
+def check_policy(policy: Object) -> list[Cause]:
+    """Return what is wrong with a policy: what devcluster cannot hold, and expressions that do not compile."""
+    spec = policy.get("spec", {})
+    causes = [
+        *_unsupported(spec, "spec"),
+        *_unsupported(spec.get("matchConstraints", {}), "spec.matchConstraints"),
+    ]
+    causes += _selectors(spec.get("matchConstraints", {}), "spec.matchConstraints")
+    if not spec.get("validations"):
+        causes.append(required("spec.validations", "validations must contain at least one item"))
+    for kind in ("variables", "validations"):
+        for index, entry in enumerate(spec.get(kind, ())):
+            place = f"spec.{kind}[{index}].expression"
+            try:
+                cel.compiled(entry["expression"])
+            except cel.CelError as error:
+                why = f"compilation failed: {error}"
+                causes.append(invalid_value(place, entry["expression"], why))
+    return causes
+
+
+def check_binding(binding: Object) -> list[Cause]:
+    """Return what is wrong with a binding."""
+    spec = binding.get("spec", {})
+    matches = spec.get("matchResources", {})
+    causes = [*_unsupported(spec, "binding"), *_unsupported(matches, "binding.matchResources")]
+    causes += _selectors(matches, "spec.matchResources")
+    if spec.get("validationActions") != ["Deny"]:
+        causes.append(forbidden_value("spec.validationActions", f"{_WHY} but [Deny]"))
+    return causes
+
+
+def _unsupported(found: Object, where: str) -> list[Cause]:
+    place = where.replace("binding", "spec", 1)
+    return [forbidden_value(f"{place}.{key}", _WHY) for key in found if key not in _SUPPORTED[where]]
+
+
+def _selectors(matches: Object, place: str) -> Iterator[Cause]:
+    if matches.get("objectSelector"):
+        yield forbidden_value(f"{place}.objectSelector", _WHY)
+    if set(matches.get("namespaceSelector", {})) - {"matchLabels"}:
+        yield forbidden_value(f"{place}.namespaceSelector", f"{_WHY} but matchLabels")
+
+
+def admit(store: Store, asked: Asked, operation: str, obj: Object, old: Object | None = None) -> None:
+    """Raise ApiError 422 where a policy that is bound to the namespace does not admit the request."""
+    for binding in store.list(_BINDINGS):
+        spec = binding["spec"]
+        try:
+            policy = store.get(_POLICIES, "", spec["policyName"])["spec"]
+        except NotFound:
+            continue  # as in Kubernetes: a binding to a policy that is not there holds nothing
+        if not _selects(store, asked, spec.get("matchResources", {})):
+            continue
+        if not _concerns(policy["matchConstraints"], asked, operation) or not _selects(
+            store, asked, policy["matchConstraints"]
+        ):
+            continue
+        given = {
+            "object": cel.as_typed(obj),
+            "oldObject": cel.as_typed(old),
+            "request": _request(asked, operation),
+        }
+        if found := cel.denials(policy, given):
+            raise _denied(asked, spec["policyName"], binding["metadata"]["name"], found[0])
+
+
+def _selects(store: Store, asked: Asked, matches: Mapping[str, Any]) -> bool:
+    wanted = matches.get("namespaceSelector", {}).get("matchLabels", {})
+    if not wanted:
+        return True
+    try:
+        labels = store.get("namespaces", "", asked.namespace)["metadata"].get("labels", {})
+    except NotFound:
+        return False
+    return bool(wanted.items() <= labels.items())
+
+
+def _concerns(constraints: Mapping[str, Any], asked: Asked, operation: str) -> bool:
+    full = f"{asked.target.plural}/{asked.subresource}" if asked.subresource else asked.target.plural
+    return any(
+        _listed(rule["apiGroups"], asked.target.group)
+        and _listed(rule["operations"], operation)
+        and _listed(rule["resources"], full)
+        for rule in constraints.get("resourceRules", ())
+    )
+
+
+def _listed(values: list[str], value: str) -> bool:
+    return "*" in values or value in values
+
+
+def _request(asked: Asked, operation: str) -> dict[str, Any]:
+    resource = {"group": asked.target.group, "version": "v1", "resource": asked.target.plural}
+    user = {"username": asked.user["username"], "groups": list(asked.user.get("groups", []))}
+    return {
+        "operation": operation,
+        "namespace": asked.namespace,
+        "name": asked.name,
+        "resource": resource,
+        "subResource": asked.subresource,
+        "userInfo": user,
+        "dryRun": False,
+    }
+
+
+def _denied(asked: Asked, policy: str, binding: str, message: str) -> ApiError:
+    why = f"ValidatingAdmissionPolicy '{policy}' with binding '{binding}' denied request: {message}"
+    name = asked.name or "unknown"
+    message = f'{asked.target.plural} "{name}" is forbidden: {why}'
+    return ApiError(422, "Invalid", message, name=name, kind=asked.target.plural, causes=[{"message": why}])
