@@ -83,8 +83,10 @@ def secrets_group() -> GroupCommand:
     listing = _command(
         "list",
         "List which task gets which Vault path, or who gets a path",
-        *(_DAGS, _BY, _PATH, _OUTPUT),
-        description="Reads the DAG files; needs neither a cluster nor Vault. Names and paths only, never values.",
+        *(_DAGS, _BY, _PATH, _FOLDER, _OUTPUT),
+        description="Reads the DAG files; needs neither a cluster nor Vault. Names and paths only, never values. "
+        "Exit status: 1 where a DAG file cannot be imported, a task's secrets are known to its run alone or over "
+        "its team's ceiling, or nobody gets --path; 2 where it could not run.",
         of="secrets",
     )
     return GroupCommand(name="secrets", help="Vault secrets of tasks", subcommands=(listing,))

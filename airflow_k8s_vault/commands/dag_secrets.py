@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,9 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from airflow_k8s_vault.compile import Declared
-from airflow_k8s_vault.errors import ConfigError
+from airflow_k8s_vault.errors import ConfigError, K8sVaultError
 from airflow_k8s_vault.lookups import located
 from airflow_k8s_vault.vault_secret import VaultSecret
+
+# The arguments that say which secrets of which team a task gets.
+_EXPANDED = ("pod_template", "team", "vault_secrets", "executor_config")
 
 
 @dataclass(frozen=True)
@@ -45,12 +49,15 @@ def read(folder: Path) -> DagSecrets:
     for dag_id, task in tasks:
         for given in _given(task):
             secrets, team = given.get("vault_secrets") or (), _team(given)
+            name, file = f"'{dag_id}.{task.task_id}'", bag.dags[dag_id].fileloc
             if not isinstance(secrets, list | tuple) or (team is None and secrets):
-                where = bag.dags[dag_id].fileloc
-                unknown.append(f"{where}: only its run knows the secrets of task '{dag_id}.{task.task_id}'.")
+                unknown.append(f"{file}: only its run knows the secrets of task {name}.")
             elif team is not None:
                 dags.setdefault(team, set()).add(dag_id)
-                declared += _of_task(bag.dags[dag_id], task.task_id, team, given, secrets)
+                try:
+                    declared += _of_task(bag.dags[dag_id], task.task_id, team, given, secrets)
+                except K8sVaultError as error:
+                    unknown.append(f"{file}: nobody knows where the secrets of task {name} are. {error}")
     broken = {str(file): _message(error) for file, error in bag.import_errors.items()}
     found = {team: tuple(sorted(ids)) for team, ids in sorted(dags.items())}
     return DagSecrets(tuple(dict.fromkeys(declared)), found, broken, tuple(dict.fromkeys(unknown)))
@@ -67,19 +74,25 @@ def _of_task(
 
 
 def _given(task: Any) -> Iterator[Mapping[str, Any]]:
-    """Yield the arguments of the task; of a mapped one once for each value that the DAG file gives."""
-    partial = getattr(task, "partial_kwargs", None)
-    if partial is None:
-        yield vars(task)
-        yield from _override(getattr(task, "executor_config", None))
-        return
-    yield from _override(partial.get("executor_config"))
+    """Yield what the task gives: arguments of VaultPodOperator, and of `pod_override`.
+
+    Of a mapped one once for each value that the DAG file gives; what only a run makes stands for itself.
+    """
+    mapped = getattr(task, "partial_kwargs", None) is not None
+    of_vault = hasattr(task.operator_class if mapped else type(task), "vault_request")
+    for arguments in _of_mapped(task) if mapped else [vars(task)]:
+        if of_vault:
+            yield arguments
+        yield from _override(arguments.get("executor_config"))
+
+
+def _of_mapped(task: Any) -> Iterator[Mapping[str, Any]]:
+    partial = {**_defaults(task), **task.partial_kwargs}
     expanded = getattr(getattr(task, "expand_input", None), "value", None)
     if isinstance(expanded, Mapping):
-        templates = _values(expanded, partial, "pod_template")
-        for template in templates:
-            for secrets in _values(expanded, partial, "vault_secrets"):
-                yield {**partial, "pod_template": template, "vault_secrets": secrets}
+        each = {name: _values(expanded[name]) for name in _EXPANDED if name in expanded}
+        for values in itertools.product(*each.values()):
+            yield {**partial, **dict(zip(each, values, strict=True))}
     elif isinstance(expanded, list | tuple):
         for entry in expanded:
             yield {**partial, **entry} if isinstance(entry, Mapping) else {**partial, "vault_secrets": entry}
@@ -88,12 +101,13 @@ def _given(task: Any) -> Iterator[Mapping[str, Any]]:
         yield {**partial, "vault_secrets": expanded}
 
 
-def _values(expanded: Mapping[str, Any], partial: Mapping[str, Any], name: str) -> list[Any]:
-    """Return each value that the argument takes; what a run makes stands for itself."""
-    if name not in expanded:
-        return [partial.get(name)]
-    values = expanded[name]
-    return list(values) if isinstance(values, list | tuple) else [values]
+def _defaults(task: Any) -> Mapping[str, Any]:
+    """Return the defaults of DAG and task group: of a mapped task they come in when it runs."""
+    return {**(task.dag.default_args or {}), **((task.task_group and task.task_group.default_args) or {})}
+
+
+def _values(expanded: Any) -> list[Any]:
+    return list(expanded) if isinstance(expanded, list | tuple) else [expanded]
 
 
 def _override(executor_config: Any) -> Iterator[Mapping[str, Any]]:

@@ -24,7 +24,7 @@ _PIPE_WIDTH = 500
 _GAP = 2
 # Narrower a sentence is hard to read.
 _SENTENCE_WIDTH = 24
-_STYLES = {"error": "red", "warning": "yellow", "yes": "green"}
+_STYLES = {"error": "red", "over": "red", "warning": "yellow", "yes": "green"}
 
 # Exit statuses, as diff and grep have them.
 FOUND_PROBLEMS = 1

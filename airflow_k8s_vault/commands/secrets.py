@@ -4,31 +4,85 @@ from __future__ import annotations
 
 import sys
 from argparse import Namespace
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from airflow_k8s_vault import config, teams
 from airflow_k8s_vault.commands import dag_secrets, output
 from airflow_k8s_vault.compile import Declared
+from airflow_k8s_vault.errors import K8sVaultError, did_you_mean
+from airflow_k8s_vault.teams import Team
 
 
 @output.reports_errors
 def list_(arguments: Namespace) -> int:
-    """Print one row for each secret of each task; status 1 where a DAG file could not be imported."""
+    """Print one row for each secret of each task.
+
+    Status 1 where a DAG file could not be imported, a task's secrets are not known or over its team's ceiling, or
+    nobody gets --path.
+    """
     found = dag_secrets.read(Path(arguments.dags))
-    rows = [_row(declared, path) for declared in found.declared for path in declared.paths]
-    if arguments.path:
-        rows = [row for row in rows if row["path"] == arguments.path]
+    ceilings = _Ceilings(arguments)
+    pairs = [(declared, path) for declared in found.declared for path in declared.paths]
+    wanted = arguments.path.strip("/") if arguments.path else None
+    shown = [(declared, path) for declared, path in pairs if wanted in (None, path)]
+    rows = [_row(declared, path, ceilings) for declared, path in shown]
     if arguments.by == "path":
         rows = sorted(({"path": row["path"], **row} for row in rows), key=lambda row: str(row["path"]))
-    output.show(rows, arguments.output)
-    for file, error in found.broken.items():
-        print(f"{file} could not be imported: {error}", file=sys.stderr)
-    for sentence in found.unknown:
+    if rows or arguments.output != "table":
+        output.show(rows, arguments.output)
+    errors = [f"{file} could not be imported: {error}" for file, error in found.broken.items()]
+    errors += found.unknown
+    errors += ceilings.errors(shown)
+    if wanted and not rows:
+        errors.append(_nobody(wanted, [path for _, path in pairs], arguments.dags))
+    elif not rows:
+        print(f"No task in {arguments.dags} gets a secret.", file=sys.stderr)
+    for sentence in errors:
         print(sentence, file=sys.stderr)
-    return output.FOUND_PROBLEMS if found.broken or found.unknown else 0
+    return output.FOUND_PROBLEMS if errors else 0
 
 
-def _row(declared: Declared, path: str) -> dict[str, Any]:
+def _nobody(wanted: str, paths: Sequence[str], dags: str) -> str:
+    known = sorted(set(paths))
+    listed = f"Paths there: {', '.join(known)}." if known else "No task there gets a secret."
+    return f"No task in {dags} gets '{wanted}'.{did_you_mean(wanted, known)}\n  {listed}"
+
+
+class _Ceilings:
+    """The teams' ceilings, in the folder that --templates-dir or the setting names; unknown without one."""
+
+    def __init__(self, arguments: Namespace) -> None:
+        self._folder = arguments.templates_dir
+        self._teams: dict[str, Team | None] = {}
+
+    def word(self, declared: Declared, path: str) -> str:
+        """Return "below" or "over", and "unknown" where the team's file cannot be read."""
+        team = self._team(declared.team)
+        return "unknown" if team is None else "below" if team.allows_path(path) else "over"
+
+    def errors(self, shown: Sequence[tuple[Declared, str]]) -> Iterator[str]:
+        for declared, path in shown:
+            team = self._team(declared.team)
+            if team is not None and not team.allows_path(path):
+                yield (
+                    f"{declared.file}: task '{declared.task}' asks for {path}, which team '{team.name}' may not "
+                    f"read ({team.where('secrets')})."
+                )
+
+    def _team(self, name: str) -> Team | None:
+        if name not in self._teams:
+            try:
+                folder = Path(self._folder or config.get("templates_dir")).absolute()
+                self._teams[name] = teams.load(name, folder)
+            except K8sVaultError:
+                # Its tasks do not import, or the template of theirs that is no team's own says so.
+                self._teams[name] = None
+        return self._teams[name]
+
+
+def _row(declared: Declared, path: str, ceilings: _Ceilings) -> dict[str, Any]:
     secret = declared.secret
     names = [*(secret.env or {}), *([f"/vault/secrets/{secret.file}"] if secret.file else [])]
     return {
@@ -37,6 +91,7 @@ def _row(declared: Declared, path: str) -> dict[str, Any]:
         "template": declared.template,
         "container": secret.container or "base",
         "path": path,
+        "ceiling": ceilings.word(declared, path),
         "engine": secret.engine,
         "as": names,
     }

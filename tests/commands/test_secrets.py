@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,124 @@ def test_it_lists_who_gets_a_path(dags: Path) -> None:
         row["path"] for row in by_path
     ]
     assert ["load", "each"] == [row["task"] for row in one]
+
+
+def test_a_path_that_nobody_gets_is_told_with_the_paths_that_there_are(dags: Path) -> None:
+    none = run("secrets", "list", "--dags", dags, "--path", "secret/payments/warehous")
+    as_json = run("secrets", "list", "--dags", dags, "--path", "none", "-o", "json")
+    slashes = run("secrets", "list", "--dags", dags, "--path", "/secret/payments/gcp/", "-o", "json")
+
+    assert (1, "") == (none.status, none.out)
+    assert none.err.endswith(
+        f"No task in {dags} gets 'secret/payments/warehous'. Did you mean 'secret/payments/warehouse'?\n"
+        "  Paths there: secret/payments/gcp, secret/payments/warehouse.\n"
+    )
+    assert (1, []) == (as_json.status, as_json.json())
+    assert (0, 2) == (slashes.status, len(slashes.json()))
+
+
+def test_where_no_task_gets_anything_it_says_so_with_status_0(dags: Path) -> None:
+    (dags / "load.py").write_text("")
+
+    ran = run("secrets", "list", "--dags", dags)
+
+    assert (0, "") == (ran.status, ran.out)
+    assert ran.err.endswith(f"No task in {dags} gets a secret.\n")
+
+
+HIDDEN = """\
+from airflow.sdk import DAG, TaskGroup, task
+from airflow_k8s_vault import VaultPodOperator, VaultSecret, pod_override
+
+def secret(name):
+    return [VaultSecret(f"secret/payments/{name}", env={"KEY": "key"})]
+
+HOME = {"pod_template": "payments/python"}
+OVERRIDE = {"pod_override": pod_override(**HOME, vault_secrets=secret("override"))}
+with DAG("hidden", default_args={"vault_secrets": secret("default"), **HOME}):
+    VaultPodOperator.partial(task_id="by_default").expand(cmds=[["a"]])
+    VaultPodOperator.partial(task_id="expanded").expand(vault_secrets=[secret("one"), secret("two")])
+    VaultPodOperator.partial(task_id="kwargs").expand_kwargs([{"vault_secrets": secret("three")}, {"cmds": ["a"]}])
+    with TaskGroup("group", default_args={"vault_secrets": secret("group")}):
+        VaultPodOperator.partial(task_id="in_group").expand(cmds=[["a"]])
+
+    @task(executor_config=OVERRIDE)
+    def in_worker(x):
+        return []
+
+    in_worker.expand(x=[1])
+
+    @task.vault_pod(vault_secrets=secret("decorated"), **HOME)
+    def decorated(x):
+        pass
+
+    decorated.expand(x=[1])
+    given = in_worker.override(task_id="gives")(1)
+    VaultPodOperator.partial(task_id="by_run").expand(vault_secrets=given)
+    VaultPodOperator.partial(task_id="by_run_too").expand_kwargs(given)
+    # What is no operator of ours is nobody's secret, whatever it is mapped over.
+    in_worker.override(task_id="plain", executor_config={}).expand_kwargs(given)
+"""
+
+
+def test_it_knows_what_a_task_gets_by_any_way_or_names_the_task(dags: Path) -> None:
+    (dags / "load.py").write_text(HIDDEN)
+
+    ran = run("secrets", "list", "--dags", dags, "-o", "json")
+
+    assert [
+        ("by_default", "default"),
+        ("expanded", "one"),
+        ("expanded", "two"),
+        ("kwargs", "three"),
+        ("kwargs", "default"),
+        ("group.in_group", "group"),
+        ("in_worker", "override"),
+        ("decorated", "decorated"),
+        ("gives", "override"),
+    ] == [(row["task"], row["path"].removeprefix("secret/payments/")) for row in ran.json()]
+    told = [line.rpartition(": ")[2] for line in ran.err.splitlines() if "hidden." in line]
+    assert [
+        "only its run knows the secrets of task 'hidden.by_run'.",
+        "only its run knows the secrets of task 'hidden.by_run_too'.",
+    ] == told
+    assert 1 == ran.status
+
+
+def test_a_path_over_the_ceiling_is_marked(dags: Path, tmp_path: Path) -> None:
+    narrow = Path(shutil.copytree(SHIPPED, tmp_path / "pod_templates"))
+    team = narrow / "payments" / "team.yaml"
+    team.write_text(team.read_text().replace("secret/payments/*", "secret/payments/warehouse"))
+
+    ran = run("secrets", "list", "--dags", dags / "load.py", "--templates-dir", narrow, "-o", "json")
+    unknown = run("secrets", "list", "--dags", dags / "load.py", "--templates-dir", tmp_path, "-o", "json")
+
+    assert ["below", "over", "over"] == [row["ceiling"] for row in ran.json()]
+    assert 1 == ran.status
+    assert (
+        "task 'payments_load.each' asks for secret/payments/gcp, which team 'payments' may not read (" in ran.err
+    )
+    assert {"unknown"} == {row["ceiling"] for row in unknown.json()}
+
+
+def test_a_connection_of_which_nobody_knows_where_it_is_hides_no_other_task(dags: Path) -> None:
+    (dags / "load.py").write_text(
+        DAG.replace(
+            "    VaultPodOperator.partial(",
+            """    VaultPodOperator.partial(task_id="bank", pod_template="payments/python").expand(
+        vault_secrets=[[VaultSecret.connection("bank")]]
+    )
+    VaultPodOperator.partial(""",
+        )
+    )
+
+    ran = run("secrets", "list", "--dags", dags, "-o", "json")
+
+    assert ["load", "load", "each"] == [row["task"] for row in ran.json()]
+    assert (
+        "nobody knows where the secrets of task 'payments_load.bank' are. There is no secrets backend" in ran.err
+    )
+    assert 1 == ran.status
 
 
 def test_a_dag_that_cannot_be_imported_is_told_with_status_1(dags: Path) -> None:
