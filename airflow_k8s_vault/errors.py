@@ -29,6 +29,10 @@ class SecretSpecError(K8sVaultError):
     """A VaultSecret asks for something that no Vault path, key, variable or file can be."""
 
 
+class ArgumentError(K8sVaultError, TypeError):
+    """A task is given an argument that there is not, or that what makes the task sets itself."""
+
+
 class PolicyError(K8sVaultError):
     """A DAG or a pod asks for more than its team may have."""
 

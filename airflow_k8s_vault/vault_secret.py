@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field, fields
-from typing import Any, final
+from typing import Any, Self, final
 
 from airflow_k8s_vault import vault_path
 from airflow_k8s_vault.vault_path import Location
@@ -77,6 +77,19 @@ name of an environment variable: letters, digits, _ . -, and no digit first."]
         """
         return cls(key, engine="variable", env=_looked_up("variable", key), container=container)
 
+    @classmethod
+    def copy_of(cls, requested: object) -> Self | None:
+        """Return a copy with all that a DAG may give, of what is exactly a VaultSecret; None of anything else.
+
+        An object may say of itself that it is one (`__class__`), and say something else each time it is asked.
+        """
+        if type(requested) is not cls:
+            return None
+        given: dict[str, Any] = {
+            item.name: getattr(requested, item.name, None) for item in fields(cls) if item.init
+        }
+        return cls(**given)
+
     def located(self, paths: tuple[str, ...], engine: str, mounts: tuple[str, ...] = ()) -> VaultSecret:
         """Return the connection or variable as a secret of these paths, of which the first that exists counts.
 
@@ -109,48 +122,61 @@ name of an environment variable: letters, digits, _ . -, and no digit first."]
         )
 
     def __post_init__(self) -> None:
-        # What is checked has to be what is delivered: a copy, in which text is exactly str and nothing of its own.
+        # What is checked has to be what is delivered: a copy, in which text is exactly str.
         for item in fields(self):
             object.__setattr__(self, item.name, _plain(getattr(self, item.name)))
 
     def mistakes(self) -> list[str]:
         """Return one sentence per mistake; empty where there is none."""
-        found = []
-        if isinstance(self.engine, str) and self.engine in LOOKUPS:
-            return self._mistakes_of_lookup()
-        found += self._path_errors()
-        if self.engine not in ENGINES:
-            found.append(f"engine {self.engine!r} is none of {', '.join(ENGINES)}.")
-        mapping: object = self.env
-        if mapping is not None and not isinstance(mapping, dict):
-            found.append(
-                f"env of {self.path!r} is {self.env!r}; it maps variable to key: {{'PGPASSWORD': 'password'}}."
-            )
-        elif self.env == {}:
-            found.append(f"env of {self.path!r} maps nothing: give variable to key, or leave it out.")
+        if type(self.engine) is str and self.engine in LOOKUPS:
+            return self._lookup_errors()
+        errors = self._path_errors()
+        if type(self.engine) is not str or self.engine not in ENGINES:
+            errors.append(f"engine {self.engine!r} is none of {', '.join(ENGINES)}.")
+        errors += self._env_errors()
         if self.env is None and self.file is None:
-            found.append(f"{self.path!r} goes nowhere: give env, file, or both.")
+            errors.append(f"{self.path!r} goes nowhere: give env, file, or both.")
         if self.key is not None and self.file is None:
-            found.append(f"key {self.key!r} of {self.path!r} needs file: env names its keys itself.")
-        if isinstance(self.env, dict):
-            for variable, key in self.env.items():
-                if not _matches(_VARIABLE, variable) and not self.kind:
-                    found.append(
-                        f"{variable!r} is no name of an environment variable: letters, digits, _ . -, and no "
-                        "digit first."
-                    )
-                found += _key_errors(key)
+            errors.append(f"key {self.key!r} of {self.path!r} needs file: env names its keys itself.")
         if self.file is not None:
-            found += _file_name_errors(self.file)
+            errors += _file_name_errors(self.file)
         if self.key is not None:
-            found += _key_errors(self.key)
-        if self.container is not None and not _matches(_CONTAINER, self.container):
-            found.append(f"{self.container!r} is no name of a container (lower case, digits, -).")
-        return found
+            errors += _key_errors(self.key)
+        return errors + self._container_errors()
+
+    @property
+    def has_sound_path(self) -> bool:
+        """Whether the path, or the id of a connection or variable, is one: whatever else is wrong."""
+        if type(self.engine) is str and self.engine in LOOKUPS:
+            return not self._lookup_errors()
+        return not self._path_errors()
+
+    def _env_errors(self) -> list[str]:
+        mapping: object = self.env
+        if mapping is None:
+            return []
+        if type(mapping) is not dict:
+            return [f"env of {self.path!r} is {mapping!r}; it maps variable to key: {{'PGPASSWORD': 'password'}}."]
+        if not mapping:
+            return [f"env of {self.path!r} maps nothing: give variable to key, or leave it out."]
+        errors = []
+        for variable, key in mapping.items():
+            if not _matches(_VARIABLE, variable) and not self.kind:
+                errors.append(
+                    f"{variable!r} is no name of an environment variable: letters, digits, _ . -, and no "
+                    "digit first."
+                )
+            errors += _key_errors(key)
+        return errors
+
+    def _container_errors(self) -> list[str]:
+        if self.container is None or _matches(_CONTAINER, self.container):
+            return []
+        return [f"{self.container!r} is no name of a container (lower case, digits, -)."]
 
     def _path_errors(self) -> list[str]:
         path: object = self.path
-        if not isinstance(path, str):
+        if type(path) is not str:
             return [f"path is {self.path!r}; it is text: 'secret/payments/warehouse'."]
         found = [f"path {self.path!r} {error}." for error in vault_path.errors(self.path)]
         mount, folder, *rest = [*self.path.split("/"), "", ""]
@@ -161,17 +187,21 @@ name of an environment variable: letters, digits, _ . -, and no digit first."]
             )
         return found
 
-    def _mistakes_of_lookup(self) -> list[str]:
-        found = []
+    def _lookup_errors(self) -> list[str]:
+        errors = []
         if not _matches(_ID, self.path):
-            found.append(
+            errors.append(
                 f"{self.path!r} is no id that a {self.engine} can have in a pod (letters, digits, _ . -)."
             )
-        elif self.env != _looked_up(self.engine, self.path) or self.file is not None or self.key is not None:
-            found.append(f"{self.engine} {self.path!r}: write VaultSecret.{self.engine}({self.path!r}).")
-        if self.container is not None and not _matches(_CONTAINER, self.container):
-            found.append(f"{self.container!r} is no name of a container (lower case, digits, -).")
-        return found
+        elif not self._is_as_looked_up():
+            errors.append(f"{self.engine} {self.path!r}: write VaultSecret.{self.engine}({self.path!r}).")
+        return errors + self._container_errors()
+
+    def _is_as_looked_up(self) -> bool:
+        # By text that is exactly str: what only claims to be equal is not.
+        exact = type(self.env) is dict and all(type(text) is str for item in self.env.items() for text in item)
+        expected = _looked_up(self.engine, self.path)
+        return exact and self.env == expected and self.file is None and self.key is None
 
 
 def _looked_up(kind: str, name: object) -> dict[str, str]:
@@ -181,7 +211,7 @@ def _looked_up(kind: str, name: object) -> dict[str, str]:
 
 def _key_errors(key: object) -> list[str]:
     """What Vault takes as a key: any text. What looks like Jinja or cannot be seen is a mistake of the DAG's."""
-    if not isinstance(key, str) or not key:
+    if type(key) is not str or not key:
         return [f"{key!r} is no key of a secret: give its name as text."]
     if vault_path.is_templated(key):
         return [f"{key!r} is no key of a secret: keys are not templated."]
@@ -192,7 +222,7 @@ def _key_errors(key: object) -> list[str]:
 
 def _file_name_errors(name: object) -> list[str]:
     """A file's name as Linux takes it; two dots first are what Kubernetes keeps for its own in a volume."""
-    if not isinstance(name, str) or not name or "/" in name or name == "." or name.startswith(".."):
+    if type(name) is not str or not name or "/" in name or name == "." or name.startswith(".."):
         return [
             f"{name!r} is no file name: it has no slash, and no two dots first; it will lie in /vault/secrets/."
         ]
@@ -204,10 +234,11 @@ def _file_name_errors(name: object) -> list[str]:
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {_plain(key): _plain(item) for key, item in value.items()}
-    return str.__str__(value) if isinstance(value, str) else value
+    # By the type, which an object cannot lie about, and by the type's own methods.
+    if issubclass(type(value), dict):
+        return {_plain(key): _plain(item) for key, item in dict.items(value)}
+    return str.__str__(value) if issubclass(type(value), str) else value
 
 
 def _matches(pattern: re.Pattern[str], value: object) -> bool:
-    return isinstance(value, str) and pattern.fullmatch(value) is not None
+    return type(value) is str and pattern.fullmatch(value) is not None

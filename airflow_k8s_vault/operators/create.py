@@ -19,7 +19,7 @@ class CreatesPod(BuildsPod):
     def get_or_create_pod(self, pod_request_obj: V1Pod, context: Any) -> V1Pod:
         """Check the final pod, which mutation hooks and callbacks have seen by now, and create it."""
         pod_request_obj = self._checked(pod_request_obj)
-        if self._is_delivered_by("agent") and agent.needs_file_key_ref(self.vault_secrets):
+        if self._is_delivered_by("agent") and agent.needs_file_key_ref(self._located()):
             file_key_ref.require(self.client.api_client)
         try:
             pod = super().get_or_create_pod(pod_request_obj, context)
@@ -52,7 +52,7 @@ class CreatesPod(BuildsPod):
 
     def _new_handover(self, pod: V1Pod | None) -> Any:
         waits_seconds = self.schedule_timeout_seconds + self.startup_timeout_seconds
-        lives = lifetime.seconds(pod, self.execution_timeout, waits_seconds)
+        lives = lifetime.seconds(pod, self._decision.execution_timeout, waits_seconds)
         return delivery.handover().Handover(
             self.client, self._login(), self._located(), self.base_container_name, lives
         )

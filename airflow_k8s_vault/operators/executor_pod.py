@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 from airflow.providers.cncf.kubernetes.pod_generator import PodGenerator
 from kubernetes.client import V1Pod
 
+from airflow_k8s_vault import policy
 from airflow_k8s_vault.delivery import agent
 from airflow_k8s_vault.delivery.login import VaultLogin
+from airflow_k8s_vault.errors import TemplateError
 from airflow_k8s_vault.lookups import located
 from airflow_k8s_vault.operators import import_check, task_pod
+from airflow_k8s_vault.operators.task_request import TaskRequest
+from airflow_k8s_vault.templates import PodTemplate
 from airflow_k8s_vault.vault_secret import VaultSecret
 
 
@@ -26,23 +30,42 @@ def pod_override(
 
     KubernetesExecutor lays it over its own worker pod: image, resources, placement and secrets are the template's;
     command and arguments stay Airflow's, so the template's image has to hold Airflow, and namespace and service
-    account have to be ones in which workers may run. Raises what VaultPodOperator raises at import.
+    account have to be ones in which workers may run. The same arguments give the same bytes: a DAG has no new
+    version for it. Raises what VaultPodOperator raises at import, and what it raises of its final pod. With
+    Airflow's multi-team on, the executor fails a task whose DAG is not of the template's team (namespace_guard).
 
     >>> pod_override(pod_template="payments/python").spec.containers[0].name
     'base'
     """
-    template = task_pod.find_template(pod_template, team)
-    name = f"pod_override of {template.name}"
-    import_check.secrets(name, vault_secrets, None, "base")
-    found = located(vault_secrets, template.team.name)
-    import_check.limits(name, template.team, (), found)
-    manifest = task_pod.render(template, template_vars or {}, None)
-    if vault_secrets:
-        manifest = agent.attach(manifest, found, VaultLogin.of_role(template.team.vault_role), "base")
+    given: dict[str, Any] = {"pod_template": pod_template, "team": team, "template_vars": template_vars}
+    given |= {"vault_secrets": vault_secrets, "delivery": "agent"}
+    request = TaskRequest.of(f"pod_override of {pod_template}", given, frozenset())
+    with import_check.ErrorCollector() as errors:
+        template = import_check.check(request, errors)
+    return _built(request, cast(PodTemplate, template))
+
+
+def _built(request: TaskRequest, template: PodTemplate) -> V1Pod:
+    if task_pod.check_variables(template, request.template_vars) is None:
+        raise TemplateError(
+            f"The template_vars of {request.task_id} hold Airflow's Jinja, which nobody renders here: the "
+            "scheduler makes this pod before the task runs. Give the values themselves."
+        )
+    rendered = task_pod.render(template, request.template_vars, None)
+    secrets = located(request.vault_secrets, template.team.name)
+    manifest = rendered
+    if secrets:
+        login = VaultLogin.of_role(template.team.vault_role)
+        manifest = agent.attach(rendered, secrets, login, task_pod.BASE_CONTAINER)
+    policy.check(manifest, template.team, policy.Expected(rendered, manifest, template.where(None)))
     for container in manifest["spec"]["containers"]:
         container.pop("command", None)
         container.pop("args", None)
     pod = PodGenerator.deserialize_model_dict(manifest)
     # For the commands that list what DAGs declare: the manifest itself names no VaultSecret.
-    pod.vault_request = {"pod_template": pod_template, "team": team, "vault_secrets": list(vault_secrets)}
+    pod.vault_request = {
+        "pod_template": request.pod_template,
+        "team": request.team,
+        "vault_secrets": list(request.vault_secrets),
+    }
     return pod

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Self, TypeVar
 
-from airflow_k8s_vault import config, neighbours
+from airflow_k8s_vault import config
 from airflow_k8s_vault.delivery import placement
 from airflow_k8s_vault.errors import K8sVaultError, PolicyError, SecretSpecError, did_you_mean, problems
+from airflow_k8s_vault.lookups import located
+from airflow_k8s_vault.operators import task_pod, trial
+from airflow_k8s_vault.operators.task_request import TaskRequest
 from airflow_k8s_vault.policy import arguments, literals
 from airflow_k8s_vault.teams import Team
+from airflow_k8s_vault.templates import PodTemplate
 from airflow_k8s_vault.vault_secret import VaultSecret
 
 _Result = TypeVar("_Result")
+# Names that are part of the way to the secrets: Airflow renders them nowhere.
+_NOT_TEMPLATED = ("pod_template", "team", "delivery")
 
 
-class AllAtOnce:
+class ErrorCollector:
     """Calls checks within `with`; at its end one error has the words of all that raised, and the first one's kind.
 
     Who mends a DAG wants to read all of it, not the next mistake after each parse.
@@ -39,44 +45,92 @@ class AllAtOnce:
     def __exit__(self, kind: object, *_: object) -> None:
         if kind is None and self._raised:
             first = self._raised[0]
-            if len(self._raised) == 1:
+            # Each sentence once: the tasks of a mapped one often have the same mistake.
+            messages = dict.fromkeys(map(str, self._raised))
+            if len(messages) == 1:
                 raise first
-            raise type(first)("\n".join(map(str, self._raised))) from first.__cause__
+            raise type(first)("\n".join(messages)) from first.__cause__
 
 
-def shapes(task_id: str, given: Mapping[str, object]) -> None:
-    """Raise SecretSpecError where an argument is text or one thing where a list, or a mapping, is meant."""
-    found = []
+def check(request: TaskRequest, errors: ErrorCollector) -> PodTemplate | None:
+    """Collect every mistake of a task that its arguments, its template and its team's file show.
+
+    Returns its template, None where there is none, or where only a mapped task's run will tell.
+    """
+    errors(shapes, request)
+    errors(secrets, request)
+    errors(settings, request)
+    errors(credentials, request)
+    if request.pod_template is None or "team" in request.unknown:
+        return None
+    template = errors(task_pod.find_template, request.pod_template, request.team)
+    if template:
+        _check_with_template(request, template, errors)
+    return template
+
+
+def _check_with_template(request: TaskRequest, template: PodTemplate, errors: ErrorCollector) -> None:
+    rendered = None
+    if "template_vars" not in request.unknown:
+        rendered = errors(task_pod.check_variables, template, request.template_vars)
+    placed = errors(containers, request, rendered)
+    # Those whose path is sound, whatever else is wrong with them: a path over the ceiling is worth telling, too.
+    paths = errors(located, [s for s in request.vault_secrets if s.has_sound_path], template.team.name)
+    errors(limits, request, template.team, paths or [])
+    if placed and rendered and paths is not None and not request.mistakes:
+        given = (request.delivery, request.arguments, request.set_by_dag)
+        errors(trial.check, template, rendered, paths, *given)
+
+
+def shapes(request: TaskRequest) -> None:
+    """Raise SecretSpecError where an argument has the wrong shape, or Jinja where nobody renders it."""
+    given, found = request.arguments, []
     for name in ("cmds", "arguments"):
         if isinstance(given.get(name), str):
             # Not shown: a command line is where people put what belongs into Vault.
             found.append(f"{name} is one text: give a list, one word an entry.")
-    if isinstance(given.get("vault_secrets"), VaultSecret):
+    if type(given.get("vault_secrets")) is VaultSecret:
         found.append("vault_secrets is one VaultSecret: give a list of them.")
+    elif not isinstance(given.get("vault_secrets") or [], Iterable) or isinstance(
+        given.get("vault_secrets"), str | Mapping
+    ):
+        found.append(f"vault_secrets is of type {_kind(given['vault_secrets'])}: give a list of VaultSecret.")
     if not isinstance(given.get("template_vars") or {}, Mapping):
-        kind = type(given["template_vars"]).__name__
+        kind = _kind(given["template_vars"])
         found.append(f"template_vars is of type {kind}: give a mapping of variable to value.")
+    if not given.get("pod_template") and "pod_template" not in request.unknown:
+        found.append("pod_template is missing: name a template, as 'team/template'.")
+    for name in _NOT_TEMPLATED:
+        value = getattr(request, name)
+        if value is None and given.get(name) is not None:
+            found.append(f"{name} is of type {_kind(given[name])}: give text.")
+        elif value and ("{{" in value or "{%" in value):
+            found.append(f"{name} is not templated: '{value}' would be taken as it is written.")
     if found:
-        raise SecretSpecError(problems(f"The arguments of task '{task_id}' have mistakes:", found))
+        raise SecretSpecError(problems(f"The arguments of task '{request.task_id}' have mistakes:", found))
 
 
-def credentials(task_id: str, given: Mapping[str, object]) -> None:
+def _kind(value: object) -> str:
+    return type(value).__name__
+
+
+def credentials(request: TaskRequest) -> None:
     """Raise PolicyError, without the values, where a literal looks like a credential: its pod would be refused.
 
     What holds Airflow's Jinja is left to the check of the final pod.
     """
     found = []
-    env_vars = given.get("env_vars")
+    env_vars = request.arguments.get("env_vars")
     for name, value in env_vars.items() if isinstance(env_vars, Mapping) else ():
         if "{{" not in str(value) and (what := literals.kind_of_variable(str(name), str(value))):
             found.append(f"env_vars[{name}] looks like {what}")
     for name in ("cmds", "arguments"):
-        words = given.get(name)
+        words = request.arguments.get(name)
         if isinstance(words, list) and (what := _kind_of_words(tuple(map(str, words)))):
             found.append(f"{name} looks like {what}")
     if found:
         told = [f"{line} (not shown); put it in Vault and name it in vault_secrets." for line in found]
-        raise PolicyError(problems(f"Task '{task_id}' holds what belongs into Vault:", told))
+        raise PolicyError(problems(f"Task '{request.task_id}' holds what belongs into Vault:", told))
 
 
 # A DAG file may make a thousand tasks of one command.
@@ -85,63 +139,47 @@ def _kind_of_words(words: tuple[str, ...]) -> str | None:
     return literals.kind_of_words([word for word in words if "{{" not in word])
 
 
-def containers(
-    task_id: str, vault_secrets: Sequence[VaultSecret], pod: Mapping[str, Any] | None, base: str
-) -> None:
-    """Raise SecretSpecError where a secret names a container that the rendered template, `pod`, does not have, or
-    where that template opens one container to another.
+def containers(request: TaskRequest, pod: Mapping[str, Any] | None) -> bool:
+    """Raise SecretSpecError where a secret names a container that the rendered template, `pod`, does not have.
 
     pod: None where it is not known before the task runs.
     """
-    sound = well_formed(vault_secrets)
-    if pod is None or not sound:
-        return
+    named = {secret.container for secret in request.vault_secrets if type(secret.container) is str}
+    if pod is None or not named:
+        return True
     spec = pod["spec"]
-    known = [
-        base,
-        *(c["name"] for c in [*(spec.get("initContainers") or ()), *spec["containers"]] if c["name"] != base),
+    known = [container["name"] for container in [*(spec.get("initContainers") or ()), *spec["containers"]]]
+    found = [
+        f"there is no container '{name}'; the pod has: {', '.join(known)}.{did_you_mean(str(name), known)}"
+        for name in sorted(named - set(known))
     ]
-    errors = [
-        f"there is no container '{name}'; the pod has: {', '.join(known)}.{did_you_mean(name, known)}"
-        for name in sorted({secret.container for secret in sound if secret.container} - set(known))
-    ]
-    variables = {
-        name: {variable for secret in secrets for variable in secret.env or {}}
-        for name, secrets in placement.by_container(sound, base).items()
-    }
-    errors += [f"the pod template's {sentence}." for sentence in neighbours.openings(pod, variables)]
-    if errors:
-        raise SecretSpecError(problems(f"The secrets of task '{task_id}' have mistakes:", errors))
-
-
-def secrets(
-    task_id: str, asked: Sequence[object], delivery: str | None, base_container: str, env_vars: object = None
-) -> None:
-    """Raise SecretSpecError, or ConfigError where there are secrets and no Vault to get them from."""
-    found = []
-    for secret in asked:
-        if isinstance(secret, VaultSecret):
-            found += secret.mistakes()
-        else:
-            found.append(
-                f"vault_secrets holds a {type(secret).__name__}: give VaultSecret(path, env=… or file=…)."
-            )
-    sound = well_formed(asked)
-    found += placement.conflicts(sound, base_container)
-    for name in sorted(_variables(env_vars) & {v for s in sound if not s.container for v in s.env or {}}):
-        found.append(f"variable {name} is set by env_vars and by a VaultSecret.")
-    if delivery not in (None, *config.DELIVERIES):
-        found.append(f"delivery is {delivery!r}, which is none of: {', '.join(config.DELIVERIES)}.")
     if found:
-        raise SecretSpecError(problems(f"The secrets of task '{task_id}' have mistakes:", found))
-    if asked:
-        for setting in ("vault_addr", "vault_auth_method", "default_delivery"):
-            config.get(setting)
+        raise SecretSpecError(problems(f"The secrets of task '{request.task_id}' have mistakes:", found))
+    return True
 
 
-def well_formed(asked: Sequence[object]) -> list[VaultSecret]:
-    """Return the secrets that have no mistake of their own."""
-    return [secret for secret in asked if isinstance(secret, VaultSecret) and not secret.mistakes()]
+def secrets(request: TaskRequest) -> None:
+    """Raise SecretSpecError for what is wrong with the secrets, and between them."""
+    found = list(request.mistakes)
+    for kind in request.strangers:
+        found.append(f"vault_secrets holds a {kind}: give VaultSecret(path, env=… or file=…).")
+    sound = request.sound_secrets
+    found += placement.conflicts(sound, task_pod.BASE_CONTAINER)
+    env_vars = _variables(request.arguments.get("env_vars"))
+    for name in sorted(env_vars & {v for s in sound if not s.container for v in s.env or {}}):
+        found.append(f"variable {name} is set by env_vars and by a VaultSecret.")
+    if request.delivery not in (None, *config.DELIVERIES):
+        found.append(f"delivery is {request.delivery!r}, which is none of: {', '.join(config.DELIVERIES)}.")
+    if found:
+        raise SecretSpecError(problems(f"The secrets of task '{request.task_id}' have mistakes:", found))
+
+
+def settings(request: TaskRequest) -> None:
+    """Raise ConfigError where there are secrets, and a setting that every delivery needs is not sound."""
+    if request.vault_secrets or request.strangers:
+        with ErrorCollector() as errors:
+            for name in ("vault_addr", "vault_auth_method", "default_delivery"):
+                errors(config.get, name)
 
 
 def _variables(env_vars: object) -> set[str]:
@@ -151,32 +189,22 @@ def _variables(env_vars: object) -> set[str]:
     return {str(getattr(item, "name", "")) for item in env_vars} if isinstance(env_vars, list) else set()
 
 
-def limits(task_id: str, team: Team, asked: Sequence[str], vault_secrets: Sequence[VaultSecret]) -> None:
-    """Raise PolicyError where the task sets arguments, or asks for paths, that the team does not leave open."""
-    refused = [arguments.refusal(task_id, team, asked), _over_the_ceiling(task_id, team, vault_secrets)]
+def limits(request: TaskRequest, team: Team, resolved: Sequence[VaultSecret]) -> None:
+    """Raise PolicyError where the task sets arguments, or requests paths, that the team does not leave open.
+
+    resolved: its secrets, with the paths at which connections and variables are looked for.
+    """
+    refused = [
+        arguments.refusal(request.task_id, team, request.set_by_dag),
+        _over_the_ceiling(request.task_id, team, resolved),
+    ]
     if any(refused):
         raise PolicyError("\n".join(filter(None, refused)))
 
 
-def settled(task: Any, team: Team) -> dict[str, object]:
-    """Return what must not change once the task is made, and what its final pod would not tell."""
-    names = (*arguments.traceless(team), "pod_template", "team")
-    return {name: getattr(task, name, None) for name in names}
-
-
-def require_settled(task: Any, before: Mapping[str, object], team: Team) -> None:
-    """Raise PolicyError where something of `before`, which `settled` gave, is not what it was."""
-    changed = [name for name, value in settled(task, team).items() if value != before.get(name)]
-    if changed:
-        raise PolicyError(
-            f"{', '.join(changed)} of task '{task.task_id}' changed after the task was made: what team "
-            f"'{team.name}' does not leave open to DAGs stays as it was ({team.where('overridable')})."
-        )
-
-
-def _over_the_ceiling(task_id: str, team: Team, vault_secrets: Sequence[VaultSecret]) -> str | None:
-    asked = [path for secret in vault_secrets for path in (secret.path, *secret.elsewhere)]
-    paths = [path for path in asked if not team.allows_path(path)]
+def _over_the_ceiling(task_id: str, team: Team, resolved: Sequence[VaultSecret]) -> str | None:
+    requested = [path for secret in resolved for path in (secret.path, *secret.elsewhere)]
+    paths = [path for path in requested if not team.allows_path(path)]
     if not paths:
         return None
     return (

@@ -19,6 +19,8 @@ from airflow_k8s_vault.errors import PolicyError
 from airflow_k8s_vault.teams import Team
 from airflow_k8s_vault.templates import PodTemplate, merge
 
+# Airflow's name for the container of the task: no DAG may choose another.
+BASE_CONTAINER = "base"
 _RENDERED: dict[tuple[object, str, str], dict[str, Any] | None] = {}
 
 
@@ -93,30 +95,48 @@ def render(
 ) -> dict[str, Any]:
     """Return the template's manifest for the running task, in the team's namespace and under its account.
 
-    context: Airflow's of the running task; None outside of a run. execution_timeout bounds how long the pod, and
-    so its credentials, may live. Raises TemplateError.
+    context: Airflow's of the running task; None outside of a run. There is no request to create a pod then, and so
+    no annotation that names one: an import gives the same bytes each time. execution_timeout bounds how long the
+    pod, and so its credentials, may live. Raises TemplateError.
     """
     rendered = template.render(variables, context=running_task(context))
+    lifetime.bound(rendered, execution_timeout)
+    return completed(rendered, template, secrets.token_hex(5) if context else None)
+
+
+def completed(rendered: dict[str, Any], template: PodTemplate, request: str | None) -> dict[str, Any]:
+    """Return the manifest with what the package says of the pod; request: one creation of it, None: none."""
     rendered["metadata"]["namespace"] = template.team.namespace
+    rendered["spec"]["serviceAccountName"] = template.team.service_account
     annotations = rendered["metadata"].setdefault("annotations", {})
     annotations[TEMPLATE_ANNOTATION] = template.name
-    annotations[REQUEST_ANNOTATION] = secrets.token_hex(5)
-    rendered["spec"]["serviceAccountName"] = template.team.service_account
-    lifetime.bound(rendered, execution_timeout)
+    if request:
+        annotations[REQUEST_ANNOTATION] = request
     return rendered
 
 
-def check_variables(template: PodTemplate, variables: dict[str, Any]) -> dict[str, Any] | None:
+def check_variables(template: PodTemplate, variables: Mapping[str, Any]) -> dict[str, Any] | None:
     """Render at import what the task will render, as far as its variables are known; once for equal ones.
 
-    Returns that manifest, None where a variable holds Airflow's Jinja. Raises TemplateError with every mistake.
+    Returns that manifest, None where a variable holds Airflow's Jinja or comes from another task. Raises
+    TemplateError with every mistake.
     """
+    variables = {name: _as_jinja(value) for name, value in variables.items()}
     key = (template.folder.root, template.name, repr(variables))
     if key not in _RENDERED:
         template.check_vars(variables)
         known = "{{" not in key[2] and "{%" not in key[2]
         _RENDERED[key] = template.render(variables, context=running_task(None)) if known else None
     return _RENDERED[key]
+
+
+def _as_jinja(value: Any) -> Any:
+    """Return what another task will have returned (an XComArg) as Airflow's Jinja for it; all else as it is."""
+    if isinstance(value, dict):
+        return {key: _as_jinja(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_as_jinja(item) for item in value]
+    return str(value) if hasattr(type(value), "iter_references") else value
 
 
 def running_task(context: Any) -> dict[str, Any]:

@@ -8,18 +8,23 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any, ClassVar, cast
 
 from airflow.providers.cncf.kubernetes.operators.pod import KubernetesPodOperator
+from airflow.sdk.definitions.mappedoperator import OperatorPartial
 
 from airflow_k8s_vault import config
-from airflow_k8s_vault.lookups import located
-from airflow_k8s_vault.operators import import_check, task_pod
+from airflow_k8s_vault.operators import argument_names, for_good, frozen_arguments, import_check, shown_fields
+from airflow_k8s_vault.operators.mapped import OWN, CheckedPartial
 from airflow_k8s_vault.operators.run import RunsPod
+from airflow_k8s_vault.operators.task_request import TaskRequest
+from airflow_k8s_vault.templates import PodTemplate
 from airflow_k8s_vault.vault_secret import VaultSecret
 
 _POD_ARGUMENTS = frozenset(inspect.signature(KubernetesPodOperator.__init__).parameters) - {"self", "kwargs"}
+# Where VaultPodOperator's own default is another than KubernetesPodOperator's.
+_DEFAULTS = {"startup_check_interval_seconds": 1, "log_pod_spec_on_failure": False}
 
 
 class VaultPodOperator(RunsPod):
@@ -48,51 +53,40 @@ class VaultPodOperator(RunsPod):
     <Task(VaultPodOperator): load>
     """
 
-    # Arguments that a subclass of this package sets itself: nothing for the team's locks.
-    set_by_package: frozenset[str] = frozenset()
+    # Arguments of KubernetesPodOperator that a subclass of this package sets itself, with the reason.
+    set_itself: ClassVar[Mapping[str, str]] = {}
 
-    template_fields: Sequence[str] = (*KubernetesPodOperator.template_fields, "template_vars")
+    template_fields: Sequence[str] = (
+        *KubernetesPodOperator.template_fields,
+        "template_vars",
+        *shown_fields.FIELDS,
+    )
+    _shown: tuple[str, ...] = ()
 
     def __init__(
         self,
         *,
-        pod_template: str,
+        pod_template: str = "",
         team: str | None = None,
         template_vars: dict[str, Any] | None = None,
         vault_secrets: Sequence[VaultSecret] | None = None,
         delivery: str | None = None,
-        startup_check_interval_seconds: int = 1,
-        log_pod_spec_on_failure: bool = False,
         **kwargs: Any,
     ) -> None:
-        defaults = kwargs.get("default_args") or {}
-        given = {**defaults, **kwargs}
-        asked = [name for name in self._lockable() & given.keys() if given[name] is not None]
-        asked += ["log_pod_spec_on_failure"] if log_pod_spec_on_failure else []
-        super().__init__(
-            startup_check_interval_seconds=startup_check_interval_seconds,
-            log_pod_spec_on_failure=log_pod_spec_on_failure,
-            **kwargs,
-        )
-        import_check.shapes(
-            self.task_id, {**given, "template_vars": template_vars, "vault_secrets": vault_secrets}
-        )
-        self.pod_template, self.team = pod_template, team
-        self.template_vars = dict(template_vars or {})
-        self.vault_secrets = list(vault_secrets or [])
-        self.delivery = delivery
-        self._asked = asked
-        with import_check.AllAtOnce() as said:
-            base = self.base_container_name
-            said(import_check.secrets, self.task_id, self.vault_secrets, delivery, base, self.env_vars)
-            said(import_check.credentials, self.task_id, given)
-            if template := said(self._template):
-                rendered = said(task_pod.check_variables, template, self.template_vars)
-                said(import_check.containers, self.task_id, self.vault_secrets, rendered, base)
-                well_formed = import_check.well_formed(self.vault_secrets)
-                places = said(located, well_formed, template.team.name) or []
-                said(import_check.limits, self.task_id, template.team, asked, places)
-        self._settled = import_check.settled(self, self._template().team)
+        own = dict(zip(OWN, (pod_template, team, template_vars, vault_secrets, delivery), strict=True))
+        defaults, passed = kwargs.get("default_args") or {}, self._passed(kwargs)
+        # Set by Airflow before this runs.
+        is_mapped = bool(vars(self).get("_BaseOperator__from_mapped"))
+        with for_good.where(is_mapped):
+            given = {**defaults, **own, **passed}
+            request, template = self.checked(_full_task_id(kwargs, is_mapped), given, passed)
+        super().__init__(**{name: defaults.get(name, value) for name, value in _DEFAULTS.items()} | kwargs)
+        self.pod_template, self.team, self.delivery = str(request.pod_template), request.team, request.delivery
+        self.template_vars = dict(request.template_vars)
+        self.vault_secrets = list(request.vault_secrets)
+        self.vault_paths = shown_fields.paths(request.vault_secrets)
+        self._set_by_dag = request.set_by_dag
+        self._frozen = frozen_arguments.of(self, cast(PodTemplate, template).team)
 
     @property
     def vault_request(self) -> str:
@@ -114,5 +108,46 @@ class VaultPodOperator(RunsPod):
         return super().get_serialized_fields() | {"vault_request"}  # type: ignore[no-untyped-call]
 
     @classmethod
-    def _lockable(cls) -> frozenset[str]:
-        return _POD_ARGUMENTS - cls.set_by_package
+    def partial(cls, **kwargs: Any) -> OperatorPartial:
+        """Return Airflow's partial of a mapped task, whose `expand` raises what can be told of it at import."""
+        cls.check_names(str(kwargs.get("task_id")), kwargs)
+        return CheckedPartial.of(super().partial(**kwargs))
+
+    @classmethod
+    def checked(
+        cls, task_id: str, given: Mapping[str, Any], passed: Mapping[str, Any], unknown: Collection[str] = ()
+    ) -> tuple[TaskRequest, PodTemplate | None]:
+        """Return the request of a DAG and its template; raise one error with every mistake that can be told now.
+
+        given: all arguments, with the DAG's defaults. passed: those that are not from there, among which nothing
+        may be misspelt. unknown: what only the run of a mapped task tells.
+        """
+        request = TaskRequest.of(task_id, given, _POD_ARGUMENTS - cls.set_itself.keys(), unknown)
+        with import_check.ErrorCollector() as errors:
+            errors(cls.check_names, task_id, [*passed, *unknown])
+            template = import_check.check(request, errors)
+        return request, template
+
+    @classmethod
+    def check_names(cls, task_id: str, names: Iterable[str]) -> None:
+        """Raise ArgumentError for each of the names that is no argument of this class, or not the DAG's to set."""
+        argument_names.check(cls, task_id, names, cls.set_itself)
+
+    def _passed(self, kwargs: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return those of the arguments that the DAG gave."""
+        return kwargs
+
+    def execute(self, context: Any) -> Any:
+        with for_good.where(True):
+            frozen_arguments.require_unstarted(self)
+        return super().execute(context)
+
+    def _do_render_template_fields(self, parent: Any, template_fields: Any, context: Any, *others: Any) -> None:
+        super()._do_render_template_fields(parent, template_fields, context, *others)
+        if parent is self:
+            shown_fields.show(self, context)
+
+
+def _full_task_id(kwargs: Mapping[str, Any], is_mapped: bool) -> str:
+    task_id, group = str(kwargs.get("task_id")), kwargs.get("task_group")
+    return task_id if is_mapped or not group else str(group.child_id(task_id))

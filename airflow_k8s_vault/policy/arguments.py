@@ -15,12 +15,12 @@ def check(team: Team, given: Iterable[str]) -> list[str]:
     given: the names of KubernetesPodOperator's own arguments that a DAG sets (a dict of them will do), without
     those of BaseOperator. A name that this release does not know is refused.
     """
-    return [f"{name} {_reason(team, name)}" for name in sorted(given) if not _is_open(team, name)]
+    return [f"{name} {_reason(team, name)}" for name in sorted(given) if not is_open(team, name)]
 
 
 def refusal(task_id: str, team: Team, given: Iterable[str]) -> str | None:
     """Return the whole message for a task that sets arguments it may not, or None where all are open."""
-    closed = [name for name in sorted(given) if not _is_open(team, name)]
+    closed = [name for name in sorted(given) if not is_open(team, name)]
     if not closed:
         return None
     named = closed[0] if len(closed) == 1 else f"{', '.join(closed[:-1])} and {closed[-1]}"
@@ -45,7 +45,8 @@ def _traceless(overridable: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(argument.name for argument in closed if not argument.fields)
 
 
-def _is_open(team: Team, name: str) -> bool:
+def is_open(team: Team, name: str) -> bool:
+    """Whether the team lets a DAG set the argument."""
     argument = BY_NAME.get(name)
     if argument is None or argument.rule == "locked":
         return False

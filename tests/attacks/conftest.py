@@ -62,12 +62,25 @@ def templates_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
+def close(templates_dir: Path) -> Callable[[], None]:
+    """Let team payments open nothing."""
+
+    def closed() -> None:
+        team = (templates_dir / "payments" / "team.yaml").read_text()
+        (templates_dir / "payments" / "team.yaml").write_text(
+            f"{team[: team.index('overridable:')]}overridable: []\n"
+        )
+
+    return closed
+
+
+@pytest.fixture
 def created() -> Callable[[VaultPodOperator], Manifest]:
     """Take a task as far as the check before creation, and return the manifest that would be sent."""
 
     def run(task: VaultPodOperator) -> Manifest:
         pod = ApiClient().sanitize_for_serialization(task.build_pod_request_obj(None, dry_run=True))
-        task._planned.check(pod, None, task._asked)
+        task._planned.check(pod, None, task._set_by_dag)
         sent: Manifest = json.loads(json.dumps(pod))
         return sent
 

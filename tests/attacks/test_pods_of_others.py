@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
+from datetime import timedelta
 from itertools import count
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from airflow.providers.cncf.kubernetes.callbacks import KubernetesPodOperatorCallback
+from airflow.providers.cncf.kubernetes.operators.pod import KubernetesPodOperator
+from airflow.providers.cncf.kubernetes.secret import Secret
+from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import DAG
+from airflow.sdk.exceptions import AirflowFailException
 from kubernetes.client import models
 
 from airflow_k8s_vault import VaultPodOperator, VaultSecret
 from airflow_k8s_vault.errors import K8sVaultError, PolicyError, TemplateError
+from airflow_k8s_vault.teams.pod_arguments import ARGUMENTS
 from tests.attacks.conftest import Liar, Manifest, make
 
 SECRET = VaultSecret("secret/payments/warehouse", env={"A": "key"}, file="warehouse.json")
@@ -104,38 +113,189 @@ def test_a_locked_argument_is_refused_by_every_way_that_airflow_has(name: str) -
     with DAG("defaults", schedule=None, default_args={name: "x"}), pytest.raises(PolicyError, match=name):
         make()
     with DAG("mapped", schedule=None):
+        earlier = EmptyOperator(task_id="earlier")
         partial: Any = VaultPodOperator.partial(task_id="a", pod_template="payments/etl", **{name: "x"})
-        fixed = partial.expand(cmds=[["a"]])
-        mapped: Any = VaultPodOperator.partial(task_id="b", pod_template="payments/etl").expand(**{name: ["x"]})
+        with pytest.raises(PolicyError, match=name):
+            partial.expand(cmds=[["a"]])
+        for mapped in ({name: ["x"]}, {name: earlier.output}):
+            partial = VaultPodOperator.partial(task_id="b", pod_template="payments/etl")
+            with pytest.raises(PolicyError, match=name):
+                partial.expand(**mapped)
+        # Only another task says that it is set at all.
+        later = VaultPodOperator.partial(task_id="c", pod_template="payments/etl").expand_kwargs(earlier.output)
 
         with pytest.raises(PolicyError, match=name):
-            fixed.unmap({"cmds": ["a"]})
-        with pytest.raises(PolicyError, match=name):
-            mapped.unmap({name: "x"})
+            later.unmap({name: "x"})
+
+
+# Each locked argument that the final pod does not tell of, with a value that KubernetesPodOperator takes.
+TRACELESS: dict[str, Any] = {
+    "in_cluster": True,
+    "cluster_context": "other",
+    "config_file": "/tmp/other",
+    "callbacks": [KubernetesPodOperatorCallback],
+    "progress_callback": print,
+    "trigger_kwargs": {"cluster_context": "other"},
+    "on_kill_action": "keep_pod",
+    "is_delete_operator_pod": False,
+    "random_name_suffix": False,
+    "log_pod_spec_on_failure": False,
+    "secrets": [Secret("env", "A", "any")],
+    "full_pod_spec": models.V1Pod(),
+    "pod_template_file": "/tmp/pod.yaml",
+    "pod_template_dict": {"spec": {}},
+    "base_container_name": "other",
+    "xcom_sidecar_container_security_context": {"privileged": True},
+}
+
+
+def kept_in(name: str, value: Any) -> list[str]:
+    """Return the attributes in which KubernetesPodOperator keeps an argument: those that it makes another."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        plain, other = (vars(KubernetesPodOperator(task_id="a", **given)) for given in ({}, {name: value}))
+    return [key for key, found in other.items() if found != plain.get(key) and "init_kwargs" not in key]
+
+
+def test_all_locked_arguments_without_a_trace_are_tried_here() -> None:
+    assert {a.name for a in ARGUMENTS if a.rule == "locked" and not a.fields} == TRACELESS.keys()
+
+
+@pytest.mark.parametrize("name", TRACELESS)
+def test_a_locked_argument_that_leaves_no_trace_in_the_pod_cannot_be_set_later(
+    name: str, created: Created
+) -> None:
+    # What this provider does with is_delete_operator_pod is nothing: on_finish_action is what counts.
+    for attribute in kept_in(name, TRACELESS[name]) or ["_is_delete_operator_pod"]:
+        task = make(vault_secrets=[SECRET])
+        setattr(task, attribute, "changed")
+
+        with pytest.raises(PolicyError, match=attribute):
+            created(task)
+
+
+@pytest.mark.parametrize("name", [argument.name for argument in ARGUMENTS if argument.rule == "locked"])
+@pytest.mark.parametrize("value", [None, False, 0, "", []])
+def test_a_locked_argument_that_is_passed_is_refused_whatever_its_value(name: str, value: Any) -> None:
+    with pytest.raises(PolicyError, match=f"sets {name},"):
+        make(**{name: value})
+
+
+class Agrees:
+    """An object that says of itself what everybody wants to hear."""
+
+    def __init__(self, kind: type) -> None:
+        self.kind = kind
+
+    @property
+    def __class__(self) -> type:  # type: ignore[override]
+        return self.kind
+
+    def __eq__(self, other: object) -> bool:
+        return True
+
+    def __ne__(self, other: object) -> bool:
+        return False
+
+    def __hash__(self) -> int:
+        return 0
+
+    def __bool__(self) -> bool:
+        return False
 
 
 @pytest.mark.parametrize(
-    ("name", "value"),
+    "name",
     [
-        ("in_cluster", True),
-        ("cluster_context", "other"),
-        ("config_file", "/tmp/other"),
-        ("callbacks", [object()]),
-        ("progress_callback", print),
-        ("trigger_kwargs", {"cluster_context": "other"}),
-        ("on_kill_action", "keep_pod"),
-        ("random_name_suffix", False),
-        ("log_pod_spec_on_failure", True),
+        *("config_file", "cluster_context", "in_cluster", "kubernetes_conn_id", "on_kill_action", "callbacks"),
+        *("trigger_kwargs", "_progress_callback", "pod_template", "team"),
     ],
 )
-def test_a_locked_argument_that_leaves_no_trace_in_the_pod_cannot_be_set_later(
-    name: str, value: Any, created: Created
+def test_an_object_that_is_equal_to_everything_is_no_way_around_the_locks(
+    name: str, created: Created, close: Callable[[], None]
 ) -> None:
+    close()
     task = make(vault_secrets=[SECRET])
-    setattr(task, name, value)
+    setattr(task, name, Agrees(type(getattr(task, name))))
 
-    with pytest.raises(PolicyError, match=name):
+    with pytest.raises(K8sVaultError, match=name):
         created(task)
+
+
+@pytest.mark.parametrize("name", ["pod", "pod_request_obj", "remote_pod", "hook", "client", "pod_manager"])
+def test_a_task_begins_without_a_pod_and_without_a_client(name: str) -> None:
+    task = make(vault_secrets=[SECRET])
+    vars(task)[name] = SimpleNamespace(metadata=SimpleNamespace(name="theirs", namespace="team-data-science"))
+
+    with pytest.raises(PolicyError, match=f"has {name} before it has begun") as refused:
+        task.execute({})
+    assert isinstance(refused.value, AirflowFailException)
+
+
+class Wavering(str):
+    """Text that is another each time it is read."""
+
+    def __new__(cls, *texts: str) -> Wavering:
+        text = super().__new__(cls, texts[0])
+        text.texts = list(texts)  # type: ignore[attr-defined]
+        return text
+
+    def __str__(self) -> str:
+        texts: list[str] = self.texts  # type: ignore[attr-defined]
+        return texts.pop(0) if len(texts) > 1 else texts[0]
+
+    __format__ = lambda self, spec: str(self)  # noqa: E731
+    __eq__ = lambda self, other: str(self) == other  # noqa: E731
+    __hash__ = str.__hash__
+
+
+def test_a_templates_name_that_wavers_gives_one_teams_pod_and_role(created: Created) -> None:
+    task = make(pod_template=Wavering("payments/etl", "data-science/python"), vault_secrets=[SECRET])
+
+    manifest = created(task)
+
+    assert "team-payments" == manifest["metadata"]["namespace"]
+    assert "data-science" not in str(manifest)
+
+
+def test_a_delivery_that_wavers_is_the_one_that_is_written_there(created: Created) -> None:
+    task = make(vault_secrets=[SECRET])
+    task.delivery = Wavering("agent", "none")
+
+    for each in (task, make(vault_secrets=[SECRET], delivery=Wavering("agent", "none"))):
+        assert "vault-agent" == created(each)["spec"]["initContainers"][0]["name"]
+
+
+@pytest.mark.parametrize("delivery", [lambda: Agrees(str), lambda: b"agent", lambda: 1])
+def test_a_delivery_that_is_no_text_is_refused(delivery: Callable[[], Any], created: Created) -> None:
+    task = make(vault_secrets=[SECRET])
+    task.delivery = delivery()
+
+    with pytest.raises(K8sVaultError, match="delivery is of type"):
+        make(vault_secrets=[SECRET], delivery=delivery())
+    with pytest.raises(K8sVaultError, match="delivery is of type"):
+        created(task)
+
+
+class Wide(timedelta):
+    """A time span that is short for whoever looks at it first."""
+
+    looked = 0
+
+    def total_seconds(self) -> float:
+        self.looked += 1
+        return 60.0 if self.looked == 1 else 1e9
+
+
+def test_a_time_span_that_grows_bounds_pod_and_credentials_alike(created: Created) -> None:
+    task = make(vault_secrets=[SECRET])
+    task.execution_timeout = Wide(seconds=1)
+
+    manifest = created(task)
+
+    decided = task._decision.execution_timeout
+    assert decided is not None
+    assert decided.total_seconds() == manifest["spec"]["activeDeadlineSeconds"] == 60
 
 
 def test_a_dag_cannot_have_the_whole_pod_logged() -> None:

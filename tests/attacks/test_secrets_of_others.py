@@ -8,9 +8,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import DAG
 
 from airflow_k8s_vault import VaultPodOperator, VaultSecret
+from airflow_k8s_vault.delivery.agent.template import env_file, secret_file
 from airflow_k8s_vault.errors import DeliveryRefused, K8sVaultError, PolicyError, SecretSpecError
 from tests.attacks.conftest import Liar, Manifest, make
 
@@ -168,9 +170,77 @@ def test_no_container_outside_the_template_gets_a_secret(container: str, created
 
 def test_a_mapped_task_is_held_to_the_ceiling() -> None:
     with DAG("mapped", schedule=None):
-        mapped: Any = VaultPodOperator.partial(task_id="load", pod_template="payments/etl").expand(
-            vault_secrets=[[THEIRS]]
+        earlier = EmptyOperator(task_id="earlier")
+        partial = VaultPodOperator.partial(task_id="load", pod_template="payments/etl")
+        with pytest.raises(PolicyError, match="may not read"):
+            partial.expand(vault_secrets=[[OWN], [THEIRS]])
+        mapped = VaultPodOperator.partial(task_id="later", pod_template="payments/etl").expand_kwargs(
+            earlier.output
         )
 
         with pytest.raises(PolicyError, match="may not read"):
             mapped.unmap({"vault_secrets": [THEIRS]})
+
+
+class Trojan:
+    """What it says of itself is a VaultSecret, in order; what it is, is text of the agent's template language."""
+
+    __class__ = VaultSecret  # type: ignore[assignment]
+    engine, env, file, key, container, kind, elsewhere = "kv2", {"A": BREAK_OUT}, None, None, None, "", ()
+    path = 'secret/payments/x" }}{{ with secret "secret/data-science/model'
+
+    def mistakes(self) -> list[str]:
+        return []
+
+
+def test_an_object_that_says_that_it_is_a_vault_secret_is_none(created: Created) -> None:
+    assert isinstance(Trojan(), VaultSecret)
+    task = make(vault_secrets=[OWN])
+    task.vault_secrets.append(Trojan())  # type: ignore[arg-type]
+
+    with pytest.raises(SecretSpecError, match="vault_secrets holds a Trojan"):
+        make(vault_secrets=[Trojan()])
+    with pytest.raises(SecretSpecError, match="vault_secrets holds a Trojan"):
+        created(task)
+
+
+class Growing(dict[str, str]):
+    """A mapping with one harmless entry, but for whoever copies it."""
+
+    def items(self) -> Any:
+        return {"A": "key"}.items()
+
+    def __iter__(self) -> Any:
+        return iter(("A",))
+
+
+def test_a_mapping_that_shows_less_than_it_holds_is_taken_as_it_is() -> None:
+    with pytest.raises(SecretSpecError, match="keys are not templated"):
+        make(vault_secrets=[VaultSecret("secret/payments/x", env=Growing({"B": BREAK_OUT}))])
+
+
+class Fits:
+    """What it is compared with, it is."""
+
+    __class__ = str  # type: ignore[assignment]
+    __hash__ = lambda self: hash("kv2")  # noqa: E731
+    __eq__ = lambda self, other: True  # noqa: E731
+
+
+@pytest.mark.parametrize("field", ["path", "engine", "file", "key", "container"])
+def test_a_part_of_a_secret_is_exactly_text(field: str) -> None:
+    given = {"path": "secret/payments/x", "file": "f", field: Fits()}
+
+    with pytest.raises(K8sVaultError, match="mistakes"):
+        make(vault_secrets=[VaultSecret(**given)])  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("field", ["env", "key"])
+def test_the_agents_templates_take_no_name_that_is_not_exactly_text(field: str) -> None:
+    """Whoever hands them a secret, and whatever was checked before."""
+    secret = VaultSecret("secret/payments/x", env={"A": "key"}, file="f", key="k")
+    name = Liar(BREAK_OUT, "key")
+    object.__setattr__(secret, field, {"A": name} if field == "env" else name)
+
+    with pytest.raises(SecretSpecError, match="is no text"):
+        secret_file(secret) if field == "key" else env_file([secret])

@@ -103,7 +103,7 @@ def test_the_documented_rights_are_enough_and_all_are_needed(arena: Arena, deliv
             ended[f"held, deferrable {mode}"] = held(arena, delivery, mode)
         kept = arena.operator("exit 3", **settings)
         # As a team would have it that leaves this argument open: the shipped ones do not.
-        kept.on_finish_action = kept._settled["on_finish_action"] = type(kept.on_finish_action)("keep_pod")
+        kept.on_finish_action = kept._frozen["on_finish_action"] = type(kept.on_finish_action)("keep_pod")
         run(kept).outcome()
         killed = arena.operator(**settings, **LONG, deferrable=True)
         serialized = run(killed).outcome()[1]

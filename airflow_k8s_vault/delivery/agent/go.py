@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import string
 
+from airflow_k8s_vault.errors import SecretSpecError
+
 # None of these means anything to Go, to its templates, to JSON or to HCL.
 _PLAIN = frozenset(f"{string.ascii_letters}{string.digits} _-./")
 
@@ -14,6 +16,9 @@ def text(value: str) -> str:
     >>> print(text("it's {{ x }}"))
     "it\U00000027s \U0000007b\U0000007b x \U0000007d\U0000007d"
     """
+    if type(value) is not str:
+        # What is text only to whoever asks may be another text each time.
+        raise SecretSpecError("A name of a secret is no text, and so none that the agent's templates may have.")
     return '"' + "".join(c if c in _PLAIN else f"\\U{ord(c):08x}" for c in value) + '"'
 
 

@@ -1,0 +1,52 @@
+"""What one build of a pod goes by: decided once, from what the task says then, and passed on as one value."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from airflow_k8s_vault import config
+from airflow_k8s_vault.delivery.login import VaultLogin
+from airflow_k8s_vault.lookups import located
+from airflow_k8s_vault.operators import import_check, plain, task_pod
+from airflow_k8s_vault.operators.task_request import TaskRequest
+from airflow_k8s_vault.templates import PodTemplate
+from airflow_k8s_vault.vault_secret import VaultSecret
+
+_READ = ("pod_template", "team", "vault_secrets", "delivery")
+
+
+@dataclass(frozen=True)
+class Decision:
+    """The template, with its team and role; the secrets, with their places found; how they are delivered.
+
+    delivery: "agent" or "secret"; None without secrets. execution_timeout: exactly a timedelta, or None.
+    """
+
+    template: PodTemplate
+    secrets: Sequence[VaultSecret]
+    delivery: str | None
+    execution_timeout: timedelta | None
+
+    @property
+    def login(self) -> VaultLogin:
+        """Where the team's pods log in. Raises ConfigError where the settings are not complete."""
+        return VaultLogin.of_role(self.template.team.vault_role)
+
+
+def decide(task: Any) -> Decision:
+    """Return the decision for a VaultPodOperator as it is now: rendered by Airflow, perhaps changed by a hook.
+
+    Raises what the check at import raises for its secrets: what was checked then may have been changed since.
+    """
+    request = TaskRequest.of(task.task_id, {name: getattr(task, name, None) for name in _READ}, frozenset())
+    with import_check.ErrorCollector() as errors:
+        errors(import_check.shapes, request)
+        errors(import_check.secrets, request)
+    template = task_pod.find_template(str(request.pod_template), request.team)
+    resolved = located(request.vault_secrets, template.team.name)
+    import_check.limits(request, template.team, resolved)
+    delivery = (request.delivery or config.get("default_delivery")) if resolved else None
+    return Decision(template, resolved, delivery, plain.span(task.execution_timeout))

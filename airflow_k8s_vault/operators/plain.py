@@ -1,0 +1,54 @@
+"""Plain values: of types that cannot lie about themselves, and comparison by what they are.
+
+An object may compare equal to everything, say another thing each time it is asked, or claim another class. What a
+check saw is what is used afterwards only where it is a copy of exactly these types.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+_SCALARS = (str, int, float, bool, type(None))
+
+
+def text(value: object) -> str | None:
+    """Return text as exactly str; None of what is no text."""
+    return str.__str__(value) if issubclass(type(value), str) else None
+
+
+def span(value: object) -> timedelta | None:
+    """Return a time span as exactly timedelta; None of what is none, pendulum's Duration being one."""
+    return timedelta(seconds=float(value.total_seconds())) if isinstance(value, timedelta) else None
+
+
+def mapping(value: object) -> dict[str, Any]:
+    """Return a mapping as exactly dict, with its values as they are; empty of what is none."""
+    return {key: value[key] for key in list(value)} if isinstance(value, Mapping) else {}
+
+
+def snapshot(value: Any) -> Any:
+    """Return the value with lists and mappings copied, for a later `same`."""
+    kind = type(value)
+    if kind in (list, tuple):
+        return kind(snapshot(item) for item in value)
+    return {key: snapshot(item) for key, item in value.items()} if kind is dict else value
+
+
+def same(one: Any, other: Any) -> bool:
+    """Whether two values are the same: of one type, equal if that type is plain, else one object.
+
+    >>> same([1, "a"], [1, "a"]), same(1, True), same("delete_pod", None)
+    (True, False, False)
+    """
+    kind = type(one)
+    if kind is not type(other):
+        return False
+    if kind in _SCALARS:
+        return bool(one == other)
+    if kind in (list, tuple):
+        return len(one) == len(other) and all(map(same, one, other))
+    if kind is dict:
+        return same(list(one.items()), list(other.items()))
+    return one is other
