@@ -5,10 +5,8 @@ Source of the words: kubernetes, pkg/scheduler/framework/plugins and types/FitEr
 
 from __future__ import annotations
 
-from typing import Any
-
 from k8s_vault_devcluster import events
-from k8s_vault_devcluster.api import quantity
+from k8s_vault_devcluster.api import pod_resources, quantity
 from k8s_vault_devcluster.node import CAPACITY, NODE_LABELS, NODE_NAME
 from k8s_vault_devcluster.store import NotFound, Object, Store, now
 
@@ -87,40 +85,11 @@ def unmet(spec: Object) -> list[str]:
     problems = []
     if not _selected(spec):
         problems.append("node(s) didn't match Pod's node affinity/selector")
-    for name, amount in _requests(spec).items():
+    for name, amount in pod_resources.total(spec, "requests").items():
         available = quantity.parse(CAPACITY.get(name, "0"))
         if available is None or amount > available:
             problems.append(f"Insufficient {name}")
     return problems
-
-
-def _requests(spec: Object) -> dict[str, Any]:
-    """What the pod asks for: the sum of its containers and sidecars, or the largest init container.
-
-    https://kubernetes.io/docs/concepts/workloads/pods/sidecar-containers/#resource-sharing-within-containers
-    """
-    sidecars: dict[str, Any] = {}
-    largest: dict[str, Any] = {}
-    for container in spec.get("initContainers", []):
-        asked = _amounts(container)
-        if container.get("restartPolicy") == "Always":
-            sidecars = _sum(sidecars, asked)
-            asked = {}
-        for name, amount in _sum(sidecars, asked).items():
-            largest[name] = max(amount, largest.get(name, 0))
-    total = sidecars
-    for container in spec["containers"]:
-        total = _sum(total, _amounts(container))
-    return {name: max(total.get(name, 0), largest.get(name, 0)) for name in total | largest}
-
-
-def _amounts(container: Object) -> dict[str, Any]:
-    requests = container.get("resources", {}).get("requests", {})
-    return {name: quantity.parse(amount) or 0 for name, amount in requests.items()}
-
-
-def _sum(left: dict[str, Any], right: dict[str, Any]) -> dict[str, Any]:
-    return {name: left.get(name, 0) + right.get(name, 0) for name in left | right}
 
 
 def _selected(spec: Object) -> bool:

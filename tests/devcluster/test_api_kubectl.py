@@ -55,6 +55,21 @@ def test_apply_get_describe_label_and_delete(kubectl: Kubectl) -> None:
     assert deleted.stdout == 'pod "held" deleted\n' or "deleted" in deleted.stdout
 
 
+def test_apply_on_the_server_says_what_has_no_effect_here(kubectl: Kubectl) -> None:
+    policy = """
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: closed}
+spec: {podSelector: {}, policyTypes: [Ingress]}
+"""
+    answers = [kubectl("apply", "--server-side", "-f", "-", text=policy) for _ in range(2)]
+
+    assert [answer.stdout for answer in answers] == [
+        "networkpolicy.networking.k8s.io/closed serverside-applied\n"
+    ] * 2, answers
+    assert "Warning: devcluster does not enforce this" in answers[0].stderr
+
+
 def test_apply_of_an_unknown_field_is_refused_with_its_name(kubectl: Kubectl) -> None:
     answer = kubectl("apply", "-f", "-", text=POD.replace("schedulingGates", "schedulingGate"))
 
@@ -67,7 +82,7 @@ def test_get_prints_yaml_and_json_and_tables_of_every_kind(kubectl: Kubectl) -> 
 
     answers = {kind: kubectl("get", kind).returncode for kind in kinds}
 
-    assert len(kinds) == 11
+    assert len(kinds) == 16
     assert set(answers.values()) == {0}, answers
     assert json.loads(kubectl("get", "sa", "default", "-o", "json").stdout)["metadata"]["name"] == "default"
 

@@ -160,12 +160,6 @@ def test_a_failed_test_of_a_json_patch_changes_nothing(api: Api, space: str) -> 
     assert api("GET", f"{space}/configmaps/one")["data"] == {"key": "value"}
 
 
-def test_server_side_apply_is_refused_by_name(api: Api, space: str) -> None:
-    answer = api.response("PATCH", f"{space}/configmaps/one", {}, kind="application/apply-patch+yaml")
-
-    assert answer.status_code in (404, 415)
-
-
 def test_deletion_holds_to_its_preconditions(api: Api, space: str) -> None:
     api("POST", f"{space}/configmaps", config_map("one"))
 

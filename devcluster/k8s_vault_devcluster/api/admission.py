@@ -9,7 +9,8 @@ from __future__ import annotations
 import random
 
 from airflow_k8s_vault.policy.pod_security import violations
-from k8s_vault_devcluster.api.defaults import containers
+from k8s_vault_devcluster.api import pod_resources
+from k8s_vault_devcluster.api.defaults import containers, qos_class
 from k8s_vault_devcluster.api.pod_security_words import reasons
 from k8s_vault_devcluster.api.status import forbidden, forbidden_value, invalid, not_found, not_supported
 from k8s_vault_devcluster.kubelet.support import unsupported
@@ -54,6 +55,8 @@ def mutate_pod(store: Store, pod: Object) -> None:
         raise forbidden("pods", "", pod["metadata"].get("name", ""), why) from None
     if not spec.get("imagePullSecrets") and account.get("imagePullSecrets"):
         spec["imagePullSecrets"] = account["imagePullSecrets"]
+    pod_resources.fill_in(store, pod)
+    pod["status"]["qosClass"] = qos_class(spec)
     wanted = spec.get("automountServiceAccountToken", account.get("automountServiceAccountToken", True))
     if wanted:
         _mount_token(spec)
@@ -94,6 +97,7 @@ def check_pod(store: Store, pod: Object) -> None:
     """Refuse what the namespace's Pod Security level forbids, then what devcluster cannot run."""
     _check_pod_security(store, pod)
     _check_supported(pod)
+    pod_resources.admit(store, pod)
 
 
 def _check_pod_security(store: Store, pod: Object) -> None:

@@ -13,7 +13,7 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
 from k8s_vault_devcluster import deletion
-from k8s_vault_devcluster.api import body, discovery, exec, lists, options, pods, reviews, verbs
+from k8s_vault_devcluster.api import apply, body, discovery, exec, lists, options, pods, reviews, verbs
 from k8s_vault_devcluster.api.authentication import authenticate, authorize
 from k8s_vault_devcluster.api.context import Asked, Context, parse
 from k8s_vault_devcluster.api.representation import Representation
@@ -106,7 +106,9 @@ class Server:
         if asked.verb == "get":
             return JSONResponse(shown.of_one(verbs.read(self.context.store, asked)))
         status, obj = await self._changed(request, asked, query)
-        return JSONResponse(shown.of_one(obj) if obj.get("kind") != "Status" else obj, status)
+        warns = asked.target.warning if asked.verb in ("create", "update", "patch") else ""
+        headers = {"Warning": f'299 - "{warns}"'} if warns else {}
+        return JSONResponse(shown.of_one(obj) if obj.get("kind") != "Status" else obj, status, headers)
 
     async def _changed(self, request: Request, asked: Asked, query: Mapping[str, str]) -> tuple[int, Object]:
         """Carry out a verb that writes; return the HTTP status and what answers it."""
@@ -116,6 +118,8 @@ class Server:
             return self._deleted(asked, options.delete_options(_delete_body(content, header), query), query)
         if asked.verb == "patch":
             change = body.parse(content, header)
+            if body.media_type(header) == apply.CONTENT_TYPE:
+                return verbs.apply(self.context, asked, change, query)
             return 200, verbs.patch(self.context, asked, body.media_type(header), change, query)
         obj = body.decode(content, header, resource.api_version, resource.kind)
         if resource.group in _REVIEWED:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from typing import Any
+
+import yaml
 
 from k8s_vault_devcluster.api import schema
 from k8s_vault_devcluster.api.context import Asked
@@ -41,7 +44,7 @@ def parse(content: bytes, header: str) -> Any:
     kind = media_type(header) or "application/json"
     if len(content) > LIMIT_BYTES:
         raise ApiError(413, "RequestEntityTooLarge", f"Request entity too large: limit is {LIMIT_BYTES}")
-    if kind != "application/json" and not kind.endswith("-patch+json"):
+    if kind not in _READERS and not kind.endswith("-patch+json"):
         raise unsupported_media_type(
             "the body of the request was in an unknown format - accepted media types include: application/json. "
             f"devcluster does not read {kind}, which kubectl's generators send: use kubectl apply -f, and for a "
@@ -49,7 +52,7 @@ def parse(content: bytes, header: str) -> Any:
         )
     try:
         # As Go reads it: what is no UTF-8, and half a surrogate pair, becomes U+FFFD.
-        return _plain(json.loads(content.decode(errors="replace"), parse_constant=_no_number), _LIMIT_LEVELS)
+        return _plain(_READERS.get(kind, _json)(content.decode(errors="replace")), _LIMIT_LEVELS)
     except RecursionError:
         raise bad_request(_TOO_DEEP) from None
     except ValueError as error:
@@ -57,6 +60,37 @@ def parse(content: bytes, header: str) -> Any:
 
 
 _TOO_DEEP = f"json: exceeded max depth (of {_LIMIT_LEVELS} levels here, and 10000 in Kubernetes)"
+
+
+class _Yaml(yaml.SafeLoader):
+    """YAML as far as JSON goes: no aliases, which could grow without end, and no dates."""
+
+    yaml_implicit_resolvers = {
+        first: [pair for pair in pairs if pair[0] != "tag:yaml.org,2002:timestamp"]
+        for first, pairs in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.YAMLError("devcluster reads no aliases")
+        return super().compose_node(parent, index)
+
+
+def _json(text: str) -> Any:
+    return json.loads(text, parse_constant=_no_number)
+
+
+def _yaml(text: str) -> Any:
+    with contextlib.suppress(ValueError):
+        return _json(text)
+    try:
+        # Sets, bytes and the like are nothing that JSON has.
+        return json.loads(json.dumps(yaml.load(text, _Yaml)))  # noqa: S506 - a safe one
+    except (TypeError, yaml.YAMLError) as error:
+        raise ValueError(str(error)) from None
+
+
+_READERS = {"application/json": _json, "application/apply-patch+yaml": _yaml}
 
 
 def _no_number(name: str) -> None:

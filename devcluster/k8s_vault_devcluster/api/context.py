@@ -52,6 +52,8 @@ class Context:
     admin_token: str
     # What may be posted beside Kubernetes' own paths: see mishaps.py.
     mishaps: Mapping[str, Callable[[Object], Awaitable[None]]] = field(default_factory=dict)
+    # What was applied last (see apply.py), by the object's uid and the manager.
+    applied: dict[tuple[str, str], Object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 READ = ("get", "list", "watch")
 ALL = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
 
-RBAC = "rbac.authorization.k8s.io"
-ADMISSION = "admissionregistration.k8s.io"
+RBAC, ADMISSION = "rbac.authorization.k8s.io", "admissionregistration.k8s.io"
+_OPEN = "devcluster does not enforce this: its pods use the network of this machine"
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,8 @@ class Resource:
     short_names: tuple[str, ...] = ()
     categories: tuple[str, ...] = ()
     subresources: tuple[tuple[str, str, tuple[str, ...]], ...] = ()
+    # What whoever writes one is warned of: it is kept and shown, and nothing comes of it.
+    warning: str = ""
 
     @property
     def api_version(self) -> str:
@@ -39,9 +41,11 @@ _POD_SUBRESOURCES = (
 RESOURCES = (
     Resource("configmaps", "ConfigMap", short_names=("cm",)),
     Resource("events", "Event", short_names=("ev",)),
+    Resource("limitranges", "LimitRange", short_names=("limits",)),
     Resource("namespaces", "Namespace", namespaced=False, short_names=("ns",)),
     Resource("nodes", "Node", namespaced=False, verbs=READ, short_names=("no",)),
     Resource("pods", "Pod", short_names=("po",), categories=("all",), subresources=_POD_SUBRESOURCES),
+    Resource("resourcequotas", "ResourceQuota", short_names=("quota",)),
     Resource("secrets", "Secret"),
     Resource(
         "serviceaccounts",
@@ -55,6 +59,7 @@ RESOURCES = (
     Resource("roles", "Role", RBAC),
     Resource("validatingadmissionpolicies", "ValidatingAdmissionPolicy", ADMISSION, namespaced=False),
     Resource("validatingadmissionpolicybindings", "ValidatingAdmissionPolicyBinding", ADMISSION, namespaced=False),
+    Resource("networkpolicies", "NetworkPolicy", "networking.k8s.io", short_names=("netpol",), warning=_OPEN),
     Resource("tokenreviews", "TokenReview", "authentication.k8s.io", namespaced=False, verbs=("create",)),
     Resource(
         "selfsubjectreviews", "SelfSubjectReview", "authentication.k8s.io", namespaced=False, verbs=("create",)

@@ -10,7 +10,7 @@ import binascii
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from k8s_vault_devcluster.api import defaults, names, pod_rules, policies
+from k8s_vault_devcluster.api import defaults, names, pod_resources, pod_rules, policies
 from k8s_vault_devcluster.api.status import (
     Cause,
     forbidden_value,
@@ -180,6 +180,8 @@ _BY_PLURAL = {
     "secrets": Strategy(_prepare_secret, _check_secret, _check_immutable),
     "configmaps": Strategy(check=_check_config_map, check_update=_check_immutable),
     "events": Strategy(check=_check_event),
+    "limitranges": Strategy(pod_resources.prepare_range, pod_resources.check_range),
+    "resourcequotas": Strategy(check=pod_resources.check_quota),
     "roles": _ROLE,
     "clusterroles": _ROLE,
     "rolebindings": _BINDING,

@@ -6,11 +6,24 @@ import uuid
 from collections.abc import Mapping
 
 from k8s_vault_devcluster import deletion, garbage, namespaces
-from k8s_vault_devcluster.api import admission, body, escalation, lists, options, patches, policies, schema
+from k8s_vault_devcluster.api import (
+    admission,
+    body,
+    escalation,
+    lists,
+    options,
+    patches,
+    pod_resources,
+    policies,
+    schema,
+)
+from k8s_vault_devcluster.api import apply as server_side
+from k8s_vault_devcluster.api.authentication import authorize
 from k8s_vault_devcluster.api.context import Asked, Context
 from k8s_vault_devcluster.api.defaults import default_pod
 from k8s_vault_devcluster.api.resources import Resource
 from k8s_vault_devcluster.api.status import (
+    ApiError,
     already_exists,
     bad_request,
     conflict,
@@ -20,7 +33,7 @@ from k8s_vault_devcluster.api.status import (
     success,
 )
 from k8s_vault_devcluster.api.strategies import strategy_of
-from k8s_vault_devcluster.store import AlreadyExists, Conflict, NotFound, Object, Store, now
+from k8s_vault_devcluster.store import AlreadyExists, Conflict, NotFound, Object, Store, copied, now
 
 # Kubernetes tries a generated name this often before it gives up.
 _NAME_TRIES = 8
@@ -39,7 +52,8 @@ def read(store: Store, asked: Asked) -> Object:
     """Return one object; raise ApiError 404."""
     resource = asked.target
     try:
-        return store.get(resource.plural, space_of(asked), asked.name)
+        obj = store.get(resource.plural, space_of(asked), asked.name)
+        return pod_resources.with_status(store, obj) if resource.plural == "resourcequotas" else obj
     except NotFound:
         raise not_found(resource.plural, resource.group, asked.name) from None
 
@@ -175,6 +189,27 @@ def patch(context: Context, asked: Asked, content_type: str, change: object, que
     if patched.get("metadata", {}).get("resourceVersion") == "":
         del patched["metadata"]["resourceVersion"]
     return update(context, asked, patched, query)
+
+
+def apply(context: Context, asked: Asked, sent: object, query: Mapping[str, str]) -> tuple[int, Object]:
+    """Apply what one manager wants of an object, which is made where there is none; return (status, object)."""
+    manager, new = server_side.manager_of(query), server_side.wanted(sent)
+    version, kind = asked.target.api_version, asked.target.kind
+    new = body.checked(schema.without_nulls(new), version, kind)
+    if new.setdefault("metadata", {}).setdefault("name", asked.name) != asked.name:
+        raise bad_request("the name of the object does not match the name on the URL")
+    try:
+        live = read(context.store, asked)
+    except ApiError:
+        authorize(context, asked.user, asked, verb="create")
+        status, obj = 201, create(context, asked, copied(new), query)
+    else:
+        last = context.applied.get((live["metadata"]["uid"], manager), {})
+        patched = server_side.merged(live, last, copied(new), query)
+        status, obj = 200, update(context, asked, body.checked(patched, version, kind), query)
+    if not options.dry_run(query, "PatchOptions"):
+        context.applied[obj["metadata"]["uid"], manager] = new
+    return status, obj
 
 
 def delete(context: Context, asked: Asked, wanted: options.DeleteOptions) -> tuple[Object, bool]:
