@@ -30,6 +30,8 @@ _PASSING = re.compile(
     r"network is unreachable|temporar|service unavailable|bad gateway|internal server error",
     re.IGNORECASE,
 )
+# What the runtime says of a command that it could not execute, and the shell of one that it does not find.
+_NOT_STARTED, _NO_PROGRAM = ("StartError", "ContainerCannotRun"), (126, 127)
 _CODE = re.compile(r"Code: (\d{3})")
 _LAST_WORDS_LINES = 12
 # Nobody asked for a list: it takes a sentence to see where the request comes from.
@@ -62,7 +64,7 @@ def of_start(pod: Any, container: str) -> str | None:
     """Return why the container's command could not be started, or None when it did."""
     for status in _statuses(pod):
         ended = status.state.terminated
-        if status.name != container or not ended or ended.reason not in ("StartError", "ContainerCannotRun"):
+        if status.name != container or not ended or ended.reason not in _NOT_STARTED:
             continue
         missing = re.search(r'exec: "([^"]+)": (executable file not found|stat|no such file)', ended.message or "")
         if missing:
@@ -103,6 +105,11 @@ def _agent_gave_up(pod: Any, login: VaultLogin, ended: Any) -> DeliveryRefused |
         f"  The pod ran as service account '{pod.spec.service_account_name}' in namespace "
         f"'{pod.metadata.namespace}', token audience '{login.audience}'."
     )
+    if ended.reason in _NOT_STARTED or ended.exit_code in _NO_PROGRAM:
+        return DeliveryRefused(
+            f"The Vault agent never ran ({ended.reason}, exit code {ended.exit_code}):\n{words}\n{ran}\n"
+            "  The image is [k8s_vault] vault_agent_image: it has to hold sh, and bao or vault."
+        )
     if ended.reason == "OOMKilled":
         return DeliveryUnavailable(f"The Vault agent ran out of memory before it had fetched the secrets.\n{ran}")
     if KILLED in said:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from airflow_k8s_vault.delivery import references
 from airflow_k8s_vault.errors import DeliveryRefused
 from airflow_k8s_vault.neighbours import openings
 from airflow_k8s_vault.vault_secret import VaultSecret
@@ -40,6 +41,10 @@ def refuse_clashes(pod: dict[str, Any], wanted: dict[str, list[VaultSecret]], ot
     spec = pod["spec"]
     containers = {c["name"]: c for c in [*(spec.get("initContainers") or ()), *spec["containers"]]}
     variables = {name: {v for secret in secrets for v in secret.env or {}} for name, secrets in wanted.items()}
+    with_secrets = {
+        section: [_with_variables(c, variables.get(c["name"], ())) for c in spec.get(section) or ()]
+        for section in ("initContainers", "containers")
+    }
     found = [*others, *(f"the pod template's {sentence}." for sentence in openings(pod, variables))]
     for name, secrets in wanted.items():
         if name not in containers:
@@ -51,8 +56,20 @@ def refuse_clashes(pod: dict[str, Any], wanted: dict[str, list[VaultSecret]], ot
         taken = [m["mountPath"] for m in containers[name].get("volumeMounts", [])]
         if any(secret.file for secret in secrets) and any(_overlap(path, FILES_DIR) for path in taken):
             found.append(f"container '{name}' mounts a volume of its own over {FILES_DIR}.")
+    found += references.errors({"spec": with_secrets})
     if found:
         raise DeliveryRefused("\n  - ".join(["The secrets cannot be delivered:", *found]))
+
+
+def add_variables(container: dict[str, Any], variables: Iterable[dict[str, Any]]) -> None:
+    """Give a container its secrets' variables: first, so that those of template and DAG can refer to them."""
+    container["env"] = [*variables, *(container.get("env") or ())]
+
+
+def _with_variables(container: dict[str, Any], names: Iterable[str]) -> dict[str, Any]:
+    found = dict(container)
+    add_variables(found, [{"name": name, "valueFrom": {"secretKeyRef": {}}} for name in names])
+    return found
 
 
 def _overlap(one: str, other: str) -> bool:

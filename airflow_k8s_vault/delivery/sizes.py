@@ -6,6 +6,11 @@ from collections.abc import Mapping
 
 # The kubelet's, for one variable from a file (KEP-3721).
 AGENT_VARIABLE_BYTES = 32 * 1024
+# The agent's configuration is in variables of its container: each below Linux' limit, and all of them below what
+# the API server takes for one object (1.5 MiB), where every dollar sign is written twice.
+AGENT_CONFIG_PART_BYTES, AGENT_CONFIG_BYTES = 96 * 1024, 640 * 1024
+# The lines of one environment file's template, before they are written as JSON.
+AGENT_TEMPLATE_BYTES = 32 * 1024
 # Linux, for one `NAME=value` with the byte that ends it (MAX_ARG_STRLEN).
 VARIABLE_BYTES = 128 * 1024
 # Kubernetes, for the values of one Secret together (MaxSecretSize).

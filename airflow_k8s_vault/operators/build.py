@@ -11,7 +11,7 @@ from airflow.providers.cncf.kubernetes.operators.pod import KubernetesPodOperato
 from airflow.providers.cncf.kubernetes.pod_generator import PodGenerator
 from kubernetes.client import ApiClient, Configuration, V1Pod
 
-from airflow_k8s_vault.delivery import REQUEST_ANNOTATION, agent, secret
+from airflow_k8s_vault.delivery import REQUEST_ANNOTATION, agent, references, secret
 from airflow_k8s_vault.delivery.login import VaultLogin
 from airflow_k8s_vault.operators import frozen_arguments, mutation_hook, shown_fields, task_pod, xcom_sidecar
 from airflow_k8s_vault.operators.decision import Decision, decide
@@ -81,6 +81,7 @@ class BuildsPod(KubernetesPodOperator):
     def _checked(self, pod: V1Pod) -> V1Pod:
         """Return the pod as its manifest has it: what is checked is what is sent, whatever its objects do."""
         manifest = json.loads(json.dumps(_serializer().sanitize_for_serialization(pod)))
+        references.require_expanded(manifest)
         context = self.xcom_sidecar_container_security_context
         sidecar = xcom_sidecar.sidecar(self.hook, context) if self.do_xcom_push else None
         self._planned.check(manifest, _serializer().sanitize_for_serialization(sidecar), self._set_by_dag)

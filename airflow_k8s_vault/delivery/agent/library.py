@@ -32,6 +32,7 @@ def _carried() -> str:
 
 
 _KEYS = '(executeTemplate "keys" .data)'
+_KEY = '(executeTemplate "shown" .key)'
 
 BODIES = {
     # Of a map: the names of its keys.
@@ -45,15 +46,17 @@ BODIES = {
         'and (eq (len .answer) 2) (sprig_hasKey .answer "data") (sprig_hasKey .answer "metadata")',
         fail("'%s' is no %s secret, or empty: is engine= right?", ".path", ".engine"),
     ),
-    # Of data, path, key, shown: its value as text, numbers and the like as JSON. A number arrives as json.Number,
+    # Of a name: the name as failure.shown has it.
+    "shown": '{{ . | replaceAll "\\\\" "%5C" | replaceAll "\\"" "%22" }}',
+    # Of data, path, key: its value as text, numbers and the like as JSON. A number arrives as json.Number,
     # which is of kind string but not of that type.
     "value": (
         when(
             "not (sprig_hasKey .data .key)",
-            fail("secret '%s' has no key '%s'; it has: %s", ".path", ".shown", _KEYS),
+            fail("secret '%s' has no key '%s'; it has: %s", ".path", _KEY, _KEYS),
         )
         + "{{ $value := index .data .key }}"
-        + when('eq (sprig_kindOf $value) "invalid"', fail("key '%s' of '%s' is null", ".shown", ".path"))
+        + when('eq (sprig_kindOf $value) "invalid"', fail("key '%s' of '%s' is null", _KEY, ".path"))
         + when('not (sprig_typeIs "string" $value)', "{{ $value = $value | toUnescapedJSON }}")
         + "{{ $value }}"
     ),
@@ -64,7 +67,7 @@ BODIES = {
     "variable": call(
         "line",
         'sprig_dict "name" .name "value" (executeTemplate "value" .) "way" "file=" '
-        "\"what\" (printf \"key '%s' of '%s'\" .shown .path)",
+        f"\"what\" (printf \"key '%s' of '%s'\" {_KEY} .path)",
     ),
 }
 

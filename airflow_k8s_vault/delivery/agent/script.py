@@ -10,6 +10,8 @@ from airflow_k8s_vault.delivery.agent.failure import FAILURE, KILLED
 # The leases of variables, three lines each; written by the agent where the task has a limit.
 LEASES = "/vault/agent/leases"
 CHECKED = "/vault/agent/checked"
+# The variables that hold the agent's configuration, in parts: CONFIG, CONFIG_1, CONFIG_2, …
+CONFIG = "AGENT_CONFIG"
 # The variable that holds that limit, in seconds.
 LIMIT = "AGENT_LIMIT"
 # Vault counts in whole seconds and has spent some of them by the time it answers.
@@ -77,7 +79,16 @@ if [ -n "${{AGENT_CACERT-}}" ]; then
   printf '%s' "$AGENT_CACERT" > ca.pem
   export VAULT_CACERT=/vault/agent/ca.pem
 fi
-printf '%s' "$AGENT_CONFIG" > agent.json
+part=AGENT_CONFIG
+count=0
+: > agent.json
+while eval "text=\\${{$part-}}" && [ -n "$text" ]; do
+  printf '%s' "$text" >> agent.json
+  unset "$part"
+  count=$((count + 1))
+  part=AGENT_CONFIG_$count
+done
+unset text
 remember
 rm -f token
 if [ ! -e started ]; then

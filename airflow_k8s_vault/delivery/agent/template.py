@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 from airflow_k8s_vault import vault_path
+from airflow_k8s_vault.delivery import sizes
 from airflow_k8s_vault.delivery.agent import go, library, lookup
 from airflow_k8s_vault.delivery.agent.failure import shown
 from airflow_k8s_vault.delivery.agent.go import call, with_secret
@@ -22,13 +24,46 @@ _KEY_CHARACTERS = 128
 _LIBRARY = {**library.BODIES, **lookup.BODIES}
 
 
-def env_file(secrets: Iterable[VaultSecret]) -> str:
-    """Return the template of an environment file as the kubelet reads it for `fileKeyRef`.
+class EnvFile(NamedTuple):
+    """An environment file as the kubelet reads it for `fileKeyRef`: its name, its template, and what it holds."""
+
+    name: str
+    contents: str
+    variables: tuple[str, ...]
+
+
+def env_files(secrets: Iterable[VaultSecret], container: str) -> Iterator[EnvFile]:
+    """Yield the environment files of one container; more than one where its template would be too long.
 
     The format is NAME='value', single quotes only and without escapes (KEP-3721), so a value that holds a
     single quote is refused. Numbers and booleans are written as JSON.
     """
-    return _complete(_read(secret, _lines(secret)) for secret in secrets)
+    for number, group in enumerate(_groups(secrets)):
+        names = tuple(name for _, lines in group for name in lines)
+        parts = (_read(secret, "".join(lines.values())) for secret, lines in group)
+        yield EnvFile(f"{container}-{number}.env" if number else f"{container}.env", _complete(parts), names)
+
+
+def env_file(secrets: Iterable[VaultSecret]) -> str:
+    """Return the template of the environment file of secrets that fit into one."""
+    (file,) = env_files(secrets, "any")
+    return file.contents
+
+
+def _groups(secrets: Iterable[VaultSecret]) -> Iterator[list[tuple[VaultSecret, dict[str, str]]]]:
+    """Yield secrets with the lines of their variables, so many together as one template has room for."""
+    group: list[tuple[VaultSecret, dict[str, str]]] = []
+    size = 0
+    for secret in secrets:
+        for name, line in _lines(secret).items():
+            if group and size + len(line) > sizes.AGENT_TEMPLATE_BYTES:
+                yield group
+                group, size = [], 0
+            if not group or group[-1][0] is not secret:
+                group.append((secret, {}))
+            group[-1][1][name] = line
+            size += len(line)
+    yield group
 
 
 def file_key(variable: str) -> str:
@@ -67,18 +102,18 @@ def _complete(parts: Iterable[str]) -> str:
     return library.complete("".join(parts), _LIBRARY)
 
 
-def _lines(secret: VaultSecret) -> str:
+def _lines(secret: VaultSecret) -> dict[str, str]:
+    """Return variable to the template text of its line."""
     if secret.kind:
-        (variable,) = secret.env or {}
-        return lookup.line(secret, file_key(variable))
-    return "".join(
-        call("variable", f'{_arguments(secret, key)} "name" {go.text(file_key(variable))}')
+        return {variable: lookup.line(secret, file_key(variable)) for variable in secret.env or {}}
+    return {
+        variable: call("variable", f'{_arguments(secret, key)} "name" {go.text(file_key(variable))}')
         for variable, key in (secret.env or {}).items()
-    )
+    }
 
 
 def _arguments(secret: VaultSecret, key: str) -> str:
-    names = go.named(key=key, shown=shown(key), path=shown(secret.path))
+    names = go.named(key=key, path=shown(secret.path))
     return f'{names} "data" $data'
 
 

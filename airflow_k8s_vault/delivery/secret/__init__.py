@@ -18,7 +18,7 @@ from typing import Any
 
 from airflow_k8s_vault import json_text
 from airflow_k8s_vault.delivery import REQUEST_ANNOTATION, sizes
-from airflow_k8s_vault.delivery.placement import FILES_DIR, by_container, refuse_clashes
+from airflow_k8s_vault.delivery.placement import FILES_DIR, add_variables, by_container, refuse_clashes
 from airflow_k8s_vault.errors import DeliveryRefused, problems
 from airflow_k8s_vault.vault_secret import VaultSecret
 
@@ -70,7 +70,7 @@ def attach(pod: dict[str, Any], secrets: Sequence[VaultSecret], base_container: 
         mine = [place for place in found if place.container == container_name]
         variables = [_variable(place, name) for place in mine if place.variable]
         if variables:
-            container["env"] = [*container.get("env", []), *variables]
+            add_variables(container, variables)
         files = [{"key": place.key, "path": place.file} for place in mine if place.file]
         if files:
             # By number: a container's name may be as long as a volume's is allowed to be.

@@ -1,0 +1,71 @@
+"""The agent's configuration: how it logs in, and what it renders; in variables of its container."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from airflow_k8s_vault.delivery import sizes
+from airflow_k8s_vault.delivery.agent.script import CONFIG
+from airflow_k8s_vault.delivery.login import VaultLogin
+from airflow_k8s_vault.errors import DeliveryRefused
+
+AGENT_DIR = "/vault/agent"
+TOKEN_DIR = "/var/run/secrets/vault"  # noqa: S105 - a folder
+# How often the agent looks whether a KV secret has changed; a file then changes in the running pod.
+_RENDER_INTERVAL = "1m"
+
+
+def variables(login: VaultLogin, templates: Sequence[dict[str, Any]]) -> dict[str, str]:
+    """Return the variables whose values, one after the other, are the configuration as JSON.
+
+    Each is short enough for Linux, and each but the first begins with a template, so that an admission policy can
+    tell by each alone that it is nothing but a list of templates. Raises DeliveryRefused where they are too much.
+    """
+    parts = list(_parts(login, templates))
+    size = sum(map(len, parts))
+    if size > sizes.AGENT_CONFIG_BYTES:
+        raise DeliveryRefused(
+            f"The secrets of this task take {size} bytes of the agent's configuration, and a pod has room for "
+            f"{sizes.AGENT_CONFIG_BYTES}: take whole secrets as files (file= without key=), use "
+            "delivery='secret', or share the work among several tasks."
+        )
+    return {f"{CONFIG}_{number}" if number else CONFIG: part for number, part in enumerate(parts)}
+
+
+def _parts(login: VaultLogin, templates: Sequence[dict[str, Any]]) -> Iterator[str]:
+    part = json.dumps(_without_templates(login))[:-1] + ', "template": ['
+    for number, template in enumerate(templates):
+        text = json.dumps(template) + ("]}" if number + 1 == len(templates) else ", ")
+        if len(part) + len(text) > sizes.AGENT_CONFIG_PART_BYTES:
+            yield part
+            part = ""
+        part += text
+    yield part
+
+
+def _without_templates(login: VaultLogin) -> dict[str, Any]:
+    return {
+        "vault": {"address": login.address, "retry": {"num_retries": 2}},
+        "auto_auth": {
+            "method": [_method(login)],
+            "sink": [{"type": "file", "config": {"path": f"{AGENT_DIR}/token", "mode": 0o600}}],
+        },
+        "template_config": {"exit_on_retry_failure": True, "static_secret_render_interval": _RENDER_INTERVAL},
+    }
+
+
+def _method(login: VaultLogin) -> dict[str, Any]:
+    token_file = f"{TOKEN_DIR}/token"
+    jwt = {"path": token_file, "remove_jwt_after_reading": False}
+    return {
+        "type": login.auth_method,
+        "mount_path": f"auth/{login.auth_mount}",
+        "config": {
+            "role": login.role,
+            **({"token_path": token_file} if login.auth_method == "kubernetes" else jwt),
+        },
+        # A refusal has to end the container: a sidecar that tries for ever looks like a slow pod.
+        "exit_on_err": True,
+    }
