@@ -15,6 +15,7 @@ from rich.progress import Progress
 from rich.table import Table
 from rich.text import Text
 
+from airflow_k8s_vault.commands import tree
 from airflow_k8s_vault.errors import K8sVaultError
 
 _Item = TypeVar("_Item")
@@ -31,13 +32,13 @@ FOUND_PROBLEMS = 1
 TROUBLE = 2
 
 
-def show(rows: Sequence[dict[str, Any]], output: str, *, may_turn: bool = True) -> None:
+def show(rows: Sequence[dict[str, Any]], output: str) -> None:
     """Print the rows, which have the same keys, as a table, a JSON list or a YAML list.
 
-    may_turn: a table whose words do not fit the terminal becomes a block of lines for each row.
+    A table whose words do not fit the terminal becomes a block of lines for each row.
     """
     if output == "table":
-        _table(rows, may_turn)
+        _table(rows)
     else:
         document(list(rows), output)
 
@@ -50,7 +51,14 @@ def document(data: Any, output: str) -> None:
         print(yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=1000), end="")
 
 
-def _table(rows: Sequence[dict[str, Any]], may_turn: bool) -> None:
+def show_tree(rows: Sequence[dict[str, str]]) -> None:
+    """Print rows of three columns, of which the first is a tree."""
+    console = _console()
+    for number, line in enumerate(tree.lines(rows, console.width)):
+        console.print(Text(line, style="" if number else "bold"), soft_wrap=True)
+
+
+def _table(rows: Sequence[dict[str, Any]]) -> None:
     console = _console()
     if not rows:
         console.print("Nothing.")
@@ -59,12 +67,12 @@ def _table(rows: Sequence[dict[str, Any]], may_turn: bool) -> None:
     cells = [[Text(text, style=_STYLES.get(text, "")) for text in map(_cell, row.values())] for row in rows]
     columns = list(rows[0])
     widths = _widths(columns, cells, console.width - _GAP * (len(columns) - 1))
-    if widths is None and may_turn:
+    if widths is None:
         _records(console, columns, cells)
         return
     table = Table(box=None, pad_edge=False, header_style="bold")
     for number, column in enumerate(columns):
-        table.add_column(column, overflow="fold", width=widths[number] if widths else None)
+        table.add_column(column, overflow="fold", width=widths[number])
     for row in cells:
         table.add_row(*row)
     console.print(table)

@@ -104,7 +104,7 @@ def explain(arguments: Namespace) -> None:
     template, values = _with_values(arguments)
     fields = explanations.explain(template, values, samples.CONTEXT)
     if arguments.output == "table":
-        output.show(list(explanations.tree(fields, template.folder.root.name)), "table", may_turn=False)
+        output.show_tree(list(explanations.tree(fields, template.folder.root.name)))
     else:
         output.show([field.row() for field in fields], arguments.output)
 
