@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from importlib.metadata import entry_points
 from typing import Any
 
 from airflow.cli.cli_config import ActionCommand, Arg, CLICommand, GroupCommand
 
 from airflow_k8s_vault.commands import cli_compile, cli_templates
+from airflow_k8s_vault.commands.help_text import as_written
 
 # Other distributions add a command by an entry point of this group: a function that returns it.
 ENTRY_POINTS = "airflow_k8s_vault.commands"
@@ -22,7 +24,8 @@ def get_cli_commands() -> list[CLICommand]:
     groups += [point.load()() for point in sorted(entry_points(group=ENTRY_POINTS), key=lambda point: point.name)]
     if "dev" not in {group.name for group in groups}:
         groups.append(_no_dev())
-    return [GroupCommand(name="k8s-vault", help="Pod templates and Vault credentials", subcommands=groups)]
+    ours = GroupCommand(name="k8s-vault", help="Pod templates and Vault credentials", subcommands=groups)
+    return [as_written(ours)]
 
 
 def _no_dev() -> ActionCommand:
@@ -37,4 +40,6 @@ def _no_dev() -> ActionCommand:
 
 def say_what_to_install(args: argparse.Namespace) -> None:
     """End with status 2: the stand-in for a cluster is a distribution of its own."""
-    raise SystemExit(f"`airflow k8s-vault dev` needs the distribution {_DEVCLUSTER}: pip install {_DEVCLUSTER}")
+    how = f"pip install {_DEVCLUSTER}, or in a clone of the repository: pip install ./devcluster"
+    print(f"`airflow k8s-vault dev` needs the distribution {_DEVCLUSTER}: {how}", file=sys.stderr)
+    raise SystemExit(2)

@@ -25,7 +25,12 @@ _JSON = _arg(
     "-o", "--output", choices=("table", "json", "yaml"), default="json", help="Output format. Default: json"
 )
 _LINT_DIR = _arg("dir", nargs="?", help="Folder of the templates. Default: [k8s_vault] templates_dir")
-_INIT_DIR = _arg("dir", help="Folder to write; files that are there already are left as they are")
+_INIT_DIR = _arg(
+    "dir",
+    nargs="?",
+    default="pod_templates",
+    help="Folder to write; files that are there already are left as they are. Default: pod_templates",
+)
 _TEAM = _arg("--team", default="example", help="Name of the first team. Default: example")
 _REV = _arg("rev", help="Git revision to compare with: HEAD, main, a commit")
 _OF = _arg("--of", choices=("team", "platform"), default="team", help="Which file. Default: team")

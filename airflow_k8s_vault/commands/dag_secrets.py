@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from airflow_k8s_vault.compile import Declared
-from airflow_k8s_vault.errors import ConfigError, K8sVaultError
+from airflow_k8s_vault.errors import ConfigError
 from airflow_k8s_vault.lookups import located
 from airflow_k8s_vault.vault_secret import VaultSecret
 
@@ -54,10 +54,7 @@ def read(folder: Path) -> DagSecrets:
                 unknown.append(f"{file}: only its run knows the secrets of task {name}.")
             elif team is not None:
                 dags.setdefault(team, set()).add(dag_id)
-                try:
-                    declared += _of_task(bag.dags[dag_id], task.task_id, team, given, secrets)
-                except K8sVaultError as error:
-                    unknown.append(f"{file}: nobody knows where the secrets of task {name} are. {error}")
+                declared += _of_task(bag.dags[dag_id], task.task_id, team, given, secrets)
     broken = {str(file): _message(error) for file, error in bag.import_errors.items()}
     found = {team: tuple(sorted(ids)) for team, ids in sorted(dags.items())}
     return DagSecrets(tuple(dict.fromkeys(declared)), found, broken, tuple(dict.fromkeys(unknown)))

@@ -31,6 +31,18 @@ def write(target: Path, team: str) -> list[tuple[Path, str]]:
     return done
 
 
+def next_steps(target: Path, team: str) -> str:
+    """Return what to do with the folder: to change, to check, to set, and to write into a DAG."""
+    return f"""
+Next:
+  1. Say in {target / team / "team.yaml"} who the team is: namespace, service account, Vault role, images, secrets.
+  2. Check the folder, now and in CI: airflow k8s-vault templates lint {target}
+  3. Set [k8s_vault] templates_dir = {target.absolute()}
+     (or AIRFLOW__K8S_VAULT__TEMPLATES_DIR), and vault_addr to the address at which pods reach Vault.
+  4. See what a task would send: airflow k8s-vault templates render {team}/python
+  5. Write it into a DAG: VaultPodOperator(task_id="first", pod_template="{team}/python", cmds=["python", "-V"])"""
+
+
 def _files(folder: Traversable, prefix: str = "") -> Iterator[tuple[str, str]]:
     for entry in sorted(folder.iterdir(), key=lambda entry: entry.name):
         if entry.is_dir():

@@ -12,7 +12,7 @@ from airflow_k8s_vault.commands import diff as diffs
 from airflow_k8s_vault.commands import exact, output, starter_folder
 from airflow_k8s_vault.commands import explain as explanations
 from airflow_k8s_vault.commands import lint as lints
-from airflow_k8s_vault.errors import TemplateError
+from airflow_k8s_vault.errors import ConfigError, TemplateError
 from airflow_k8s_vault.policy import manifest
 from airflow_k8s_vault.teams import key as file_key
 from airflow_k8s_vault.teams import team_file
@@ -113,6 +113,8 @@ def explain(arguments: Namespace) -> None:
 def lint(arguments: Namespace) -> int:
     """Print everything that is wrong with the folder; status 1 where one of it is an error."""
     root = Path(arguments.dir).absolute() if arguments.dir else folder_of(arguments)
+    if not root.is_dir():
+        raise ConfigError(f"There is no folder {root}.\n  Name the folder of the templates, or set it: --help.")
     found = list(lints.of_folder(root))
     for team in output.with_progress(teams.names(root), "Rendering the templates of all teams"):
         found += lints.of_team(team, root)
@@ -147,8 +149,11 @@ def schema(arguments: Namespace) -> None:
 @output.reports_errors
 def init(arguments: Namespace) -> None:
     """Write a folder to start from; files that are there already are left as they are."""
-    written = starter_folder.write(Path(arguments.dir), arguments.team)
+    target = Path(arguments.dir)
+    written = starter_folder.write(target, arguments.team)
     output.show([{"file": str(file), "state": state} for file, state in written], arguments.output)
+    if arguments.output == "table":
+        print(starter_folder.next_steps(target, arguments.team))
 
 
 def _with_values(arguments: Namespace) -> tuple[PodTemplate, dict[str, Any]]:

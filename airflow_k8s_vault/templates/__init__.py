@@ -23,7 +23,10 @@ def find(name: str, templates_dir: Path, team: str | None = None) -> PodTemplate
     templates_dir = templates_dir.absolute()
     owner, _, short = str(name).rpartition("/")
     if not owner and not team:
-        raise TemplateError(f"Pod template '{name}' has no team.\n  Write it as 'team/{name}', or give team.")
+        all_teams = teams.names(templates_dir)
+        full = [f"{one}/{short}" for one in all_teams if short in folder(templates_dir).available(one)]
+        write = ", ".join(full) or f"<team>/{short}, with one of: {', '.join(all_teams)}"
+        raise TemplateError(f"Pod template '{name}' has no team.\n  Write it with its team: {write}.")
     if owner and team and owner != team:
         raise TemplateError(f"Pod template '{name}' is of team '{owner}', and the task's team is '{team}'.")
     found = teams.load(owner or team or "", templates_dir)

@@ -158,26 +158,6 @@ def test_a_path_over_the_ceiling_is_marked(dags: Path, tmp_path: Path) -> None:
     assert {"unknown"} == {row["ceiling"] for row in unknown.json()}
 
 
-def test_a_connection_of_which_nobody_knows_where_it_is_hides_no_other_task(dags: Path) -> None:
-    (dags / "load.py").write_text(
-        DAG.replace(
-            "    VaultPodOperator.partial(",
-            """    VaultPodOperator.partial(task_id="bank", pod_template="payments/python").expand(
-        vault_secrets=[[VaultSecret.connection("bank")]]
-    )
-    VaultPodOperator.partial(""",
-        )
-    )
-
-    ran = run("secrets", "list", "--dags", dags, "-o", "json")
-
-    assert ["load", "load", "each"] == [row["task"] for row in ran.json()]
-    assert (
-        "nobody knows where the secrets of task 'payments_load.bank' are. There is no secrets backend" in ran.err
-    )
-    assert 1 == ran.status
-
-
 def test_a_dag_that_cannot_be_imported_is_told_with_status_1(dags: Path) -> None:
     (dags / "broken.py").write_text(DAG.replace("payments/etl", "payments/etk"))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import re
 import shutil
 import subprocess
 import time
@@ -215,8 +216,8 @@ def test_lint_tells_a_mistake_with_its_file(folder: Path, file: str, old: str, n
 def test_lint_of_a_folder_that_is_not_there_says_so(tmp_path: Path) -> None:
     ran = run("templates", "lint", tmp_path / "missing", "-o", "json")
 
-    assert ["is no folder."] == [row["what"] for row in ran.json()]
-    assert 1 == ran.status
+    assert (2, "") == (ran.status, ran.out)
+    assert f"There is no folder {tmp_path / 'missing'}." in ran.err
 
 
 def test_lint_names_the_template_that_trips_over_a_line_of_its_parent(folder: Path) -> None:
@@ -317,6 +318,37 @@ def test_init_writes_a_folder_that_lints_and_renders_and_keeps_what_is_there(tmp
     assert 2 == wrong.status
     assert 0 == run("templates", "lint", tmp_path / "pods").status
     assert "team-risk" == templates.find("risk/python", tmp_path / "pods").render({})["metadata"]["namespace"]
+
+
+def test_init_without_a_folder_writes_pod_templates_and_says_what_to_do_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    ran = run("templates", "init", "--team", "risk")
+
+    assert 0 == ran.status
+    said = ran.out.partition("\nNext:\n")[2]
+    assert "pod_templates/risk/team.yaml" in said
+    assert f"[k8s_vault] templates_dir = {tmp_path}/pod_templates\n" in said
+    for words in re.findall(r"airflow k8s-vault (templates .*)", said):
+        folder = ("--templates-dir", "pod_templates") if "render" in words else ()
+        assert 0 == run(*words.split(), *folder).status
+    assert 'pod_template="risk/python"' in said
+
+
+@pytest.mark.parametrize(
+    ("name", "full"),
+    [
+        ("python", "data-science/python, payments/python"),
+        ("none", "<team>/none, with one of: data-science, payments"),
+    ],
+)
+def test_a_template_without_its_team_is_told_with_the_teams_that_have_it(name: str, full: str) -> None:
+    ran = run("templates", "show", name, "--templates-dir", SHIPPED)
+
+    assert (2, "") == (ran.status, ran.out)
+    assert f"Pod template '{name}' has no team.\n  Write it with its team: {full}.\n" == ran.err
 
 
 @pytest.mark.parametrize("file", ["base.yaml.j2", "base.vars.yaml", "platform.yaml"])
