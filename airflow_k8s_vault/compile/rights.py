@@ -26,8 +26,16 @@ class Right(NamedTuple):
 
 _BOTH = (WORKER, TRIGGERER)
 RIGHTS = (
-    Right((WORKER,), "pods", ("create", "delete", "get", "list", "patch"), "a task makes, finds and ends its pod"),
-    Right((TRIGGERER,), "pods", ("delete", "get"), "the trigger watches the pod, and ends it for a user"),
+    Right(
+        (WORKER,),
+        "pods",
+        ("create", "delete", "get", "list", "patch", "watch"),
+        "a task makes, finds, watches and ends its pod",
+    ),
+    # Without `watch` the pods are listed each poll_interval, all at once, and without `list` each is read by itself.
+    Right(
+        (TRIGGERER,), "pods", ("delete", "get", "list", "watch"), "triggers watch their pods, and end them for a user"
+    ),
     Right((WORKER,), "pods/log", ("get",), "the pod's log becomes the task's"),
     Right(_BOTH, "events", ("list", "watch"), "the log tells why a pod does not start"),
     # From Kubernetes 1.35 on a websocket needs create as well.

@@ -68,8 +68,10 @@ class RunsPod(EndsPod):
 
     def defer(self, *, trigger: Any, **kwargs: Any) -> Any:
         if type(trigger) is KubernetesPodTrigger:
-            request = self.pod.metadata.annotations.get(delivery.REQUEST_ANNOTATION) if self.pod else None
-            trigger = VaultPodTrigger.of(trigger, request if self._is_delivered_by("secret") else None)
+            # KubernetesPodOperator goes on with the pod that it asked for: the one that was made has the UID.
+            meta = (self.pod_manager.created or self.pod).metadata  # type: ignore[union-attr]
+            request = meta.annotations.get(delivery.REQUEST_ANNOTATION)
+            trigger = VaultPodTrigger.of(trigger, meta.uid, request if self._is_delivered_by("secret") else None)
         super().defer(trigger=trigger, **kwargs)
 
     def convert_config_file_to_dict(self) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from airflow_k8s_vault import config, policy, templates
-from airflow_k8s_vault.delivery import REQUEST_ANNOTATION, TEMPLATE_ANNOTATION, lifetime
+from airflow_k8s_vault.delivery import POD_LABELS, REQUEST_ANNOTATION, TEMPLATE_ANNOTATION, lifetime
 from airflow_k8s_vault.errors import PolicyError
 from airflow_k8s_vault.teams import Team
 from airflow_k8s_vault.templates import PodTemplate, merge
@@ -112,6 +112,7 @@ def completed(rendered: dict[str, Any], template: PodTemplate, request: str | No
     annotations[TEMPLATE_ANNOTATION] = template.name
     if request:
         annotations[REQUEST_ANNOTATION] = request
+    rendered["metadata"].setdefault("labels", {}).update(POD_LABELS)
     return rendered
 
 

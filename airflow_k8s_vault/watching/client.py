@@ -30,14 +30,19 @@ _NEVER = float("-inf")
 _KEEP_ALIVE = {"TCP_KEEPIDLE": 15, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3}
 
 
+class _LimitedApiClient(ApiClient):
+    """Ends requests that have no limit of their own: with nobody behind the connection they wait for ever."""
+
+    async def call_api(self, *args: Any, **kwargs: Any) -> Any:
+        kwargs["_request_timeout"] = kwargs.get("_request_timeout") or _REQUEST_SECONDS
+        return await super().call_api(*args, **kwargs)
+
+
 class Client:
-    """load: returns the configuration, with credentials as they are now; called again before they are old.
+    """load: returns the configuration, with credentials as they are now; called again before they are old."""
 
-    kind: the class of Kubernetes' client to make of it.
-    """
-
-    def __init__(self, load: Load, kind: type[ApiClient] = ApiClient) -> None:
-        self._load, self._kind = load, kind
+    def __init__(self, load: Load) -> None:
+        self._load = load
         self._api: ApiClient | None = None
         self._loaded_at = _NEVER
         self._is_distrusted = False
@@ -125,7 +130,7 @@ class Client:
         self._is_distrusted = False
         if before is not None:
             await before.close()
-        return self._kind(configuration)
+        return _LimitedApiClient(configuration)
 
 
 def _place(configuration: Configuration) -> tuple[Any, ...]:

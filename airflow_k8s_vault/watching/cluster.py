@@ -31,14 +31,14 @@ class Cluster:
     not `list` either, subscriptions end with WatchUnavailable. Not thread-safe: it belongs to its event loop.
     """
 
-    def __init__(self, load: Load, kind: type[ApiClient] = ApiClient) -> None:
-        self._client = Client(load, kind)
+    def __init__(self, load: Load) -> None:
+        self._client = Client(load)
         self._watches: dict[Hashable, tuple[NamespaceWatch, _Users]] = {}
         self._users = _Users()
         self._tasks: set[asyncio.Task[None]] = set()
 
     @classmethod
-    def shared(cls, key: Hashable, load: Load, kind: type[ApiClient] = ApiClient) -> Cluster:
+    def shared(cls, key: Hashable, load: Load) -> Cluster:
         """Return this event loop's cluster of that key, which tells apart whatever makes another connection.
 
         load: returns a configuration with credentials as they are at that moment; called when the client is made,
@@ -47,7 +47,7 @@ class Cluster:
         """
         clusters = _SHARED.setdefault(asyncio.get_running_loop(), {})
         if key not in clusters:
-            clusters[key] = cls(load, kind)
+            clusters[key] = cls(load)
             clusters[key]._begin(clusters[key]._live(clusters, key))
         return clusters[key]
 

@@ -63,10 +63,10 @@ class NamespaceWatch:
             try:
                 answer = await self._carried_out(step)
             except ApiError as failure:
-                # A watch that is cut, or has fallen behind, is everyday; what lasts is not.
+                # A watch that is cut, or has fallen behind, is everyday; a server that does not answer is not.
                 level = logging.WARNING if self._has_failed else logging.DEBUG
                 log.log(level, "The watch of the pods in namespace %s: %s", self.namespace, failure)
-                self._has_failed = True
+                self._has_failed = failure.status != 403 and not failure.is_of_version
                 step = steps.throw(failure)
             else:
                 step = steps.send(answer)

@@ -20,19 +20,23 @@ from aiohttp import web
 from k8s_vault_devcluster import certificates
 from kubernetes_asyncio.client import Configuration
 
-LABELS = {"ours": "yes"}
+from airflow_k8s_vault.delivery import POD_LABELS
+
+LABELS = POD_LABELS
 INITIAL_END = {"k8s.io/initial-events-end": "true"}
 BOOKMARK_SECONDS = 60
+
+
+def container(name: str, **state: Any) -> dict[str, Any]:
+    """Return a container's status in that state: `running={}`, `waiting={...}` or `terminated={...}`."""
+    fixed = {"image": "busybox", "imageID": "sha256:1", "ready": False, "restartCount": 0}
+    return {"name": name, "state": state, **fixed}
+
+
 STATUSES: dict[str, dict[str, Any]] = {
     "Pending": {"phase": "Pending", "conditions": [{"type": "PodScheduled", "status": "True"}]},
-    "Running": {
-        "phase": "Running",
-        "containerStatuses": [{"name": "base", "state": {"running": {"startedAt": "2026"}}}],
-    },
-    "Succeeded": {
-        "phase": "Succeeded",
-        "containerStatuses": [{"name": "base", "state": {"terminated": {"exitCode": 0}}}],
-    },
+    "Running": {"phase": "Running", "containerStatuses": [container("base", running={})]},
+    "Succeeded": {"phase": "Succeeded", "containerStatuses": [container("base", terminated={"exitCode": 0})]},
 }
 # What a pod is beside the fields that matter: 8 kB, as of a task with an agent and its managedFields.
 _BALLAST = {
@@ -50,6 +54,7 @@ class Pod:
     version: int = 0
     phase: str = "Pending"
     deleted: bool = False
+    status: dict[str, Any] = field(default_factory=dict)
 
     @property
     def content(self) -> bytes:
@@ -62,7 +67,8 @@ class Pod:
         }
         if self.deleted:
             meta["deletionTimestamp"] = "2026-01-01T00:00:00Z"
-        head = json.dumps({"kind": "Pod", "metadata": meta, "status": STATUSES[self.phase]})
+        status = {**STATUSES.get(self.phase, {"phase": self.phase}), **self.status}
+        head = json.dumps({"kind": "Pod", "metadata": meta, "status": status})
         return head[:-1].encode() + _SPEC
 
 
@@ -104,6 +110,21 @@ class ApiServer:
             made.api_key = {"BearerToken": f"Bearer {self.token}"}
         return made
 
+    def kubeconfig(self) -> str:
+        """Return the path of a kubeconfig for it; it has to be serving."""
+        server = {"server": f"https://127.0.0.1:{self.port}", "certificate-authority": str(self.folder / "ca.crt")}
+        content = {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "current-context": "it",
+            "contexts": [{"name": "it", "context": {"cluster": "it", "user": "me"}}],
+            "clusters": [{"name": "it", "cluster": server}],
+            "users": [{"name": "me", "user": {"token": self.token or "any"}}],
+        }
+        path = self.folder / "kubeconfig"
+        path.write_text(json.dumps(content))
+        return str(path)
+
     @contextlib.asynccontextmanager
     async def serving(self) -> AsyncIterator[ApiServer]:
         tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
@@ -112,6 +133,7 @@ class ApiServer:
         app.router.add_get("/api/v1/namespaces/{namespace}/pods", self._collection)
         app.router.add_get("/api/v1/namespaces/{namespace}/pods/{name}", self._one)
         app.router.add_delete("/api/v1/namespaces/{namespace}/pods/{name}", self._deleted)
+        app.router.add_get("/api/v1/namespaces/{namespace}/pods/{name}/log", self._log)
         app.router.add_get("/api/v1/namespaces/{namespace}/events", self._events)
         runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=0.1)
         await runner.setup()
@@ -132,9 +154,10 @@ class ApiServer:
         self._changed("ADDED", pod)
         return pod.uid
 
-    def move(self, namespace: str, name: str, phase: str) -> None:
+    def move(self, namespace: str, name: str, phase: str, **status: Any) -> None:
+        """Change the pod's phase, to one of STATUSES or another, and what else of its status is given."""
         pod = self.pods[namespace, name]
-        pod.phase = phase
+        pod.phase, pod.status = phase, status
         self._changed("MODIFIED", pod)
 
     def remove(self, namespace: str, name: str) -> None:
@@ -255,6 +278,10 @@ class ApiServer:
         content = self.pods[key].content
         self.remove(*key)
         return web.Response(body=content, content_type="application/json")
+
+    async def _log(self, request: web.Request) -> web.Response:
+        self.requests["log"] += 1
+        return web.Response(text="2026-01-01T00:00:00.000000000Z a line\n")
 
     async def _events(self, request: web.Request) -> web.StreamResponse:
         """There are none, and there will be none."""

@@ -1,0 +1,134 @@
+"""The deferred pod as the triggerer sees it: by the watch that all triggers share, else by requests of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from airflow.providers.cncf.kubernetes.utils.pod_manager import AsyncPodManager
+from kubernetes_asyncio.client import ApiException
+
+from airflow_k8s_vault.delivery import failure
+from airflow_k8s_vault.delivery.login import VaultLogin
+from airflow_k8s_vault.watching import PodGone, Subscription, WatchUnavailable
+
+# The trigger only has to notice; the operator, which knows the login, words the error.
+_ANY_LOGIN = VaultLogin(address="", role="")
+# Until when the watch has to have told of the pod. Whatever keeps it from that is then found out, and raised, by a
+# request of the trigger's own.
+_FIRST_SECONDS = 60
+# KubernetesPodOperator's deadlines are looked at by its own clock, which may be this much behind ours.
+_LEAST_SECONDS = 0.05
+
+
+class DeferredPod:
+    """subscription: None where there is no watch. read: reads the pod from the API server, or raises."""
+
+    def __init__(self, subscription: Subscription | None, read: Callable[[], Awaitable[Any]]) -> None:
+        self._subscription, self._read = subscription, read
+        self._newest: Any = None
+
+    async def now(self) -> Any:
+        """Return the pod as it is known now. Raises ApiException 404 where it is gone, and what `read` raises."""
+        if self._subscription is None:
+            return await self._read()
+        if self._newest is None:
+            return await self._told(_FIRST_SECONDS)
+        return self._newest
+
+    async def next(self, within_seconds: float | None, poll_seconds: float) -> Any:
+        """Return the pod when it has changed, or as it was when the time is over; None: there is no such time.
+
+        poll_seconds: how long to wait instead where there is no watch.
+        """
+        within = None if within_seconds is None else max(within_seconds, _LEAST_SECONDS)
+        if self._subscription is None:
+            await asyncio.sleep(poll_seconds if within is None else min(within, poll_seconds))
+            return await self._read()
+        return await self._told(within)
+
+    async def _told(self, within_seconds: float | None) -> Any:
+        try:
+            self._newest = await self._subscription.changed(within_seconds)  # type: ignore[union-attr]
+        except PodGone as gone:
+            self._newest = None
+            raise ApiException(status=404, reason=str(gone)) from None
+        except (WatchUnavailable, TimeoutError):
+            self._subscription = None
+            return await self._read()
+        return self._newest
+
+
+class Looks:
+    """What KubernetesPodTrigger gets of the pod until its container ends: at once first, then when it changed.
+
+    Or when something is due: deadline_at, in seconds since 1970, or the container's log, each logs_seconds; None:
+    there is none.
+    """
+
+    def __init__(
+        self, pod: DeferredPod, poll_seconds: float, deadline_at: float | None, logs_seconds: float | None
+    ) -> None:
+        self._pod, self._poll_seconds = pod, poll_seconds
+        self._deadline_at, self._logs_seconds = deadline_at, logs_seconds
+        self._logs_at: float | None = None
+        self._is_first = True
+
+    async def __call__(self) -> Any:
+        now = time.time()
+        if self._logs_seconds and (self._logs_at is None or now >= self._logs_at):
+            self._logs_at = now + self._logs_seconds
+        if self._is_first:
+            self._is_first = False
+            return await self._pod.now()
+        due = [at - now for at in (self._deadline_at, self._logs_at) if at is not None]
+        return await self._pod.next(min(due, default=None), self._poll_seconds)
+
+
+class WatchfulAsyncPodManager(AsyncPodManager):
+    """AsyncPodManager that waits for changes of `pod`, and raises when its credentials cannot arrive any more."""
+
+    def __init__(self, pod: DeferredPod, base_container: str, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self._pod, self._base_container = pod, base_container
+        self._poll_seconds = 0.0
+        self._deadline: _StartDeadline | None = None
+
+    async def await_pod_start(
+        self, pod: Any, schedule_timeout: int = 120, startup_timeout: int = 120, check_interval: float = 1
+    ) -> None:
+        """Wait as AsyncPodManager does, whose loop looks, decides and sleeps. Here a look is what waits."""
+        self._deadline, self._poll_seconds = None, check_interval
+        self._timeouts = (schedule_timeout, startup_timeout)
+        await super().await_pod_start(pod, schedule_timeout, startup_timeout, check_interval=0)
+
+    async def read_pod(self, pod: Any) -> Any:
+        if self._deadline is None:
+            self._deadline = _StartDeadline(*self._timeouts)
+            found = await self._pod.now()
+        else:
+            found = await self._pod.next(self._deadline.seconds_left(), self._poll_seconds)
+        if problem := failure.of_delivery(found, _ANY_LOGIN, self._base_container):
+            raise problem
+        self._deadline.see(found)
+        return found
+
+
+class _StartDeadline:
+    """Until when the pod has to be scheduled, and then, from that on, to run: as KubernetesPodOperator counts."""
+
+    def __init__(self, schedule_timeout_seconds: float, startup_timeout_seconds: float) -> None:
+        self._startup_timeout_seconds = startup_timeout_seconds
+        self._at = time.time() + schedule_timeout_seconds
+        self._is_scheduled = False
+
+    def seconds_left(self) -> float:
+        return self._at - time.time()
+
+    def see(self, pod: Any) -> None:
+        conditions = pod.status.conditions or ()
+        is_scheduled = any(one.type == "PodScheduled" and one.status == "True" for one in conditions)
+        if is_scheduled and not self._is_scheduled:
+            self._is_scheduled, self._at = True, time.time() + self._startup_timeout_seconds
