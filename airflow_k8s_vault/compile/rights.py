@@ -34,7 +34,10 @@ RIGHTS = (
     ),
     # Without `watch` the pods are listed each poll_interval, all at once, and without `list` each is read by itself.
     Right(
-        (TRIGGERER,), "pods", ("delete", "get", "list", "watch"), "triggers watch their pods, and end them for a user"
+        (TRIGGERER,),
+        "pods",
+        ("delete", "get", "list", "watch"),
+        "triggers watch their pods, and end them for a user",
     ),
     Right((WORKER,), "pods/log", ("get",), "the pod's log becomes the task's"),
     Right(_BOTH, "events", ("list", "watch"), "the log tells why a pod does not start"),
