@@ -32,7 +32,7 @@ RIGHTS = (
         ("create", "delete", "get", "list", "patch", "watch"),
         "a task makes, finds, watches and ends its pod",
     ),
-    # Without `watch` the pods are listed each poll_interval, all at once, and without `list` each is read by itself.
+    # Without `watch` pods are listed each poll_interval, all at once, and without `list` each is read by itself.
     Right(
         (TRIGGERER,),
         "pods",
