@@ -7,6 +7,7 @@ import itertools
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +68,9 @@ def _of_task(
         if isinstance(secret, VaultSecret):
             (found,) = located([secret], team)
             template = str(given.get("pod_template"))
-            yield Declared(dag.dag_id, task_id, team, template, secret, found, str(dag.fileloc))
+            timeout = given.get("execution_timeout")
+            seconds = timeout.total_seconds() if isinstance(timeout, timedelta) else None
+            yield Declared(dag.dag_id, task_id, team, template, secret, found, str(dag.fileloc), seconds)
 
 
 def _given(task: Any) -> Iterator[Mapping[str, Any]]:

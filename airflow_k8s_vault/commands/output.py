@@ -53,13 +53,13 @@ def document(data: Any, output: str) -> None:
 
 def show_tree(rows: Sequence[dict[str, str]]) -> None:
     """Print rows of three columns, of which the first is a tree."""
-    console = _console()
+    console = terminal()
     for number, line in enumerate(tree.lines(rows, console.width)):
         console.print(Text(line, style="" if number else "bold"), soft_wrap=True)
 
 
 def _table(rows: Sequence[dict[str, Any]]) -> None:
-    console = _console()
+    console = terminal()
     if not rows:
         console.print("Nothing.")
         return
@@ -117,7 +117,8 @@ def _cell(value: Any) -> str:
     return "" if value is None else value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def _console() -> Console:
+def terminal() -> Console:
+    """Return where people read: the terminal, or a pipe that wraps nothing."""
     return Console() if sys.stdout.isatty() else Console(width=_PIPE_WIDTH)
 
 
@@ -156,7 +157,7 @@ def reports_errors(command: Callable[[Any], int | None]) -> Callable[[Any], None
 
 def coloured_diff(lines: Iterable[str]) -> None:
     """Print the lines of a unified diff."""
-    console = _console()
+    console = terminal()
     for line in lines:
         style = {"+": "green", "-": "red", "@": "cyan"}.get(line[:1], "")
         console.print(Text(line.rstrip("\n"), style=style), soft_wrap=True)

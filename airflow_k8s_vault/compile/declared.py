@@ -9,7 +9,10 @@ from airflow_k8s_vault.vault_secret import VaultSecret
 
 @dataclass(frozen=True)
 class Declared:
-    """`secret` is as the task has it, `located` as the pod reads it. file: the DAG's."""
+    """`secret` is as the task has it, `located` as the pod reads it. file: the DAG's.
+
+    timeout_seconds: the task's execution_timeout, None where it has none.
+    """
 
     dag_id: str
     task_id: str
@@ -18,6 +21,7 @@ class Declared:
     secret: VaultSecret
     located: VaultSecret
     file: str
+    timeout_seconds: float | None = None
 
     @property
     def paths(self) -> tuple[str, ...]:

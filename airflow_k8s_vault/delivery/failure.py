@@ -122,7 +122,7 @@ def _agent_gave_up(pod: Any, login: VaultLogin, ended: Any) -> DeliveryRefused |
         found = "; ".join(dict.fromkeys(own))
         end = "" if found.endswith("?") else "."
         return DeliveryRefused(f"The Vault agent cannot deliver what the task asks for: {found}{end}\n{ran}")
-    missing = re.search(r"no secret exists at ([^\"\n]+?)(?:\"| exitCode=|\n|$)", said)
+    missing = re.search(r"no secret exists at ([^\"\n]+?)(?: \(retry attempt |\"| exitCode=|\n|$)", said)
     if missing:
         # The agent names the API's path; a task, and `vault kv get`, leave out KV 2's data/.
         path = vault_path.named(missing[1])

@@ -12,6 +12,7 @@ those that never look anything up.
 from airflow_k8s_vault.secret_value import SecretValue
 from airflow_k8s_vault.vault.client import VaultClient, team_settings
 from airflow_k8s_vault.vault.deadline import Deadline
+from airflow_k8s_vault.vault.reader import Reply, VaultReader
 from airflow_k8s_vault.vault.reading import settings_from
 from airflow_k8s_vault.vault.session import LONGEST_SECONDS, Found, Session
 from airflow_k8s_vault.vault.settings import Settings
@@ -20,10 +21,12 @@ __all__ = [
     "LONGEST_SECONDS",
     "Deadline",
     "Found",
+    "Reply",
     "SecretValue",
     "Session",
     "Settings",
     "VaultClient",
+    "VaultReader",
     "settings_from",
     "team_settings",
 ]

@@ -69,6 +69,10 @@ class Tokens:
         }
         return self._signed(claims), _rfc3339(expires)
 
+    def time(self) -> str:
+        """The time by the cluster's clock, as Kubernetes writes it."""
+        return _rfc3339(self._now())
+
     def _now(self) -> int:
         return int(time.time()) + self.ahead_seconds
 

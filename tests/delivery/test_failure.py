@@ -31,6 +31,10 @@ SEALED = REFUSED_LOGIN.replace("403", "503").replace("permission denied", "Vault
 FORBIDDEN = REFUSED_LOGIN.replace("PUT", "GET").replace("auth/kubernetes/login", "secret/data/payments/x")
 UNREACHABLE = f'{FATAL} error="dial tcp 10.0.0.1:8200: connect: connection refused" exitCode=1\n'
 ENGINE = f"{FATAL} error calling sprig_fail: {FAILURE} 'secret/a' is no KV 2 secret, or empty: is engine= right?"
+# The agent tries a read that found nothing a few times, and says so.
+RETRIED = (
+    '[WARN] (view) vault.read(a/b): no secret exists at secret/data/payments/b (retry attempt 1 after "250ms")'
+)
 MISSING = f'{FATAL} error="template server: vault.read(a/b): no secret exists at secret/data/payments/b"'
 OWN = (
     f'{FATAL} error="template server: (dynamic): execute: executing \\"\\" at <sprig_fail (printf '
@@ -74,6 +78,7 @@ def why(agent: dict[str, Any], base: dict[str, Any] | None = None, **status: Any
         (REFUSED_LOGIN, DeliveryRefused, "service account 'airflow-payments' in namespace 'team-payments'"),
         (FORBIDDEN, DeliveryRefused, "refused to give role 'payments' a secret (403)"),
         (MISSING, DeliveryRefused, "There is no secret at 'secret/payments/b' in Vault"),
+        (f"{RETRIED}\n{MISSING}", DeliveryRefused, "There is no secret at 'secret/payments/b' in Vault"),
         (ENGINE, DeliveryRefused, "or empty: is engine= right?\n"),
         (
             FORBIDDEN.replace("Error making", "vault.list(a/b): Error making"),

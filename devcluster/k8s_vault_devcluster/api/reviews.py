@@ -20,7 +20,9 @@ def answer(context: Context, user: Object, question: Object) -> Object:
             raise bad_request("token is required for TokenReview in authentication")
         status = context.tokens.review(spec["token"], spec.get("audiences", []))
     elif kind == "SelfSubjectReview":
-        status = {"userInfo": user}
+        # As Kubernetes has it: of all reviews this one alone says when it was made.
+        made = {"creationTimestamp": context.tokens.time()}
+        return {**question, "metadata": made, "status": {"userInfo": user}}
     else:
         subject = user if kind == "SelfSubjectAccessReview" else _subject(spec)
         status = {"allowed": rbac.allowed(context.store, subject, _attributes(kind, spec))}

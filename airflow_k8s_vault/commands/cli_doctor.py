@@ -1,0 +1,48 @@
+"""Definition of the command `doctor`: `airflow k8s-vault` adds what this returns."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow.cli.cli_config import ActionCommand, Arg, lazy_load_command
+
+
+def _arg(*flags: str, **options: Any) -> Arg:
+    return Arg(flags, **options)  # type: ignore[no-untyped-call]
+
+
+_TEAM = _arg("--team", action="append", help="A team to look at; may be repeated. Default: all teams")
+_WAIT = _arg(
+    "--wait", type=float, default=0, metavar="SECONDS", help="How long to wait for what may still come up"
+)
+_DAGS = _arg("--dags", help="Folder, or file, of the DAGs: the paths that they declare are looked at too")
+_FROM = _arg(
+    "--from",
+    dest="from_",
+    choices=("here", "pod"),
+    default="here",
+    help="pod: also start a short pod of each team, and ask Vault from there. Default: here",
+)
+_TASK = _arg(
+    "--task",
+    nargs="?",
+    const="",
+    metavar="PATH:KEY",
+    help="Also run a real task of each team and delivery, with that KV 2 secret, or without a secret",
+)
+_CONN_ID = _arg("--conn-id", default="kubernetes_default", help="Airflow's Kubernetes connection that tasks use")
+_OUTPUT = _arg(
+    "-o", "--output", choices=("table", "json", "yaml"), default="table", help="Output format. Default: table"
+)
+
+
+def doctor_command() -> ActionCommand:
+    """Return the command `doctor`."""
+    return ActionCommand(
+        name="doctor",
+        help="Check the whole way from the settings to a pod with its credentials",
+        description="Exit status: 0 where all is well, 1 where something fails, 2 where it could not run. "
+        "It changes nothing, but for the login of each team, which it ends. No value of a secret is shown.",
+        func=lazy_load_command("airflow_k8s_vault.commands.doctor.run"),
+        args=(_TEAM, _DAGS, _FROM, _TASK, _CONN_ID, _WAIT, _OUTPUT),
+    )

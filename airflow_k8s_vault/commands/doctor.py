@@ -1,0 +1,70 @@
+"""`airflow k8s-vault doctor`."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from pathlib import Path
+
+from rich.text import Text
+
+from airflow_k8s_vault import config, doctor, teams
+from airflow_k8s_vault.commands import compile_sources, output
+from airflow_k8s_vault.delivery.login import VaultLogin
+from airflow_k8s_vault.errors import K8sVaultError
+
+
+@output.reports_errors
+def run(arguments: Namespace) -> int:
+    """Walk all checks and print what came out; status 1 where one of them fails."""
+    console = output.terminal()
+    shown: set[str] = set()
+
+    def tell(done: doctor.Done) -> None:
+        if arguments.output != "table":
+            return
+        category = done.check.cause.category
+        if category not in shown:
+            shown.add(category)
+            console.print(Text(f"\n{doctor.CATEGORIES[category]}", style="bold"))
+        for line, style in doctor.lines(done, console.width):
+            console.print(Text(line, style=style), soft_wrap=True)
+
+    found = _environment(arguments)
+    try:
+        checks = doctor.all_checks(found, from_pod=arguments.from_ == "pod", canary=arguments.task)
+        report = doctor.run(checks, tell, arguments.wait)
+    finally:
+        if found.vault is not None:
+            found.vault.close()
+    if arguments.output != "table":
+        output.document(report.document(), arguments.output)
+    else:
+        console.print(Text(f"\n{_summary(report)}", style="bold"))
+    return 0 if report.success else output.FOUND_PROBLEMS
+
+
+def _environment(arguments: Namespace) -> doctor.Environment:
+    """Return what the checks look at; what cannot be read is left out, for a check to tell."""
+    dags = compile_sources.dags_of(arguments)
+    try:
+        root = Path(config.get("templates_dir"))
+        names = arguments.team or teams.names(root)
+        login = VaultLogin.of_role("")
+    except K8sVaultError:
+        return doctor.Environment(list(arguments.team or ()), [], {}, (), doctor.Kube(arguments.conn_id), None)
+    sources, unread = [], {}
+    for name in names:
+        try:
+            sources += compile_sources.sources(root, [name], dags)
+        except K8sVaultError as error:
+            unread[name] = str(error)
+    declared, kube = dags.declared if dags else (), doctor.Kube(arguments.conn_id)
+    return doctor.Environment(list(names), sources, unread, declared, kube, doctor.Vault(login))
+
+
+def _summary(report: doctor.Report) -> str:
+    results = [item.outcome.result for item in report.done]
+    counts = [
+        f"{doctor.MARKS[result]} {results.count(result)} {result}" for result in doctor.MARKS if result in results
+    ]
+    return f"{'All is well' if report.success else 'Something is not well'}: {', '.join(counts)}."

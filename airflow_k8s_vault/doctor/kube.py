@@ -1,0 +1,83 @@
+"""The cluster as a task's worker reaches it: Airflow's own Kubernetes connection, answers as plain JSON."""
+
+from __future__ import annotations
+
+import json
+from functools import cached_property
+from typing import Any
+
+from kubernetes.client import ApiException
+from urllib3.exceptions import HTTPError
+
+from airflow_k8s_vault.errors import K8sVaultError
+
+TIMEOUT_SECONDS = 10
+
+
+class Unreachable(K8sVaultError):
+    """The cluster did not answer."""
+
+
+class Answer(K8sVaultError):
+    """The API server answered with an error. `status` is HTTP's."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class Kube:
+    """One connection of Airflow's. Requests are made one after the other, each within 10 s."""
+
+    def __init__(self, conn_id: str = "kubernetes_default") -> None:
+        self.conn_id = conn_id
+
+    @cached_property
+    def _client(self) -> Any:
+        from airflow.providers.cncf.kubernetes.hooks.kubernetes import KubernetesHook
+
+        client = KubernetesHook(conn_id=self.conn_id).api_client
+        client.configuration.retries = False
+        return client
+
+    @property
+    def host(self) -> str:
+        return str(self._client.configuration.host)
+
+    def get(self, path: str, **query: Any) -> dict[str, Any]:
+        """Return the object or list at that path of the API. Raises Unreachable, and Answer for an error."""
+        return self._request("GET", path, None, query)
+
+    def post(self, path: str, body: dict[str, Any], **query: Any) -> dict[str, Any]:
+        """Create the object, or with dryRun="All" only ask whether it would be created."""
+        return self._request("POST", path, body, query)
+
+    def delete(self, path: str) -> dict[str, Any]:
+        return self._request("DELETE", path, {"gracePeriodSeconds": 0}, {})
+
+    def _request(self, method: str, path: str, body: Any, query: dict[str, Any]) -> dict[str, Any]:
+        try:
+            response = self._client.call_api(
+                path,
+                method,
+                query_params=list(query.items()),
+                header_params={"Content-Type": "application/json", "Accept": "application/json"},
+                body=body,
+                auth_settings=["BearerToken"],
+                _preload_content=False,
+                _return_http_data_only=True,
+                _request_timeout=TIMEOUT_SECONDS,
+            )
+        except ApiException as error:
+            raise Answer(error.status or 0, _message(error)) from None
+        except (HTTPError, OSError) as error:
+            kind = type(getattr(error, "reason", None) or error).__name__
+            raise Unreachable(f"{self.host} did not answer within {TIMEOUT_SECONDS} s ({kind}).") from None
+        return dict(json.loads(response.data or b"{}"))
+
+
+def _message(error: ApiException) -> str:
+    try:
+        return str(json.loads(error.body or "")["message"])
+    except (ValueError, KeyError, TypeError):
+        return f"{error.status} {error.reason}"

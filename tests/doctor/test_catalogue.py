@@ -1,0 +1,82 @@
+"""One catalogue: what doctor shows, what a log says and what the docs explain cannot drift apart."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from airflow_k8s_vault.causes import BY_CODE, CATEGORIES, CAUSES
+from airflow_k8s_vault.doctor import Check, Done, Outcome, lines, run
+from tests.doctor import troubleshooting
+
+DOCTOR = Path(__file__).parents[2] / "airflow_k8s_vault" / "doctor"
+
+
+def test_the_page_is_what_the_catalogue_gives() -> None:
+    """To write it anew: python -m tests.doctor.troubleshooting"""
+    assert troubleshooting.page() == troubleshooting.PAGE.read_text()
+
+
+def test_codes_are_unique_and_every_one_has_a_heading() -> None:
+    headings = re.findall(r"^### (.+)$", troubleshooting.page(), re.M)
+
+    assert len(CAUSES) == len(BY_CODE)
+    assert {*BY_CODE, *(kind.__name__ for kind in troubleshooting.error_classes())} == set(headings)
+    assert {cause.category for cause in CAUSES} == set(CATEGORIES)
+
+
+def test_every_code_of_the_catalogue_is_one_that_a_check_has() -> None:
+    used = set(
+        re.findall(
+            r'"((?:HERE|CLUSTER|VAULT|POD)-[A-Z-]+)"',
+            "".join(module.read_text() for module in DOCTOR.glob("*.py")),
+        )
+    )
+
+    assert set(BY_CODE) == used
+
+
+def test_what_an_earlier_failure_makes_meaningless_is_not_run() -> None:
+    ran: list[str] = []
+
+    def check(code: str, result: str, *after: str, team: str = "") -> Check:
+        def look() -> Outcome:
+            ran.append(f"{code} {team}".strip())
+            return Outcome(result)  # type: ignore[arg-type]
+
+        return Check(code, look, team=team, after=after)
+
+    report = run(
+        [
+            check("VAULT-REACHED", "success"),
+            check("VAULT-ROLE", "error", team="a"),
+            check("VAULT-ROLE", "success", team="b"),
+            check("VAULT-LOGIN", "success", "VAULT-ROLE", team="a"),
+            check("VAULT-LOGIN", "success", "VAULT-ROLE", team="b"),
+            check("VAULT-PATHS", "success", "VAULT-LOGIN", team="a"),
+        ],
+        lambda done: None,
+    )
+
+    assert ["VAULT-REACHED", "VAULT-ROLE a", "VAULT-ROLE b", "VAULT-LOGIN b"] == ran
+    assert ["success", "error", "success", "skipped", "success", "skipped"] == [
+        done.outcome.result for done in report.done
+    ]
+
+
+def test_a_check_that_breaks_is_unknown_and_its_words_are_not_shown() -> None:
+    def broken() -> Outcome:
+        raise ValueError("s.secret-token")
+
+    (done,) = run([Check("VAULT-REACHED", broken)], lambda done: None).done
+
+    assert "unknown" == done.outcome.result
+    assert "s.secret-token" not in done.outcome.message
+
+
+def test_no_line_is_wider_than_the_terminal() -> None:
+    outcome = Outcome("error", "word " * 60, {"team": "payments"})
+    shown = list(lines(Done(Check("CLUSTER-RIGHTS", lambda: outcome, "payments", "payments"), outcome), 80))
+
+    assert max(len(line) for line, _ in shown) <= 80
+    assert any("--team payments" in line for line, _ in shown)

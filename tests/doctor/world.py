@@ -1,0 +1,62 @@
+"""What tests of `doctor` change: settings, objects of the cluster, and Vault."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from k8s_vault_devcluster.demo.ground import Ground
+from kubernetes import client
+
+NAMESPACE, ACCOUNT = "team-payments", "airflow-payments"
+_RBAC = f"/apis/rbac.authorization.k8s.io/v1/namespaces/{NAMESPACE}"
+
+
+class World:
+    def __init__(self, ground: Ground, dags: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.ground, self.dags, self._monkeypatch = ground, dags, monkeypatch
+        self.role = f"auth/{ground.auth_mount}/role/payments"
+        self.config = f"auth/{ground.auth_mount}/config"
+
+    def setting(self, name: str, value: str) -> None:
+        self._monkeypatch.setenv(f"AIRFLOW__K8S_VAULT__{name.upper()}", value)
+
+    def environment(self, name: str, value: str) -> None:
+        self._monkeypatch.setenv(name, value)
+
+    def vault(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+        return self.ground.vault.request(method, path, body)
+
+    def make(self, obj: dict[str, Any]) -> None:
+        """Create the object as the administrator; where it is there, it is left as it is."""
+        version, kind = obj["apiVersion"], obj["kind"]
+        base = f"/apis/{version}" if "/" in version else f"/api/{version}"
+        namespace = obj["metadata"].get("namespace")
+        inside = f"/namespaces/{namespace}" if namespace else ""
+        try:
+            self.call("POST", f"{base}{inside}/{kind.lower()}s", obj)
+        except client.ApiException as error:
+            if error.status != 409:
+                raise
+
+    def call(self, method: str, path: str, body: Any = None) -> None:
+        self.ground.api.call_api(
+            path,
+            method,
+            body=body,
+            auth_settings=["BearerToken"],
+            header_params={"Content-Type": "application/json"},
+            _preload_content=False,
+        )
+
+    def take_verb(self, resource: str, verb: str) -> None:
+        """Let the worker's role be without that one."""
+        role = client.RbacAuthorizationV1Api(self.ground.api).read_namespaced_role("airflow-worker", NAMESPACE)
+        for rule in role.rules:
+            if rule.resources == [resource]:
+                rule.verbs = [given for given in rule.verbs if given != verb]
+        self.call("PUT", f"{_RBAC}/roles/airflow-worker", self.ground.api.sanitize_for_serialization(role))
+
+    def give_back_rights(self) -> None:
+        self.call("DELETE", f"{_RBAC}/roles/airflow-worker")
