@@ -186,7 +186,7 @@ def clock_ahead(world: World) -> Iterator[None]:
 def hook_that_changes_pods(world: World) -> Iterator[None]:
     """An implementation of Airflow's hook that adds a label, as a platform's airflow_local_settings may."""
     from airflow.policies import hookimpl
-    from airflow.settings import get_policy_plugin_manager, load_policy_plugins
+    from airflow.settings import get_policy_plugin_manager
 
     class Hook:
         @staticmethod
@@ -195,9 +195,10 @@ def hook_that_changes_pods(world: World) -> Iterator[None]:
             pod.metadata.annotations = {"example.com/by": "hook"}
 
     manager, hook = get_policy_plugin_manager(), Hook()
-    if not manager.is_registered(mutation_hook):
-        # As every Airflow process does when it starts.
-        load_policy_plugins(manager)
+    # A test may have loaded that module before Airflow, which then registered it half loaded.
+    if manager.is_registered(mutation_hook):
+        manager.unregister(mutation_hook)
+    manager.register(mutation_hook)
     manager.register(hook)
     yield
     manager.unregister(hook)
