@@ -5,6 +5,7 @@ A row is one secret as one container of one task gets it. Names and paths only: 
 
 from __future__ import annotations
 
+import ast
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
@@ -144,9 +145,23 @@ def _read(dag_id: str, data: Mapping[str, Any]) -> Iterator[Task]:
 
 def _secrets(listed: Any) -> Iterator[Mapping[str, Any]]:
     if isinstance(listed, list):
-        yield from (secret if isinstance(secret, dict) else {"path": str(secret)} for secret in listed)
+        yield from (secret if isinstance(secret, dict) else _written(str(secret)) for secret in listed)
     elif listed:
         yield {"path": AT_RUN_TIME}
+
+
+def _written(text: str) -> Mapping[str, Any]:
+    """Return what a VaultSecret says of itself: Airflow writes an argument of a mapped task so.
+
+    >>> _written("VaultSecret(path='secret/a', env={'A': 'a'}, file=None)")
+    {'path': 'secret/a', 'env': {'A': 'a'}}
+    """
+    try:
+        call = ast.parse(text, mode="eval").body
+        given = {word.arg: ast.literal_eval(word.value) for word in call.keywords}  # type: ignore[attr-defined]
+    except (SyntaxError, ValueError, AttributeError):
+        return {"path": AT_RUN_TIME}
+    return {str(name): value for name, value in given.items() if value is not None}
 
 
 def _expanded(value: Any) -> Iterator[Mapping[str, Any]]:

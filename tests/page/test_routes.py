@@ -142,3 +142,9 @@ def test_a_task_that_has_not_run_shows_what_its_dag_declares(server: ApiServer) 
     assert "payments/etl" in page
     assert "database/creds/payments-ro" in page
     assert "Nothing is recorded yet" in page
+
+
+def test_a_mapped_task_shows_what_each_of_its_instances_gets(server: ApiServer) -> None:
+    (row,) = server.get("/secrets.json?team=data-science").json()["rows"]
+
+    assert ("secret/data-science/registry", "TOKEN", "token") == (row["path"], row["target"], row["key"])
