@@ -5,7 +5,10 @@ from __future__ import annotations
 import argparse
 import contextlib
 import io
+import json
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from importlib import metadata
 from typing import Any
@@ -15,6 +18,7 @@ from airflow.cli import cli_parser
 from airflow.cli.cli_config import GroupCommand
 
 from airflow_k8s_vault.commands import cli
+from tests.commands.test_templates import SHIPPED
 
 
 def commands(command: Any, *before: str) -> Iterator[tuple[tuple[str, ...], Any]]:
@@ -76,3 +80,25 @@ def test_dev_without_its_distribution_says_in_one_sentence_what_to_install(
     assert line.startswith(
         "`airflow k8s-vault dev` needs the distribution airflow-k8s-vault-devcluster: pip install "
     )
+
+
+LOADED = """
+import contextlib, io, json, sys
+from airflow.cli import cli_parser
+known = {}
+for words in (["list"], ["show", "payments/etl"], ["lint"], ["explain", "payments/etl"]):
+    words = ["k8s-vault", "templates", *words, "--templates-dir", sys.argv[1]]
+    arguments = cli_parser.get_parser().parse_args(words)
+    with contextlib.redirect_stdout(io.StringIO()):
+        arguments.func(arguments)
+    heavy = ("kubernetes", "airflow.providers.cncf.kubernetes.operators.pod")
+    known[words[2]] = [name for name in heavy if name in sys.modules]
+print(json.dumps(known))
+"""
+
+
+def test_no_command_but_render_waits_for_the_import_of_the_operator() -> None:
+    done = subprocess.run([sys.executable, "-c", LOADED, str(SHIPPED)], capture_output=True, text=True, check=True)
+
+    loaded = json.loads(done.stdout.splitlines()[-1])
+    assert {"list": [], "show": [], "lint": ["kubernetes"], "explain": ["kubernetes"]} == loaded
