@@ -32,7 +32,7 @@ _PASSING = re.compile(
 )
 # What the runtime says of a command that it could not execute, and the shell of one that it does not find.
 _NOT_STARTED, _NO_PROGRAM = ("StartError", "ContainerCannotRun"), (126, 127)
-_CODE = re.compile(r"Code: (\d{3})")
+_CODE = re.compile(r"Code: ([0-9]{3})")
 _LAST_WORDS_LINES = 12
 # Nobody asked for a list: it takes a sentence to see where the request comes from.
 _LIST_ADVICE = (

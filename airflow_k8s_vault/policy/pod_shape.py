@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from functools import cache
+from itertools import chain, islice
 from typing import Any, NamedTuple
 
 from airflow_k8s_vault.errors import did_you_mean
@@ -38,11 +39,11 @@ class _Field(NamedTuple):
     required: bool
 
 
-def mistakes(pod: object) -> list[Wrong]:
-    """Return everything in the manifest that is not a v1 Pod's, in its own order. Takes any value."""
+def mistakes(pod: object, most: int = 1000) -> list[Wrong]:
+    """Return what is not a v1 Pod's in the manifest, in its own order, up to that many. Takes any value."""
     if not isinstance(pod, dict):
         return [Wrong((), f"is {_shown(pod)}; it must be a mapping.")]
-    return [*_check(pod, "V1Pod", (), ""), *_kind(pod), *_labels(pod)]
+    return list(islice(chain(_check(pod, "V1Pod", (), ""), _kind(pod), _labels(pod)), most))
 
 
 def _kind(pod: dict[str, Any]) -> Iterator[Wrong]:

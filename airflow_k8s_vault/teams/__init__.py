@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from airflow_k8s_vault.teams.dag_identity import dag_identity
+from airflow_k8s_vault.teams.files import FileCache, UnreadableFile
 from airflow_k8s_vault.teams.team import (
-    FileCache,
     Platform,
     Team,
     is_name,
@@ -14,4 +14,4 @@ from airflow_k8s_vault.teams.team import (
     platform,
 )
 
-__all__ = ["FileCache", "Platform", "Team", "dag_identity", "is_name", "load", "location", "names", "platform"]
+__all__ = ["FileCache", "Platform", "Team", "UnreadableFile", "dag_identity", "is_name", "load", "location", "names", "platform"]

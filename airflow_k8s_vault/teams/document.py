@@ -21,6 +21,7 @@ _RESOLVER: Any = yaml.SafeLoader("")
 _TAG = "tag:yaml.org,2002:"
 # Deeper than any pod (about 12), and far from Python's recursion limit.
 _DEEPEST = 60
+_LONGEST_NUMBER = 100
 
 Path = tuple[str | int, ...]
 
@@ -178,7 +179,7 @@ def _place(event: Any) -> Place:
 def plain_value(text: str) -> Any:
     """Return what an unquoted scalar means in YAML 1.1, without the types that JSON lacks.
 
-    Dates stay text. Raises FillError for infinity and NaN.
+    Dates stay text. Raises FillError for infinity, NaN, and numbers that no field of Kubernetes takes.
 
     >>> plain_value("0644"), plain_value("yes"), plain_value("2026-01-31"), plain_value("~")
     (420, True, '2026-01-31', None)
@@ -189,6 +190,9 @@ def plain_value(text: str) -> Any:
         return None
     if tag == "bool":
         return _RESOLVER.construct_yaml_bool(node)
+    if tag in ("int", "float") and len(text) > _LONGEST_NUMBER:
+        # Python refuses to read some of them, and takes its time for others (YAML's 1:00:00:… has base 60).
+        raise FillError(f"holds a number of {len(text)} characters; put it in quotes if it is text.")
     if tag == "int":
         return _RESOLVER.construct_yaml_int(node)
     if tag == "float":

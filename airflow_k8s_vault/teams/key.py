@@ -123,7 +123,8 @@ def _property(key: Key) -> dict[str, Any]:
     if key.choices:
         item["enum"] = list(key.choices)
     elif key.pattern:
-        item["pattern"] = f"^({key.pattern})$"
+        # The look-ahead is for readers whose `$` also stands before a newline at the end, as Python's does.
+        item["pattern"] = f"^({key.pattern})$(?!\\n)"
     if key.kind in ("list", "groups"):
         item = {"type": "array", "items": item}
     elif key.kind == "map":

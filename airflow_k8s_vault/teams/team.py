@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import os
+import contextlib
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 from airflow_k8s_vault import vault_path
 from airflow_k8s_vault.errors import TeamError, did_you_mean, problems
 from airflow_k8s_vault.teams import document
+from airflow_k8s_vault.teams.ceiling import covers
+from airflow_k8s_vault.teams.files import FileCache, UnreadableFile
 from airflow_k8s_vault.teams.key import mistakes
 from airflow_k8s_vault.teams.pod_arguments import OPENABLE
 from airflow_k8s_vault.teams.team_file import PLATFORM_KEYS, POD_SECURITY, TEAM_KEYS
@@ -87,7 +89,7 @@ class Team:
         """
         if not isinstance(path, str) or vault_path.errors(path):
             return False
-        return any(_ceiling(glob).fullmatch(path) for glob in self.secrets)
+        return any(covers(ceiling, path) for ceiling in self.secrets)
 
     def where(self, key: str) -> str:
         """Return the file and line of a key, as messages show it: "pod_templates/payments/team.yaml, line 9"."""
@@ -104,32 +106,6 @@ def location(file: Path, templates_dir: Path, line: int | None) -> str:
     """Return "pod_templates/payments/team.yaml, line 9"; without the line where it is None."""
     name = f"{templates_dir.name}/{file.relative_to(templates_dir).as_posix()}"
     return f"{name}, line {line}" if line else name
-
-
-@lru_cache(maxsize=1024)
-def _ceiling(glob: str) -> re.Pattern[str]:
-    below = glob.endswith("/*")
-    segments = (glob[:-2] if below else glob).split("/")
-    pattern = "/".join(re.escape(segment).replace(r"\*", "[^/]*") for segment in segments)
-    return re.compile(pattern + ("/.+" if below else ""))
-
-
-class FileCache:
-    """Parsed files, each read once and again only when it changes (size, time in ns, or inode)."""
-
-    def __init__(self) -> None:
-        self._parsed: dict[tuple[str, Any], tuple[tuple[int, int, int], Any]] = {}
-
-    def get(self, file: Path | str, parse: Callable[[Path], _Parsed], key: Any = None) -> _Parsed:
-        """Return `parse(file)`, from memory while the file stays as it is. Raises OSError where there is none."""
-        found = os.stat(file)
-        signature = (found.st_mtime_ns, found.st_size, found.st_ino)
-        known = self._parsed.get((str(file), key))
-        if known and known[0] == signature:
-            return known[1]  # type: ignore[no-any-return]
-        parsed = parse(Path(file))
-        self._parsed[str(file), key] = (signature, parsed)
-        return parsed
 
 
 _CACHE = FileCache()
@@ -155,7 +131,7 @@ def platform(templates_dir: Path) -> Platform:
     Raises TeamError, with every mistake in the file.
     """
     try:
-        return _CACHE.get(f"{templates_dir}/{PLATFORM_FILE}", _read_platform)
+        return _taken(templates_dir, PLATFORM_FILE, partial(_read_platform, templates_dir / PLATFORM_FILE))
     except FileNotFoundError:
         return Platform()
 
@@ -168,10 +144,9 @@ def load(name: str, templates_dir: Path) -> Team:
     """
     limits = platform(templates_dir)
     if is_name(name):
-        try:
-            return _CACHE.get(f"{templates_dir}/{name}/{TEAM_FILE}", lambda file: _read_team(file, limits), limits)
-        except (FileNotFoundError, NotADirectoryError):
-            pass
+        with contextlib.suppress(FileNotFoundError):
+            file = f"{name}/{TEAM_FILE}"
+            return _taken(templates_dir, file, partial(_read_team, templates_dir / file, limits), limits)
     known = names(templates_dir)
     state = "" if templates_dir.is_dir() else ", which is no folder"
     raise TeamError(
@@ -181,11 +156,15 @@ def load(name: str, templates_dir: Path) -> Team:
     )
 
 
-def _read(file: Path, templates_dir: Path, keys: Any) -> document.Document:
+def _taken(templates_dir: Path, name: str, parse: Callable[[str], _Parsed], key: Any = None) -> _Parsed:
     try:
-        parsed = document.parse(file.read_text(encoding="utf-8"))
-    except UnicodeDecodeError as error:
-        raise TeamError(f"{location(file, templates_dir, None)} is not UTF-8 text: {error}.") from error
+        return _CACHE.get(templates_dir, name, parse, key)
+    except UnreadableFile as error:
+        raise TeamError(f"{location(templates_dir / name, templates_dir, None)} {error}.") from error
+
+
+def _read(text: str, file: Path, templates_dir: Path, keys: Any) -> document.Document:
+    parsed = document.parse(text)
     found = mistakes(parsed, keys)
     if found:
         count = "a mistake" if len(found) == 1 else f"{len(found)} mistakes"
@@ -199,8 +178,8 @@ def _lines(parsed: document.Document) -> dict[str, int]:
     return {document.dotted(path): place.line for path, place in places.items() if path}
 
 
-def _read_platform(file: Path) -> Platform:
-    parsed = _read(file, file.parent, PLATFORM_KEYS)
+def _read_platform(file: Path, text: str) -> Platform:
+    parsed = _read(text, file, file.parent, PLATFORM_KEYS)
     data = parsed.data or {}
     registries = data.get("registries")
     return Platform(
@@ -222,8 +201,8 @@ def _read_platform(file: Path) -> Platform:
     )
 
 
-def _read_team(file: Path, limits: Platform) -> Team:
-    parsed = _read(file, file.parent.parent, TEAM_KEYS)
+def _read_team(file: Path, limits: Platform, text: str) -> Team:
+    parsed = _read(text, file, file.parent.parent, TEAM_KEYS)
     data = parsed.data
     # Stricter of the two: a team's file can narrow what the platform says, and never widen it.
     strictness = max(

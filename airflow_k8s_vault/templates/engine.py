@@ -9,25 +9,33 @@ from typing import Any, NamedTuple
 
 from jinja2 import BaseLoader, Environment, StrictUndefined, TemplateNotFound, TemplateSyntaxError, meta, nodes
 from jinja2.compiler import CodeGenerator, Frame
-from jinja2.filters import do_indent
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from airflow_k8s_vault.errors import did_you_mean
-from airflow_k8s_vault.teams import FileCache
+from airflow_k8s_vault.teams import FileCache, UnreadableFile
+from airflow_k8s_vault.templates import guards, limits
 from airflow_k8s_vault.templates.fragment import CLOSE, OPEN, Fragment, Text, Value, plain
 
-_OUTSIDE = re.compile(r"(^|/)\.\.?(/|$)|//|^/|/$|[\\\0:]")
+# No name of a file below the folder.
+OUTSIDE = re.compile(r"(^|/)\.\.?(/|$)|//|^/|/$|[\\\0:]")
 
 
+_LONGEST = 65_536
+# No name that a template can write.
+_EACH = "(each)"
 _REFERENCES = (nodes.Extends, nodes.Include, nodes.Import, nodes.FromImport)
 
 
 class Source(NamedTuple):
-    """What one file needs: the templates that it names, the names it takes from outside, the names it sets."""
+    """What one file needs: the templates that it names and in which lines, the names it takes and those it sets.
 
-    references: tuple[str, ...]
+    size: how many tags and expressions it holds.
+    """
+
+    references: tuple[tuple[str, int], ...]
     used: frozenset[str]
     assigned: frozenset[str]
+    size: int
 
 
 class _PieceGenerator(CodeGenerator):
@@ -52,6 +60,38 @@ class _PieceGenerator(CodeGenerator):
         used |= {node.name} if isinstance(node, nodes.Name) else set()
         self.write(f", {self.name!r}, {node.lineno}, {tuple(sorted(used))!r})")
 
+    # What makes a value goes through the environment, which bounds it.
+
+    def visit_Concat(self, node: nodes.Concat, frame: Frame) -> None:
+        self.write("environment.concatenated((")
+        for part in node.nodes:
+            self.visit(part, frame)
+            self.write(", ")
+        self.write("))")
+
+    def visit_List(self, node: nodes.List, frame: Frame) -> None:
+        self._within("sized", super().visit_List, node, frame)
+
+    def visit_Dict(self, node: nodes.Dict, frame: Frame) -> None:
+        self._within("sized", super().visit_Dict, node, frame)
+
+    def visit_Tuple(self, node: nodes.Tuple, frame: Frame) -> None:
+        if node.ctx == "load":
+            self._within("sized", super().visit_Tuple, node, frame)
+        else:
+            super().visit_Tuple(node, frame)
+
+    def visit_Compare(self, node: nodes.Compare, frame: Frame) -> None:
+        self._within("step", super().visit_Compare, node, frame)
+
+    def visit_Getitem(self, node: nodes.Getitem, frame: Frame) -> None:
+        self._within("step", super().visit_Getitem, node, frame)
+
+    def _within(self, function: str, visit: Callable[[Any, Frame], None], node: nodes.Expr, frame: Frame) -> None:
+        self.write(f"environment.{function}(")
+        visit(node, frame)
+        self.write(")")
+
 
 class _FolderLoader(BaseLoader):
     """Reads templates of one folder, by their path below it."""
@@ -62,30 +102,27 @@ class _FolderLoader(BaseLoader):
         self._texts = FileCache()
 
     def get_source(self, environment: Environment, template: str) -> tuple[str, str, Callable[[], bool]]:
-        if _OUTSIDE.search(template):
+        if OUTSIDE.search(template):
             raise TemplateSyntaxError(f"'{template}' leaves {self.root}; name a template below it", 1, template)
-        file = self.root / template
+        file = f"{self.root}/{template}"
         try:
-            before = file.stat()
-            source = self._texts.get(file, lambda path: path.read_text(encoding="utf-8"))
-        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+            source = self._texts.get(self.root, template, str)
+        except FileNotFoundError:
             raise TemplateNotFound(template) from None
-        except UnicodeDecodeError as error:
-            raise TemplateSyntaxError(f"is not UTF-8 text: {error}", 1, template, str(file)) from error
-        if not file.resolve().is_relative_to(self.root.resolve()):
-            raise TemplateSyntaxError(f"'{template}' is a link that leaves {self.root}", 1, template, str(file))
+        except UnreadableFile as error:
+            raise TemplateSyntaxError(f"'{template}' {error}", 1, template) from error
+        if len(source) > _LONGEST:
+            raise TemplateSyntaxError(
+                f"is longer than the {_LONGEST:,} characters that a template may have", 1, template
+            )
         for number, line in enumerate(source.splitlines(), 1):
             if OPEN in line or CLOSE in line:
-                raise TemplateSyntaxError("holds a private-use character", number, template, str(file))
-        return source, str(file), lambda: _same(file, before)
+                raise TemplateSyntaxError("holds a private-use character", number, template, file)
+        return source, file, lambda: self._is_same(template, source)
 
-
-def _same(file: Path, before: Any) -> bool:
-    try:
-        now = file.stat()
-    except OSError:
-        return False
-    return (now.st_mtime_ns, now.st_size, now.st_ino) == (before.st_mtime_ns, before.st_size, before.st_ino)
+    def _is_same(self, template: str, source: str) -> bool:
+        # Jinja asks for each rendering: the text itself is compared only where the file was read again meanwhile.
+        return self._texts.is_same(self.root, template) and self._texts.get(self.root, template, str) is source
 
 
 class _Missing(StrictUndefined):
@@ -105,6 +142,7 @@ class PodEnvironment(ImmutableSandboxedEnvironment):
 
     code_generator_class = _PieceGenerator
     concat = Fragment  # type: ignore[assignment]
+    intercepted_binops = frozenset(ImmutableSandboxedEnvironment.default_binop_table)
 
     def __init__(self, root: Path) -> None:
         self.folder = _FolderLoader(root)
@@ -115,19 +153,41 @@ class PodEnvironment(ImmutableSandboxedEnvironment):
             lstrip_blocks=True,
             keep_trailing_newline=True,
             cache_size=-1,
+            # What is constant is computed at run time, within the limits.
+            optimized=False,
         )
         # The same template and variables have to give the same pod.
         del self.filters["random"]
         del self.globals["lipsum"]
-        self.filters["indent"] = _indent
-        self.filters["label_value"] = label_value
+        self.filters = guards.filters({**self.filters, "label_value": label_value}) | {_EACH: limits.each}
 
-    text = staticmethod(Text)
+    sized, step = staticmethod(limits.sized), staticmethod(limits.step)
+
+    @staticmethod
+    def text(text: str, template: str, line: int) -> Text:
+        """Return a piece of the template's own text."""
+        limits.step()
+        return Text(text, template, line)
 
     @staticmethod
     def emit(value: Any, template: str, line: int, names: tuple[str, ...]) -> Fragment | Value:
         """Return what an expression came to as a piece of the output."""
-        return value if isinstance(value, Fragment) else Value(plain(value), template, line, names)
+        return value if isinstance(value, Fragment) else Value(plain(limits.sized(value)), template, line, names)
+
+    @staticmethod
+    def concatenated(parts: tuple[Any, ...]) -> str:
+        """Return what `~` makes of the parts."""
+        limits.require(limits.size_of(*parts))
+        return str(limits.sized("".join(map(str, parts))))
+
+    def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
+        limits.operated(operator, left, right)
+        return limits.sized(super().call_binop(context, operator, left, right))
+
+    def call(__self, __context: Any, __obj: Any, *args: Any, **kwargs: Any) -> Any:
+        args = guards.called(__obj, args, kwargs)
+        made = super().call(__context, __obj, *args, **kwargs)
+        return limits.sized(made) if isinstance(made, str | list | tuple | dict) else made
 
     def _parse(self, source: str, name: str | None, filename: str | None) -> nodes.Template:
         tree = super()._parse(source, name, filename)
@@ -137,15 +197,21 @@ class PodEnvironment(ImmutableSandboxedEnvironment):
                 # So that the files behind a template, and their variables, are known without rendering it.
                 said = f"{{% {type(node).__name__.lower()} %}} takes a template's name in quotes, nothing computed"
                 raise TemplateSyntaxError(said, node.lineno, name, filename)
+        for loop in tree.find_all(nodes.For):
+            loop.iter = nodes.Filter(loop.iter, _EACH, [], [], None, None, lineno=loop.iter.lineno)
+        tree.set_environment(self)
         return tree
 
     def source(self, name: str) -> Source:
         """Return what the template's source says, without rendering it. Raises jinja2's own errors."""
         text, filename, _ = self.folder.get_source(self, name)
         tree = self.parse(text, name, filename)
-        references = [part for node in tree.find_all(_REFERENCES) for part in _named(node) if part]
+        references = [(part, node.lineno) for node in tree.find_all(_REFERENCES) for part in _named(node) if part]
         assigned = {node.name for node in tree.find_all(nodes.Name) if node.ctx in ("store", "param")}
-        return Source(tuple(references), frozenset(meta.find_undeclared_variables(tree)), frozenset(assigned))
+        size = sum(1 for _ in tree.find_all(nodes.Node))
+        return Source(
+            tuple(references), frozenset(meta.find_undeclared_variables(tree)), frozenset(assigned), size
+        )
 
 
 def _named(node: Any) -> list[str | None]:
@@ -154,10 +220,6 @@ def _named(node: Any) -> list[str | None]:
     return [
         part.value if isinstance(part, nodes.Const) and isinstance(part.value, str) else None for part in parts
     ]
-
-
-def _indent(value: Any, width: int = 4, first: bool = False, blank: bool = False) -> Any:
-    return value.indent(width, first) if isinstance(value, Fragment) else do_indent(value, width, first, blank)
 
 
 def label_value(value: Any) -> str:

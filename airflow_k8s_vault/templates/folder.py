@@ -6,16 +6,17 @@ import re
 from functools import lru_cache
 from pathlib import Path
 
-from jinja2 import TemplateError as JinjaError
 from jinja2 import TemplateNotFound, TemplateSyntaxError
 
 from airflow_k8s_vault.errors import TemplateError, did_you_mean
-from airflow_k8s_vault.teams import FileCache, location
+from airflow_k8s_vault.teams import FileCache, UnreadableFile, location
 from airflow_k8s_vault.templates import variables
-from airflow_k8s_vault.templates.engine import PodEnvironment, Source
+from airflow_k8s_vault.templates.engine import OUTSIDE, PodEnvironment, Source
 from airflow_k8s_vault.templates.variables import Declared
 
 SUFFIX = ".yaml.j2"
+# Jinja takes a second for forty thousand expressions. A template of forty fields and its parent hold 200.
+MOST_EXPRESSIONS, MOST_FILES = 8_000, 32
 # A leading underscore marks a file of macros or parts that is no template by itself.
 NAME = re.compile(r"[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?")
 
@@ -45,42 +46,58 @@ class Folder:
         Raises TemplateError where one of them is missing, leaves the folder or is no valid Jinja.
         """
         found: list[str] = []
-        waiting = [(file, file)]
+        size = 0
+        waiting = [(file, file, 0)]
         while waiting:
-            name, user = waiting.pop(0)
+            name, user, line = waiting.pop(0)
             if name not in found:
                 found.append(name)
-                waiting += [(reference, name) for reference in self._source(name, user).references]
+                source = self._source(name, user, line)
+                size += source.size
+                if size > MOST_EXPRESSIONS or len(found) > MOST_FILES:
+                    raise TemplateError(
+                        f"{location(self.root / file, self.root, None)} is made of more than {MOST_FILES} files, "
+                        f"or of more than {MOST_EXPRESSIONS:,} tags and expressions, which takes too long to read."
+                    )
+                waiting += [(reference, name, at) for reference, at in source.references]
         return found
 
-    def _source(self, name: str, user: str) -> Source:
+    def _source(self, name: str, user: str, line: int) -> Source:
+        """Return what the source of `name` says, which that line of `user` needs."""
+        where = location(self.root / user, self.root, line or None)
+        if OUTSIDE.search(name):
+            raise TemplateError(f"{where}: '{name}' leaves {self.root}; name a template below it.")
         try:
-            return self._cache.get(f"{self.root}/{name}", lambda _: self.environment.source(name), "source")
-        except (OSError, TemplateNotFound) as error:
+            return self._cache.get(self.root, name, lambda _: self.environment.source(name), "source")
+        except (FileNotFoundError, TemplateNotFound) as error:
             known = self.files()
             raise TemplateError(
-                f"{location(self.root / user, self.root, None)} needs '{name}', which is not there.\n"
+                f"{where} needs '{name}', which is not there.\n"
                 f"  Templates in {self.root}: {', '.join(known)}.{did_you_mean(name, known)}"
             ) from error
-        except JinjaError as error:
-            line = error.lineno if isinstance(error, TemplateSyntaxError) else None
+        except UnreadableFile as error:
+            raise TemplateError(f"{where}: '{name}' {error}.") from error
+        except RecursionError as error:
             raise TemplateError(
-                f"{location(self.root / name, self.root, line)}: {(error.message or '').rstrip('.')}."
+                f"{location(self.root / name, self.root, None)} nests expressions too deeply to be read."
             ) from error
+        except TemplateSyntaxError as error:
+            at = location(self.root / name, self.root, error.lineno)
+            raise TemplateError(f"{at}: {(error.message or '').rstrip('.')}.") from error
 
     def undeclared(self, file: str) -> dict[str, str]:
         """Return the names that nothing declares or sets, each with the file that uses it: typos, mostly.
 
         Rendering finds those of the branches that it takes; this finds them all.
         """
-        sources = {name: self._source(name, file) for name in self.chain(file)}
+        sources = {name: self._source(name, file, 0) for name in self.chain(file)}
         known = {*variables.CONTEXT, *self.variables(file).variables, *self.environment.globals}
         known.update(*(source.assigned for source in sources.values()))
         return {name: at for at, source in sources.items() for name in sorted(source.used - known)}
 
     def unused(self, file: str) -> list[str]:
         """Return the declared variables that neither the template nor anything it is made of uses."""
-        used = frozenset[str]().union(*(self._source(name, file).used for name in self.chain(file)))
+        used = frozenset[str]().union(*(self._source(name, file, 0).used for name in self.chain(file)))
         return sorted(set(self.variables(file).variables) - used)
 
     def variables(self, file: str) -> Declared:
@@ -88,11 +105,15 @@ class Folder:
         return variables.combined(tuple(self._declared(name) for name in self.chain(file)))
 
     def _declared(self, name: str) -> Declared:
-        path = f"{self.root}/{name.removesuffix(SUFFIX)}{variables.SUFFIX}"
+        file = f"{name.removesuffix(SUFFIX)}{variables.SUFFIX}"
         try:
-            return self._cache.get(path, lambda file: variables.read(file, self.root), "variables")
+            return self._cache.get(
+                self.root, file, lambda text: variables.read(text, self.root / file, self.root), "variables"
+            )
         except FileNotFoundError:
             return _NOTHING
+        except UnreadableFile as error:
+            raise TemplateError(f"{location(self.root / file, self.root, None)} {error}.") from error
 
 
 _NOTHING = Declared({})

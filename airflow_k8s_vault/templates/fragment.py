@@ -17,6 +17,7 @@ from typing import Any, NoReturn
 from jinja2 import TemplateRuntimeError, Undefined
 
 from airflow_k8s_vault.teams.document import FillError, plain_value
+from airflow_k8s_vault.templates import limits
 
 # Private-use characters that YAML takes anywhere in text; the loader refuses templates that hold them.
 OPEN, CLOSE = "\ue000", "\ue001"
@@ -62,6 +63,7 @@ class Fragment:
             else:
                 # Call and filter blocks hand over what they return without passing through `emit`.
                 self.pieces.append(Value(plain(piece), "", 0, ()))
+        limits.sized_output(len(self.pieces), sum(len(p.text) for p in self.pieces if isinstance(p, Text)))
 
     def _refuse(self, *_: Any) -> NoReturn:
         raise TemplateRuntimeError(
@@ -78,6 +80,8 @@ class Fragment:
 
     def indent(self, width: int, first: bool) -> Fragment:
         """Return the same with `width` spaces after each line break (and at the start, where `first`)."""
+        for piece in self.pieces:
+            limits.indented(piece.text if isinstance(piece, Text) else "", width)
         pieces: list[Any] = [
             Text(piece.text.replace("\n", "\n" + " " * width), piece.template, piece.line)
             if isinstance(piece, Text)

@@ -25,6 +25,8 @@ _BY_TYPE: dict[str, Any] = {
     "object": {},
     "quantity": "1",
 }
+# Longer text tells nothing more of a template.
+_LONGEST = 4096
 _LIMITS = ("minimum", "maximum", "const")
 
 
@@ -55,12 +57,12 @@ def _extremes(variable: Variable) -> Iterator[Any]:
     if schema["type"] == "boolean":
         yield from (True, False)
     if "maxLength" in schema and "pattern" not in schema and "enum" not in schema:
-        yield "x" * int(schema["maxLength"])
+        yield "x" * min(int(schema["maxLength"]), _LONGEST)
 
 
 def _one(variable: Variable) -> Any:
     """Return the first value that the declaration takes, of those it names and the simplest of its type."""
     candidates = [*_extremes(variable), _BY_TYPE[variable.schema["type"]]]
-    least = int(variable.schema.get("minLength", 1)) if variable.schema["type"] == "string" else 0
+    least = min(int(variable.schema.get("minLength", 1)), _LONGEST) if variable.schema["type"] == "string" else 0
     candidates += ["x" * least] if least else []
     return next((value for value in candidates if not variable.mistakes(value)), candidates[-1])

@@ -14,11 +14,15 @@ from airflow_k8s_vault.errors import TemplateError, did_you_mean, problems
 from airflow_k8s_vault.policy import pod_shape
 from airflow_k8s_vault.teams import Team, document, location
 from airflow_k8s_vault.teams.document import Document
+from airflow_k8s_vault.templates import limits
 from airflow_k8s_vault.templates.folder import Folder
 from airflow_k8s_vault.templates.fragment import Fragment, plain
 from airflow_k8s_vault.templates.variables import Declared
 
 BASE_CONTAINER = "base"
+_LONGEST = 131_072
+# A list of more mistakes helps nobody, and looking for near names in each takes its time.
+_MOST_MISTAKES = 50
 
 
 class Rendered(NamedTuple):
@@ -48,6 +52,7 @@ class PodTemplate:
 
         Values that hold Airflow's Jinja are left for `render`, which sees what they become.
         """
+        self._require_small(values or {})
         self._check(values or {}, skip_jinja=True)
 
     def _check(self, values: Mapping[str, Any], *, skip_jinja: bool) -> None:
@@ -70,20 +75,26 @@ class PodTemplate:
 
     def rendered(self, values: Mapping[str, Any] | None, context: Mapping[str, Any] | None = None) -> Rendered:
         """Return what `render` does, with the origin of each field."""
+        self._require_small(values or {})
         given = _plain_where_possible(values or {})
         self._check(given, skip_jinja=False)
         names = {**(context or {}), **self.variables.complete(given), **self._own_context()}
         fragment = self._fragment(names)
-        parsed = document.parse(fragment.text(), fragment.fill)
+        text = fragment.text()
+        if len(text) > _LONGEST:
+            raise TemplateError(
+                f"{self.where(None)} gives a pod of {len(text):,} characters; at most {_LONGEST:,} are read."
+            )
+        parsed = document.parse(text, fragment.fill)
         found = [(mistake.place.offset, self._named(mistake)) for mistake in parsed.mistakes]
         if not found:
-            wrong = pod_shape.mistakes(parsed.data) or self._team_mistakes(parsed.data)
+            wrong = pod_shape.mistakes(parsed.data, _MOST_MISTAKES) or self._team_mistakes(parsed.data)
             found = [(parsed.place(at).offset, f"{document.dotted(at)} {said}".strip()) for at, said in wrong]
         if found:
             raise TemplateError(
                 problems(
                     f"Pod template '{self.name}' does not give a valid pod:",
-                    [f"{self._origin(fragment, offset)}: {said}" for offset, said in found],
+                    [f"{self._origin(fragment, offset)}: {said}" for offset, said in found[:_MOST_MISTAKES]],
                 )
             )
         return Rendered(self._completed(parsed.data), parsed, fragment)
@@ -109,10 +120,22 @@ class PodTemplate:
             "images": team.images,
         }
 
+    def _require_small(self, values: Mapping[str, Any]) -> None:
+        try:
+            limits.size_of(values)
+        except TemplateRuntimeError as error:
+            raise TemplateError(
+                f"The variables of pod template '{self.name}' are too long: at most {limits.VALUE:,} characters."
+            ) from error
+
     def _fragment(self, names: Mapping[str, Any]) -> Fragment:
         try:
+            for file in self.folder.chain(self.file):
+                # Compiled once, and not within the time that a rendering has.
+                self.folder.environment.get_template(file)
             template = self.folder.environment.get_template(self.file)
-            rendered: Any = template.render(names)
+            with limits.budget():
+                rendered: Any = template.render(names)
         except TemplateError:
             raise
         except Exception as error:

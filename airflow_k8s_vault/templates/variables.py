@@ -17,7 +17,7 @@ from typing import Any
 from airflow_k8s_vault.errors import TemplateError, did_you_mean, problems
 from airflow_k8s_vault.teams import document, location
 from airflow_k8s_vault.teams.document import Mistake
-from airflow_k8s_vault.templates import quantity
+from airflow_k8s_vault.templates import patterns, quantity
 
 SUFFIX = ".vars.yaml"
 # What the rendering context holds beside the variables (see template.context).
@@ -101,13 +101,13 @@ def combined(files: tuple[Declared, ...]) -> Declared:
     return Declared(dict(sorted(variables.items())))
 
 
-def read(file: Path, templates_dir: Path) -> Declared:
-    """Return the variables that the file declares.
+def read(text: str, file: Path, templates_dir: Path) -> Declared:
+    """Return the variables that the text of a file declares.
 
     Raises TemplateError with every mistake, file and line: an unknown keyword, no type, a default or an enum
     value that its own limits refuse, a name that the rendering context already has.
     """
-    parsed = document.parse(file.read_text(encoding="utf-8"))
+    parsed = document.parse(text)
     data = {} if parsed.data is None else parsed.data
     found = list(parsed.mistakes)
     variables: dict[str, Variable] = {}
@@ -156,6 +156,14 @@ def _own_values(variable: Variable, parsed: document.Document) -> Iterator[Mista
     except jsonschema.SchemaError as error:
         yield Mistake(parsed.place((variable.name, *error.path)), f"{variable.name}: {error.message}.")
         return
+    wrong = [
+        Mistake(parsed.place((variable.name, *at)), f"{variable.name} has pattern {pattern!r}: {said}")
+        for at, pattern in patterns.of_schema(variable.schema)
+        if (said := patterns.mistake(pattern))
+    ]
+    if wrong:
+        yield from wrong
+        return
     values = [("default", variable.default)] if "default" in variable.schema else []
     values += [("enum", value) for value in variable.schema.get("enum", ())]
     for keyword, value in values:
@@ -175,11 +183,31 @@ def _validator(variable: Variable) -> Any:
     # Imported on first use: a DAG whose templates declare nothing does without.
     import jsonschema
 
-    checks = {"minimum": _minimum, "maximum": _maximum} if variable.schema["type"] == "quantity" else {}
+    checks = {"pattern": patterns.check, "uniqueItems": _unique_items}
+    checks |= {"minimum": _minimum, "maximum": _maximum} if variable.schema["type"] == "quantity" else {}
     base = jsonschema.Draft202012Validator
     types = base.TYPE_CHECKER.redefine("quantity", lambda _, value: quantity.parse(value) is not None)
     schema = {keyword: value for keyword, value in variable.schema.items() if keyword != "required"}
     return jsonschema.validators.extend(base, checks, type_checker=types)(schema)
+
+
+def _unique_items(_: Any, is_unique: bool, value: Any, schema: Any) -> Iterator[Any]:
+    # jsonschema compares each entry with each.
+    import jsonschema
+
+    if is_unique and isinstance(value, list):
+        written = [json.dumps(_as_json_has_it(item), sort_keys=True) for item in value]
+        if len(set(written)) < len(written):
+            yield jsonschema.ValidationError("holds an entry twice")
+
+
+def _as_json_has_it(value: Any) -> Any:
+    """Return the value with 1.0 as 1, which JSON Schema takes for the same number."""
+    if isinstance(value, dict):
+        return {key: _as_json_has_it(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_as_json_has_it(item) for item in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _minimum(_: Any, limit: Any, value: Any, schema: Any) -> Iterable[Any]:

@@ -168,12 +168,12 @@ def _words(answer: Answer, body: dict[str, Any] | None) -> str:
     errors = body.get("errors") if body else None
     if isinstance(errors, list) and errors:
         said = " ".join(" ".join(str(error) for error in errors).split())
-        return re.sub(r"\b\d+ errors? occurred: \* ", "", said)[:300]
+        return re.sub(r"\b[0-9]+ errors? occurred: \* ", "", said)[:300]
     return answer.reason
 
 
 def _retry_after_seconds(answer: Answer) -> float:
-    return float(answer.retry_after) if answer.retry_after.isdigit() else 0
+    return float(answer.retry_after) if answer.retry_after.isascii() and answer.retry_after.isdigit() else 0
 
 
 def _plain_words(problem: Exception) -> str:

@@ -266,3 +266,25 @@ def test_a_volume_that_is_an_image_is_one_of_the_teams(
         contextlib.nullcontext() if is_the_teams else pytest.raises(PolicyError, match=r"image.reference is 'evil")
     ):
         check(pod, replace(team, pod_security="baseline"), in_template)
+
+
+@pytest.mark.parametrize("what", ["env", "volumeMounts", "annotations"])
+def test_the_check_takes_time_in_proportion_to_what_a_task_adds(
+    what: str, final: dict[str, Any], team: Team, expected: Expected
+) -> None:
+    def seconds(count: int) -> float:
+        pod = copy.deepcopy(final)
+        base = pod["spec"]["containers"][0]
+        if what == "env":
+            base["env"] += [{"name": f"V{number}", "value": "x"} for number in range(count)]
+        elif what == "volumeMounts":
+            base["volumeMounts"] += [{"name": "scratch", "mountPath": f"/m/{number}"} for number in range(count)]
+        else:
+            pod["metadata"]["annotations"] |= {f"a{number}": "x" for number in range(count)}
+        start = time.thread_time()
+        check(pod, team, expected)
+        return time.thread_time() - start
+
+    seconds(10)
+
+    assert seconds(2000) < 8 * seconds(500)

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from airflow_k8s_vault import teams
 from airflow_k8s_vault.errors import TeamError
 from airflow_k8s_vault.teams import key, team_file
+from airflow_k8s_vault.teams.ceiling import covers
 from tests.templates.conftest import TEAM
 
 
@@ -191,3 +194,31 @@ def test_a_mistake_in_the_walls_is_told_with_its_line(tmp_path: Path, walls: str
         load(tmp_path, f"{TEAM}{walls}\n")
 
     assert message in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "ceiling", ["secret/*a*a*b", "secret/*a*a*a*a*b/*", "secret/" + "*/" * 300 + "b", "secret/*a*"]
+)
+@pytest.mark.parametrize("tail", ["a" * 1000, "a/" * 500 + "a", "ab" * 500])
+def test_a_ceiling_takes_time_in_proportion_to_the_path(ceiling: str, tail: str) -> None:
+    def seconds(times: int) -> float:
+        path = "secret/" + tail * times
+        start = time.thread_time()
+        for _ in range(20):
+            covers(ceiling, path)
+        return time.thread_time() - start
+
+    assert seconds(64) < 12 * seconds(16) + 0.01
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.text("ab*/", min_size=1, max_size=8).map(lambda text: f"s/{text}"),
+    st.text("ab/", min_size=1, max_size=8).map(lambda text: f"s/{text}"),
+)
+def test_a_ceiling_covers_what_its_expression_matches(ceiling: str, path: str) -> None:
+    below = ceiling.endswith("/*")
+    segments = (ceiling[:-2] if below else ceiling).split("/")
+    expression = "/".join(re.escape(segment).replace(r"\*", "[^/]*") for segment in segments)
+
+    assert bool(re.fullmatch(expression + ("/.*" if below else ""), path)) is covers(ceiling, path)

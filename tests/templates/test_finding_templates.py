@@ -86,7 +86,9 @@ def test_the_name_of_a_parent_is_never_computed(write: Write, tag: str) -> None:
 def test_a_parent_that_is_missing_is_named_with_its_child(write: Write) -> None:
     folder = write("payments/etl.yaml.j2", '{% extends "bsae.yaml.j2" %}')
 
-    with pytest.raises(TemplateError, match=r"payments/etl.yaml.j2 needs 'bsae.yaml.j2', which is not there"):
+    with pytest.raises(
+        TemplateError, match=r"payments/etl.yaml.j2, line 1 needs 'bsae.yaml.j2', which is not there"
+    ):
         templates.find("payments/etl", folder).check_vars({})
 
 

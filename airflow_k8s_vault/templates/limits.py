@@ -1,0 +1,177 @@
+"""How long a template may compute, and how large a value it may make: any mistake in one ends soon, in a sentence.
+
+Time is the thread's own CPU time: on a busy machine a sound template must not fail. It is looked at between the
+steps of a template, so no single step may be long: what a step makes is bounded before it is made.
+"""
+
+from __future__ import annotations
+
+import string
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+from jinja2 import TemplateRuntimeError
+
+# A template of forty fields takes 0.003 s.
+SECONDS = 0.3
+# Of one value, and of all that a rendering makes: characters, and ten for each entry of a list or mapping. A pod
+# that Kubernetes takes has at most 1.5 million characters.
+VALUE, TOTAL = 1_000_000, 10_000_000
+WIDTH = 10_000
+_ENTRY = 10
+
+
+class Budget:
+    """What one rendering may still use."""
+
+    def __init__(self) -> None:
+        self._left = TOTAL
+        self._ends = time.thread_time() + SECONDS
+
+    def spend(self, size: int = 1) -> None:
+        """Take a step that made that much. Raises TemplateRuntimeError where nothing is left."""
+        self._left -= size
+        if self._left < 0:
+            raise TemplateRuntimeError(f"makes values of more than {TOTAL:,} characters in all")
+        if time.thread_time() > self._ends:
+            raise TemplateRuntimeError(
+                f"is still computing after {SECONDS} s: it loops too often, or over too much"
+            )
+
+
+_BUDGET: ContextVar[Budget | None] = ContextVar("k8s_vault_budget", default=None)
+
+
+@contextmanager
+def budget() -> Iterator[None]:
+    """Bound what is rendered within `with`."""
+    token = _BUDGET.set(Budget())
+    try:
+        yield
+    finally:
+        _BUDGET.reset(token)
+
+
+def step(value: Any = None) -> Any:
+    """Return the value after one more step of the rendering."""
+    if found := _BUDGET.get():
+        found.spend()
+    return value
+
+
+def sized(value: Any) -> Any:
+    """Return the value that a step made. Raises TemplateRuntimeError where it is too large."""
+    size = size_of(value)
+    if found := _BUDGET.get():
+        found.spend(size)
+    return value
+
+
+def sized_output(pieces: int, characters: int) -> None:
+    """Take account of what a block, a macro or a template put out. Raises TemplateRuntimeError as `sized`."""
+    size = _ENTRY * pieces + characters
+    require(size)
+    if found := _BUDGET.get():
+        found.spend(size)
+
+
+def each(items: Any) -> Iterator[Any]:
+    """Yield the items of a loop, one step each."""
+    for item in items:
+        yield step(item)
+
+
+def size_of(*values: Any) -> int:
+    """Return how large the values are together. Raises TemplateRuntimeError where that is too much."""
+    size, waiting = 0, list(values)
+    while waiting:
+        value = waiting.pop()
+        size += _ENTRY
+        if isinstance(value, str):
+            size += len(value)
+        elif isinstance(value, int):
+            size += value.bit_length() // 8
+        elif isinstance(value, Mapping | list | tuple | set | frozenset):
+            require(size + _ENTRY * len(value))
+            waiting += value
+            waiting += value.values() if isinstance(value, Mapping) else ()
+        require(size)
+    return size
+
+
+def require(size: int) -> None:
+    """Raise TemplateRuntimeError where a value of that size is too large."""
+    if size > VALUE:
+        raise TemplateRuntimeError(f"makes a value of more than {VALUE:,} characters")
+
+
+def require_width(*widths: Any) -> None:
+    """Raise TemplateRuntimeError where a number of columns, or of parts, is too large."""
+    if any(isinstance(width, int) and abs(width) > WIDTH for width in widths):
+        raise TemplateRuntimeError(f"asks for a width of more than {WIDTH:,}")
+
+
+def operated(operator: str, left: Any, right: Any) -> None:
+    """Raise TemplateRuntimeError where the operator would make something too large of the two."""
+    if operator == "*":
+        for one, other in ((left, right), (right, left)):
+            if isinstance(one, int) and isinstance(other, str | list | tuple):
+                require(size_of(other) * max(one, 0))
+        if isinstance(left, int) and isinstance(right, int):
+            require((left.bit_length() + right.bit_length()) * 100)
+    elif operator == "**" and isinstance(left, int) and isinstance(right, int):
+        require(left.bit_length() * abs(right) * 100)
+    elif operator == "%" and isinstance(left, str):
+        _require_printf(left, right)
+
+
+def _require_printf(text: str, given: Any) -> None:
+    parts = text.split("%")[1:]
+    widths = [
+        part.lstrip("#0- +")[:6] for part in (p.partition(")")[2] if p.startswith("(") else p for p in parts)
+    ]
+    numbers = [number for width in widths for number in width.replace(".", " ").split()]
+    if any(width.startswith("*") or ".*" in width for width in widths) or any(_is_wide(n) for n in numbers):
+        raise TemplateRuntimeError(f"asks for a width of more than {WIDTH:,}, or for one that is computed")
+    require(len(text) + len(parts) * size_of(given))
+
+
+def _is_wide(text: str) -> bool:
+    return len(text) > 4 and text[:5].isdigit()
+
+
+def formatted(text: str, given: Any) -> None:
+    """Raise TemplateRuntimeError where str.format would make something too large."""
+    size = size_of(given)
+    for literal, field, spec, _ in string.Formatter().parse(text):
+        if "{" in (spec or "") or any(_is_wide(text) for text in _digits(spec or "")):
+            raise TemplateRuntimeError(f"asks for a width of more than {WIDTH:,}, or for one that is computed")
+        size += len(literal) + (size_of(given) if field is not None else 0)
+        require(size)
+
+
+def _digits(text: str) -> list[str]:
+    return "".join(character if character.isdigit() else " " for character in text).split()
+
+
+def joined(separator: Any, items: Iterable[Any]) -> list[Any]:
+    """Return the items as a list. Raises TemplateRuntimeError where they are too much with that between them."""
+    found = list(each(items))
+    require(size_of(found) + len(found) * size_of(separator))
+    return found
+
+
+def replaced(text: Any, old: Any, new: Any) -> None:
+    """Raise TemplateRuntimeError where the text would be too long with `new` in the place of each `old`."""
+    times = str(text).count(str(old)) if str(old) else len(str(text)) + 1
+    require(size_of(text) + times * len(str(new)))
+
+
+def indented(text: Any, width: Any) -> None:
+    """Raise TemplateRuntimeError where the text would be too long with that before each line."""
+    require_width(width)
+    if isinstance(text, str):
+        require(len(text) + (text.count("\n") + 1) * (width if isinstance(width, int) else len(str(width))))
