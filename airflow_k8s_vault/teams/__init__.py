@@ -14,4 +14,15 @@ from airflow_k8s_vault.teams.team import (
     platform,
 )
 
-__all__ = ["FileCache", "Platform", "Team", "UnreadableFile", "dag_identity", "is_name", "load", "location", "names", "platform"]
+__all__ = [
+    "FileCache",
+    "Platform",
+    "Team",
+    "UnreadableFile",
+    "dag_identity",
+    "is_name",
+    "load",
+    "location",
+    "names",
+    "platform",
+]
