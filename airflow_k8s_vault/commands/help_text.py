@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import TypeVar
 
 from airflow.cli.cli_config import Arg, CLICommand, GroupCommand
@@ -19,10 +20,9 @@ def as_written(command: CLICommand) -> CLICommand:
 
 
 def _argument(argument: Arg) -> Arg:
-    options = {**argument.kwargs}
-    if isinstance(options.get("help"), str):
-        options["help"] = _escaped(options["help"])
-    return Arg(argument.flags, **options)  # type: ignore[no-untyped-call]
+    copied = copy.copy(argument)
+    copied.kwargs = {**argument.kwargs, "help": _escaped(argument.kwargs.get("help"))}
+    return copied
 
 
 def _escaped(text: _Text) -> _Text:
