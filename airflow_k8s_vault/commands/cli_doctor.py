@@ -25,12 +25,9 @@ _FROM = _arg(
 )
 _TASK = _arg(
     "--task",
-    nargs="?",
     metavar="PATH:KEY",
-    help="Also run a real task of each team and delivery, with that KV 2 secret, or without a secret",
+    help="Also run a real task of each team and delivery, with that KV 2 secret; none: without a secret",
 )
-# Airflow's Arg takes no const, and argparse needs one: without a value the task has no secret.
-_TASK.kwargs["const"] = ""
 _CONN_ID = _arg("--conn-id", default="kubernetes_default", help="Airflow's Kubernetes connection that tasks use")
 _OUTPUT = _arg(
     "-o", "--output", choices=("table", "json", "yaml"), default="table", help="Output format. Default: table"

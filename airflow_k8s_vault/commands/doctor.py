@@ -31,7 +31,9 @@ def run(arguments: Namespace) -> int:
 
     found = _environment(arguments)
     try:
-        checks = doctor.all_checks(found, from_pod=arguments.from_ == "pod", canary=arguments.task)
+        checks = doctor.all_checks(
+            found, from_pod=arguments.from_ == "pod", canary="" if arguments.task == "none" else arguments.task
+        )
         report = doctor.run(checks, tell, arguments.wait)
     finally:
         if found.vault is not None:
