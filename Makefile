@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 LDAP := $(VENV)/ldap/.installed
 
-.PHONY: demo test chromium lint bench faults clean
+.PHONY: demo test chromium lint bench faults clean docs
 .DEFAULT_GOAL := test
 
 # uv installs the pinned versions in seconds where pip takes minutes; pip does it where uv cannot.
@@ -48,6 +48,10 @@ bench: $(STAMP)
 faults: $(STAMP)
 	$(BIN)/python -m tests.faults
 	K8S_VAULT_TEST_STRIKE_EVERY=1 $(BIN)/pytest -q tests/canary/test_interrupts.py tests/secrets_backend/test_interrupts.py
+
+# The manual, into build/site. A dead link or an orphan page is an error.
+docs: $(STAMP)
+	$(BIN)/mkdocs build --strict --quiet
 
 clean:
 	rm -rf $(VENV) .demo build *.egg-info
