@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -54,6 +55,27 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgreSQL]:
     server = PostgreSQL(tmp_path_factory.mktemp("postgres"), host=HOST)
     yield server
     server.stop()
+
+
+class Clock:
+    """This process's clock, which a test sets forward instead of waiting. Servers have clocks of their own."""
+
+    def __init__(self) -> None:
+        self._ahead_seconds, self._real = 0.0, time.monotonic
+
+    def monotonic(self) -> float:
+        return self._real() + self._ahead_seconds
+
+    def forward(self, seconds: float) -> None:
+        self._ahead_seconds += seconds
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """What `time.monotonic` tells from here on."""
+    made = Clock()
+    monkeypatch.setattr(time, "monotonic", made.monotonic)
+    return made
 
 
 @pytest.fixture

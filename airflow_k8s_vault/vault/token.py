@@ -28,8 +28,8 @@ class Token:
     uses: int = 0
     role: str | None = None
     first_lease_seconds: int = 0
-    born: float = field(default_factory=time.monotonic)
-    fetched: float = field(default_factory=time.monotonic)
+    born: float = field(default_factory=lambda: time.monotonic())
+    fetched: float = field(default_factory=lambda: time.monotonic())
 
     @classmethod
     def from_login(cls, answer: dict[str, Any]) -> Token:

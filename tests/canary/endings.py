@@ -109,4 +109,4 @@ def _looked_at(arena: Arena, delivery: str, ended: Ended) -> None:
     ended["ended by a user, deferred"] = trigger(serialized, then="on_kill").outcome()
     process.kill(signal.SIGTERM)
     ended["ended by a user, sync"] = process.outcome()
-    wait_until(lambda: not arena.core.list_namespaced_pod(NAMESPACE).items, 40)
+    wait_until(lambda: not arena.core.list_namespaced_pod(NAMESPACE).items)

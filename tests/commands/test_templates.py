@@ -8,7 +8,6 @@ import json
 import re
 import shutil
 import subprocess
-import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,6 +17,7 @@ from airflow.cli import cli_parser
 from jsonschema import Draft202012Validator
 
 from airflow_k8s_vault import templates
+from tests import growth
 
 SHIPPED = Path(__file__).parents[2] / "pod_templates"
 
@@ -244,8 +244,19 @@ def test_lint_renders_a_template_at_each_limit_of_its_variables(folder: Path) ->
     assert [row for row in rows if row["severity"] == "error" and "weight is 'x'" in row["what"]]
 
 
-def test_lint_of_ten_teams_takes_less_than_a_tenth_of_the_20_seconds_that_a_hundred_may_take(folder: Path) -> None:
-    for number in range(10):
+def test_lint_of_twice_the_teams_takes_about_twice_the_time(folder: Path, tmp_path: Path) -> None:
+    folders = {size: tmp_path / str(size) for size in (3, 6)}
+    for size, copied in folders.items():
+        shutil.copytree(folder, copied)
+        fill(copied, size)
+
+    grown = growth.doubling(lambda size: run("templates", "lint", folders[size], "-o", "json"), 3)
+
+    assert grown < growth.LINEAR
+
+
+def fill(folder: Path, teams: int) -> None:
+    for number in range(teams):
         team = folder / f"team-{number}"
         shutil.copytree(folder / "payments", team)
         text = (team / "team.yaml").read_text().replace("team-payments", f"team-{number}")
@@ -253,13 +264,6 @@ def test_lint_of_ten_teams_takes_less_than_a_tenth_of_the_20_seconds_that_a_hund
         for copy in range(8):
             shutil.copy(team / "etl.yaml.j2", team / f"etl{copy}.yaml.j2")
             shutil.copy(team / "etl.vars.yaml", team / f"etl{copy}.vars.yaml")
-
-    start = time.monotonic()
-    ran = run("templates", "lint", folder, "-o", "json")
-
-    assert 0 == ran.status
-    # Twice that, for a machine that is busy with the other tests; `make bench` measures the real thing.
-    assert time.monotonic() - start < 4
 
 
 def test_diff_shows_what_a_change_in_git_does_to_the_pods(folder: Path) -> None:

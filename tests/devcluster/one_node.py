@@ -58,7 +58,7 @@ class OneNode:
         found = [*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])]
         return next((item for item in found if item["name"] == container), {"state": {}, "lastState": {}})
 
-    async def until(self, met: Callable[[], Any], timeout_seconds: float = 10) -> Any:
+    async def until(self, met: Callable[[], Any], timeout_seconds: float = 120) -> Any:
         """Return the first true value of `met`."""
         deadline = time.monotonic() + timeout_seconds
         while not (value := met()):

@@ -21,7 +21,7 @@ def env(name: str = "A", **value_from: Any) -> dict[str, Any]:
     return {"containers": [base(env=[{"name": name, "valueFrom": value_from}])]}
 
 
-def eventually(read: Callable[[], Any], wanted: Callable[[Any], bool], seconds: float = 5) -> Any:
+def eventually(read: Callable[[], Any], wanted: Callable[[Any], bool], seconds: float = 240) -> Any:
     deadline = time.monotonic() + seconds
     while not wanted(found := read()) and time.monotonic() < deadline:
         time.sleep(0.02)

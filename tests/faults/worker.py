@@ -206,7 +206,8 @@ def _pushed(operator: VaultPodOperator, result: Any) -> Any:
     return result
 
 
-def wait_until(met: Callable[[], Any], timeout_seconds: float = 20) -> Any:
+def wait_until(met: Callable[[], Any], timeout_seconds: float = 240) -> Any:
+    """Return the first true value of `met`; the time is only for what never comes."""
     deadline = time.monotonic() + timeout_seconds
     while not (value := met()):
         if time.monotonic() > deadline:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
-import time
 from collections.abc import Callable
 
 import pytest
@@ -19,6 +18,7 @@ from airflow_k8s_vault.errors import VaultRefused, VaultUnavailable
 from airflow_k8s_vault.secrets_backend.cache import SecretCache
 from airflow_k8s_vault.secrets_backend.flights import Flights
 from airflow_k8s_vault.vault import SecretValue
+from tests.conftest import Clock
 from tests.vault.conftest import AppRole
 from tests.vault.proxy import FaultyProxy
 
@@ -70,26 +70,30 @@ def test_a_connection_from_memory_can_be_stored_in_airflows_database(
         assert (stored.conn_id, stored.host, stored.password) == ("db", "host", "pass")
 
 
-def test_a_value_is_read_again_after_its_time(make_backend: Make, put: Put, proxy: FaultyProxy) -> None:
-    backend = make_backend(cache_ttl_seconds=0.2)
+def test_a_value_is_read_again_after_its_time(
+    make_backend: Make, put: Put, proxy: FaultyProxy, clock: Clock
+) -> None:
+    backend = make_backend(cache_ttl_seconds=60)
     put("variables/x", value="old")
     assert backend.get_variable("x") == "old"
     put("variables/x", value="new")
     assert backend.get_variable("x") == "old"
 
-    time.sleep(0.25)
+    clock.forward(61)
 
     assert backend.get_variable("x") == "new"
 
 
-def test_a_missing_name_is_remembered_for_a_shorter_time(make_backend: Make, put: Put, proxy: FaultyProxy) -> None:
-    backend = make_backend(cache_negative_seconds=0.2)
+def test_a_missing_name_is_remembered_for_a_shorter_time(
+    make_backend: Make, put: Put, proxy: FaultyProxy, clock: Clock
+) -> None:
+    backend = make_backend(cache_negative_seconds=30)
     assert backend.get_variable("x") is None
     assert backend.get_variable("x") is None
     assert proxy.count("GET") == 1
     put("variables/x", value="here now")
 
-    time.sleep(0.25)
+    clock.forward(31)
 
     assert backend.get_variable("x") == "here now"
 
@@ -119,11 +123,11 @@ def test_the_oldest_values_leave_first(make_backend: Make, put: Put, proxy: Faul
     assert len(backend._reader.cache) == 2
 
 
-def test_values_past_all_their_times_do_not_stay_in_memory() -> None:
-    cache = SecretCache(ttl_seconds=0.05, negative_seconds=0.05, stale_seconds=0.05, max_entries=10)
+def test_values_past_all_their_times_do_not_stay_in_memory(clock: Clock) -> None:
+    cache = SecretCache(ttl_seconds=60, negative_seconds=60, stale_seconds=60, max_entries=10)
     for number in range(5):
         cache.store(number, SecretValue("v"))
-    time.sleep(0.15)
+    clock.forward(121)
 
     cache.store("last", SecretValue("v"))
 
@@ -163,12 +167,12 @@ def test_a_new_login_forgets_what_the_old_one_had_read(
 
 
 def test_while_vault_is_down_a_value_past_its_time_is_served_and_that_is_logged_once(
-    make_backend: Make, put: Put, proxy: FaultyProxy, caplog: pytest.LogCaptureFixture
+    make_backend: Make, put: Put, proxy: FaultyProxy, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    backend = make_backend(cache_ttl_seconds=0.1, deadline_seconds=0.3)
+    backend = make_backend(cache_ttl_seconds=60, deadline_seconds=0.3)
     path = put("variables/x", value="from before")
     backend.get_variable("x")
-    time.sleep(0.15)
+    clock.forward(61)
     proxy.fault = 503
 
     with caplog.at_level(logging.DEBUG):
@@ -176,43 +180,43 @@ def test_while_vault_is_down_a_value_past_its_time_is_served_and_that_is_logged_
 
     warnings = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
     assert len(warnings) == 1
-    assert f"serving the value of {path!r} that was read 0 s ago" in warnings[0]
+    assert f"serving the value of {path!r} that was read 61 s ago" in warnings[0]
     assert "from before" not in caplog.text
 
 
-def test_there_is_a_limit_to_that(make_backend: Make, put: Put, proxy: FaultyProxy) -> None:
-    backend = make_backend(
-        cache_ttl_seconds=0.1, cache_stale_seconds=0.3, deadline_seconds=0.3, breaker_seconds=0.1
-    )
+def test_there_is_a_limit_to_that(make_backend: Make, put: Put, proxy: FaultyProxy, clock: Clock) -> None:
+    backend = make_backend(cache_ttl_seconds=60, cache_stale_seconds=60, deadline_seconds=0.3)
     put("variables/x", value="from before")
     backend.get_variable("x")
     proxy.fault = 503
-    time.sleep(0.5)
+    clock.forward(121)
 
     with pytest.raises(VaultUnavailable):
         backend.get_variable("x")
 
 
 @pytest.mark.parametrize("stale", ["0", 0])
-def test_that_can_be_switched_off(make_backend: Make, put: Put, proxy: FaultyProxy, stale: object) -> None:
-    backend = make_backend(cache_ttl_seconds=0.1, cache_stale_seconds=stale, deadline_seconds=0.3)
+def test_that_can_be_switched_off(
+    make_backend: Make, put: Put, proxy: FaultyProxy, clock: Clock, stale: object
+) -> None:
+    backend = make_backend(cache_ttl_seconds=60, cache_stale_seconds=stale, deadline_seconds=0.3)
     put("variables/x", value="from before")
     backend.get_variable("x")
     proxy.fault = 503
-    time.sleep(0.15)
+    clock.forward(61)
 
     with pytest.raises(VaultUnavailable):
         backend.get_variable("x")
 
 
 def test_a_value_that_vault_refuses_now_is_not_served_any_more(
-    make_backend: Make, put: Put, openbao: OpenBao, approle: AppRole
+    make_backend: Make, put: Put, openbao: OpenBao, approle: AppRole, clock: Clock
 ) -> None:
-    backend = make_backend(cache_ttl_seconds=0.1)
+    backend = make_backend(cache_ttl_seconds=60)
     put("variables/x", value="x")
     backend.get_variable("x")
     openbao.request("PUT", f"sys/policies/acl/{approle.name}", {"policy": 'path "none/*" {capabilities=["read"]}'})
-    time.sleep(0.15)
+    clock.forward(61)
 
     with pytest.raises(VaultRefused):
         backend.get_variable("x")

@@ -12,6 +12,7 @@ from k8s_vault_devcluster.openbao import OpenBao
 
 from airflow_k8s_vault.errors import VaultRefused
 from airflow_k8s_vault.vault import VaultClient
+from tests.conftest import Clock
 from tests.vault.conftest import make_approle
 from tests.vault.proxy import FaultyProxy
 
@@ -56,14 +57,14 @@ def test_many_reads_need_one_login(client: VaultClient, path: str, proxy: Faulty
 
 
 def test_it_is_renewed_at_two_thirds_of_its_life(
-    make_client: Callable[..., VaultClient], path: str, proxy: FaultyProxy
+    make_client: Callable[..., VaultClient], path: str, proxy: FaultyProxy, clock: Clock
 ) -> None:
-    client = make_client(token_ttl="3s", token_max_ttl="1h")
+    client = make_client(token_ttl="60s", token_max_ttl="1h")
     client.read(path)
     client.read(path)
     assert proxy.count(RENEWAL) == 0
 
-    time.sleep(2.1)
+    clock.forward(41)
     client.read(path)
     client.read(path)
 
@@ -82,22 +83,22 @@ def test_it_logs_in_again_when_renewing_gives_no_more_time(
 
 
 def test_it_logs_in_again_when_the_token_cannot_be_renewed(
-    make_client: Callable[..., VaultClient], path: str, proxy: FaultyProxy
+    make_client: Callable[..., VaultClient], path: str, proxy: FaultyProxy, clock: Clock
 ) -> None:
-    client = make_client(token_ttl="2s", token_type="batch")
+    client = make_client(token_ttl="60s", token_type="batch")
     client.read(path)
-    time.sleep(1.4)
+    clock.forward(41)
 
     assert client.read(path)
     assert (proxy.count(LOGIN), proxy.count(RENEWAL)) == (2, 0)
 
 
 def test_it_logs_in_again_when_the_token_has_ended_while_nobody_asked(
-    make_client: Callable[..., VaultClient], path: str, proxy: FaultyProxy
+    make_client: Callable[..., VaultClient], path: str, proxy: FaultyProxy, clock: Clock
 ) -> None:
-    client = make_client(token_ttl="1s")
+    client = make_client(token_ttl="60s")
     client.read(path)
-    time.sleep(1.2)
+    clock.forward(61)
 
     assert client.read(path)
     assert (proxy.count(LOGIN), proxy.count(RENEWAL)) == (2, 0)
@@ -155,13 +156,13 @@ def test_a_given_token_is_asked_about_before_its_second_request_only(
 
 
 def test_a_given_token_is_renewed_as_long_as_it_can_be(
-    proxy: FaultyProxy, path: str, token: Callable[..., str]
+    proxy: FaultyProxy, path: str, token: Callable[..., str], clock: Clock
 ) -> None:
-    client = VaultClient.from_settings(url=proxy.address, token=token(period="2s"))
+    client = VaultClient.from_settings(url=proxy.address, token=token(period="60s"))
     client.read(path)
     client.read(path)
     for _ in range(2):
-        time.sleep(1.5)
+        clock.forward(41)
         client.read(path)
 
     assert proxy.count(RENEWAL) == 2
@@ -183,11 +184,12 @@ def test_a_token_file_is_read_anew_when_its_token_is_refused(
     proxy: FaultyProxy, path: str, token: Callable[..., str], openbao: OpenBao, tmp_path: Path
 ) -> None:
     file = tmp_path / "token"
-    file.write_text(token(ttl="1s", explicit_max_ttl="1s"))
+    first = token()
+    file.write_text(first)
     client = VaultClient.from_settings(url=proxy.address, token_path=str(file))
     client.read(path)
     file.write_text(token())
-    time.sleep(1.2)
+    openbao.request("POST", "auth/token/revoke", {"token": first})
 
     assert client.read(path)
 
@@ -212,11 +214,11 @@ def test_a_given_token_that_may_not_be_renewed_is_not_tried_again_and_again(
 
 
 def test_a_login_goes_on_with_its_token_while_a_renewal_is_not_answered(
-    make_client: Callable[..., VaultClient], path: str, proxy: FaultyProxy
+    make_client: Callable[..., VaultClient], path: str, proxy: FaultyProxy, clock: Clock
 ) -> None:
-    client = make_client(token_ttl="3s", token_max_ttl="1h")
+    client = make_client(token_ttl="60s", token_max_ttl="1h")
     client.read(path)
-    time.sleep(2.1)
+    clock.forward(41)
     proxy.fault, proxy.faults_left = "cut", 1
 
     assert client.read(path)
@@ -224,12 +226,12 @@ def test_a_login_goes_on_with_its_token_while_a_renewal_is_not_answered(
 
 
 def test_it_logs_in_again_when_the_renewal_is_answered_with_500(
-    make_client: Callable[..., VaultClient], path: str, proxy: FaultyProxy
+    make_client: Callable[..., VaultClient], path: str, proxy: FaultyProxy, clock: Clock
 ) -> None:
     # OpenBao's own answer to "past the max TTL, cannot renew".
-    client = make_client(token_ttl="3s", token_max_ttl="1h")
+    client = make_client(token_ttl="60s", token_max_ttl="1h")
     client.read(path)
-    time.sleep(2.1)
+    clock.forward(41)
     proxy.fault, proxy.faults_left = 500, 1
 
     assert client.read(path)
@@ -237,11 +239,11 @@ def test_it_logs_in_again_when_the_renewal_is_answered_with_500(
 
 
 def test_a_login_goes_on_with_its_token_while_vault_answers_everything_else_with_500(
-    make_client: Callable[..., VaultClient], path: str, proxy: FaultyProxy
+    make_client: Callable[..., VaultClient], path: str, proxy: FaultyProxy, clock: Clock
 ) -> None:
-    client = make_client(token_ttl="3s", token_max_ttl="1h")
+    client = make_client(token_ttl="60s", token_max_ttl="1h")
     client.read(path)
-    time.sleep(2.1)
+    clock.forward(41)
     proxy.fault, proxy.faults_left = 500, 2
 
     assert client.read(path)
