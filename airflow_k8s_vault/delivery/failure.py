@@ -73,7 +73,13 @@ def of_start(pod: Any, container: str) -> str | None:
                 f"'{missing[1]}' (exit code {ended.exit_code}).\n"
                 "  Choose a pod template whose image has it, or change cmds."
             )
-        return f"Container '{container}' never ran ({ended.reason}): {ended.message}"
+        way = ""
+        if "argument list too long" in (ended.message or ""):
+            way = (
+                "\n  Its variables and arguments are more than Linux takes: 128 KiB each with the name, 2 MiB "
+                "together. Take the largest as files (file=)."
+            )
+        return f"Container '{container}' never ran ({ended.reason}): {ended.message}{way}"
     return None
 
 

@@ -13,6 +13,9 @@ AGENT_CONFIG_PART_BYTES, AGENT_CONFIG_BYTES = 96 * 1024, 640 * 1024
 AGENT_TEMPLATE_BYTES = 32 * 1024
 # Linux, for one `NAME=value` with the byte that ends it (MAX_ARG_STRLEN).
 VARIABLE_BYTES = 128 * 1024
+# What the secrets of one container may take of its environment: Linux takes 2 MiB of variables and arguments, with
+# the usual stack of 8 MiB (execve(2)), and some of it is the image's and the template's.
+ENVIRONMENT_BYTES = 1536 * 1024
 # Kubernetes, for the values of one Secret together (MaxSecretSize).
 SECRET_BYTES = 1024 * 1024
 # Of a variable: the kubelet takes an empty value in a file for a missing key, so no delivery gives one.

@@ -33,6 +33,8 @@ def render_all(openbao: OpenBao, tmp_path: Path) -> RenderAll:
     def run(templates: Sequence[str]) -> list[bytes]:
         (tmp_path / "token").write_text(openbao.root_token)
         files = [tmp_path / f"out-{number}" for number in range(len(templates))]
+        for file in files:
+            file.unlink(missing_ok=True)
         method = {"type": "token_file", "config": {"token_file_path": str(tmp_path / "token")}}
         config = {
             "vault": {"address": openbao.address, "retry": {"num_retries": 1}},

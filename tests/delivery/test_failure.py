@@ -209,5 +209,11 @@ def test_a_missing_executable_is_named_with_its_image() -> None:
     assert "image 'i' has no executable 'python' (exit code 128)" in told
 
 
+def test_an_environment_that_is_too_large_for_linux_is_told_with_its_limits() -> None:
+    told = failure.of_start(pod(RUNNING, ended("exec /bin/sh: argument list too long", 128, "StartError")), "base")
+
+    assert "128 KiB each with the name, 2 MiB together. Take the largest as files" in str(told)
+
+
 def test_a_program_that_ran_and_failed_is_none_of_our_business() -> None:
     assert failure.of_start(pod(RUNNING, ended("oh", 1)), "base") is None

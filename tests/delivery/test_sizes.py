@@ -6,12 +6,15 @@ import json
 from typing import Any
 
 import pytest
+from k8s_vault_devcluster.openbao import OpenBao
 
 from airflow_k8s_vault import VaultSecret
 from airflow_k8s_vault.delivery import agent, sizes
+from airflow_k8s_vault.delivery.agent.template import env_file
 from airflow_k8s_vault.delivery.login import VaultLogin
 from airflow_k8s_vault.delivery.secret import places, values
 from airflow_k8s_vault.errors import DeliveryRefused
+from tests.delivery.conftest import Render
 from tests.delivery.pods import Pods
 
 LOGIN = VaultLogin("https://vault:8200", "payments")
@@ -83,6 +86,19 @@ def test_a_pod_gets_hundreds_of_variables_and_files(pods: Pods, delivery: str) -
     run = pods.run(delivery, secrets, ["python", "-c", code])
 
     assert ("", "all there []\n") == (run.problem, run.log)
+
+
+def test_more_variables_than_a_process_takes_are_refused_with_size_limit_and_way(
+    openbao: OpenBao, kv_mount: str, render: Render
+) -> None:
+    openbao.request("POST", f"{kv_mount}/data/x", {"data": {"large": "x" * 32 * 1024}})
+
+    def asked(count: int) -> VaultSecret:
+        return VaultSecret(f"{kv_mount}/x", env={f"V{n:02d}": "large" for n in range(count)})
+
+    assert len(render(env_file([asked(47)]))) < sizes.ENVIRONMENT_BYTES
+    with pytest.raises(AssertionError, match=r"have 1573200 bytes together, and a process takes 1572864 from"):
+        render(env_file([asked(48)]))
 
 
 VARIABLE = VaultSecret("secret/payments/large", env={"LARGE": "large"})

@@ -46,6 +46,11 @@ def with_secret(path: str, body: str) -> str:
     return "{{ with secret " + path + " }}" + body + "{{ end }}"
 
 
+def result(name: str, arguments: str) -> str:
+    """Return an expression that is the text of a named template, of the map that the expression gives."""
+    return f'executeTemplate "{name}" ({arguments})'
+
+
 def call(name: str, arguments: str) -> str:
     """Return template text that is a named template's, of the map that the expression gives."""
     return '{{ template "' + name + '" (' + arguments + ") }}"

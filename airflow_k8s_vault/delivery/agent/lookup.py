@@ -10,7 +10,7 @@ from __future__ import annotations
 from airflow_k8s_vault import vault_path
 from airflow_k8s_vault.delivery.agent import go
 from airflow_k8s_vault.delivery.agent.failure import fail, shown
-from airflow_k8s_vault.delivery.agent.go import call, when
+from airflow_k8s_vault.delivery.agent.go import call, result, when
 from airflow_k8s_vault.lookups import ConnectionRules as rules
 from airflow_k8s_vault.vault_secret import VaultSecret
 
@@ -97,12 +97,12 @@ _TEMPLATES = {"connection": "connection", "variable": "airflow-variable"}
 
 
 def line(secret: VaultSecret, name: str) -> str:
-    """Return the template text of the environment file's line, of the KV secret in $data."""
+    """Return the expression of the environment file's line, of the KV secret in $data."""
     what = f"the value of {secret.kind} '{shown(secret.path)}'"
     names = go.named(name=name, what=what, way="delivery='secret'")
     path = go.text(shown(secret.path))
     value = f'executeTemplate {go.text(_TEMPLATES[secret.kind])} (sprig_dict "data" $data "path" {path})'
-    return call("line", f'{names} "value" ({value})')
+    return result("line", f'{names} "value" ({value})')
 
 
 def find(secret: VaultSecret, version: int) -> tuple[str, str, str]:

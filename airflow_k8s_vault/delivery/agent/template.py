@@ -14,8 +14,8 @@ from typing import NamedTuple
 from airflow_k8s_vault import vault_path
 from airflow_k8s_vault.delivery import sizes
 from airflow_k8s_vault.delivery.agent import go, library, lookup
-from airflow_k8s_vault.delivery.agent.failure import shown
-from airflow_k8s_vault.delivery.agent.go import call, with_secret
+from airflow_k8s_vault.delivery.agent.failure import fail, shown
+from airflow_k8s_vault.delivery.agent.go import call, result, when, with_secret
 from airflow_k8s_vault.vault_path import Location
 from airflow_k8s_vault.vault_secret import VaultSecret
 
@@ -40,14 +40,26 @@ def env_files(secrets: Iterable[VaultSecret], container: str) -> Iterator[EnvFil
     """
     for number, group in enumerate(_groups(secrets)):
         names = tuple(name for _, lines in group for name in lines)
-        parts = (_read(secret, "".join(lines.values())) for secret, lines in group)
-        yield EnvFile(f"{container}-{number}.env" if number else f"{container}.env", _complete(parts), names)
+        parts = [_read(secret, "".join(map(_counted, lines.values()))) for secret, lines in group]
+        contents = _complete(["{{ $size := 0 }}", *parts, _refuse_too_large(container)])
+        yield EnvFile(f"{container}-{number}.env" if number else f"{container}.env", contents, names)
 
 
 def env_file(secrets: Iterable[VaultSecret]) -> str:
     """Return the template of the environment file of secrets that fit into one."""
     (file,) = env_files(secrets, "any")
     return file.contents
+
+
+def _counted(line: str) -> str:
+    """Return the text that writes the line of an expression, and adds its size to $size."""
+    return f"{{{{ $line := {line} }}}}{{{{ $size = add $size (len $line) }}}}{{{{ $line }}}}"
+
+
+def _refuse_too_large(container: str) -> str:
+    sentence = f"the variables of container '{container}' have %d bytes together, and a process takes "
+    sentence += f"{sizes.ENVIRONMENT_BYTES} from secrets: take the largest as files (file=)"
+    return when(f"gt $size {sizes.ENVIRONMENT_BYTES}", fail(sentence, "$size"))
 
 
 def _groups(secrets: Iterable[VaultSecret]) -> Iterator[list[tuple[VaultSecret, dict[str, str]]]]:
@@ -103,11 +115,11 @@ def _complete(parts: Iterable[str]) -> str:
 
 
 def _lines(secret: VaultSecret) -> dict[str, str]:
-    """Return variable to the template text of its line."""
+    """Return variable to the expression of its line."""
     if secret.kind:
         return {variable: lookup.line(secret, file_key(variable)) for variable in secret.env or {}}
     return {
-        variable: call("variable", f'{_arguments(secret, key)} "name" {go.text(file_key(variable))}')
+        variable: result("variable", f'{_arguments(secret, key)} "name" {go.text(file_key(variable))}')
         for variable, key in (secret.env or {}).items()
     }
 
