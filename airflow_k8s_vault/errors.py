@@ -45,6 +45,10 @@ class DeliveryUnavailable(K8sVaultError):
     """Vault could not be reached in time: trying again may help."""
 
 
+class ForeignPod(K8sVaultError):
+    """A pod has the name or the labels of a task's, and is not the one that the task made."""
+
+
 class VaultError(K8sVaultError):
     """A look-up in Vault failed."""
 

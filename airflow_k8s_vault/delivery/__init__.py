@@ -12,6 +12,8 @@ TEMPLATE_ANNOTATION = "airflow-k8s-vault/pod-template"
 REQUEST_ANNOTATION = "airflow-k8s-vault/request"
 # On each pod of VaultPodOperator: those of a namespace are watched together, and no others with them.
 POD_LABELS = {"airflow-k8s-vault-pod": "true"}
+# On each pod of VaultPodOperator: whose it is, see operators.own_pods.
+OWNER_ANNOTATION = "airflow-k8s-vault/owner"
 
 # Named here and imported by nobody: what knows the Vault client is loaded in the processes of tasks that want it.
 _HANDOVER = "airflow_k8s_vault.handover.handover"

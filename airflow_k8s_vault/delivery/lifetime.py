@@ -6,6 +6,9 @@ import math
 from datetime import timedelta
 from typing import Any
 
+# Of a pod's grace period, so that an agent that is told to end can still revoke its login.
+LEAST_GRACE_SECONDS = 5
+
 
 def bound(manifest: dict[str, Any], execution_timeout: timedelta | None) -> None:
     """Let the kubelet end the pod when the task's time is over, should nobody else be left to do it.

@@ -9,6 +9,7 @@ from typing import Any
 
 from kubernetes.client import CoreV1Api
 
+from airflow_k8s_vault.delivery import TEMPLATE_ANNOTATION
 from airflow_k8s_vault.delivery.attempts import TIMEOUT_SECONDS, attempt
 from airflow_k8s_vault.delivery.login import VaultLogin
 from airflow_k8s_vault.delivery.secret import LABEL, LABEL_VALUE, ended_at, is_gated
@@ -174,11 +175,19 @@ class Handover:
                     _request_timeout=TIMEOUT_SECONDS,
                 ),
             )
-            for pod in [pod for pod in answer.items if _is_abandoned(pod, now)][:_MOST_ABANDONED]:
+            found = [pod for pod in answer.items if _is_abandoned(pod, now) and self._is_of_the_team(pod)]
+            for pod in found[:_MOST_ABANDONED]:
                 self._end_abandoned(pod)
         except (DeliveryRefused, DeliveryUnavailable) as failure:
             # This task's own pod runs: somebody else's is no reason to fail it.
             log.warning("Abandoned pods in namespace %s were not looked for: %s", namespace, failure)
+
+    def _is_of_the_team(self, pod: Any) -> bool:
+        """Whether a pod is one that this package made for the team, as far as account and template say so."""
+        mine = self._belongings
+        is_made_here = TEMPLATE_ANNOTATION in (pod.metadata.annotations or {})
+        account = pod.spec.service_account_name
+        return is_made_here and mine is not None and account == mine.pod.spec.service_account_name
 
     def _end_abandoned(self, pod: Any) -> None:
         earlier = Handover(self._core, self._login, ())

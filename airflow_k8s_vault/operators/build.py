@@ -11,8 +11,9 @@ from airflow.providers.cncf.kubernetes.operators.pod import KubernetesPodOperato
 from airflow.providers.cncf.kubernetes.pod_generator import PodGenerator
 from kubernetes.client import ApiClient, Configuration, V1Pod
 
-from airflow_k8s_vault.delivery import REQUEST_ANNOTATION, agent, references, secret
+from airflow_k8s_vault.delivery import REQUEST_ANNOTATION, agent, lifetime, references, secret
 from airflow_k8s_vault.delivery.login import VaultLogin
+from airflow_k8s_vault.errors import PolicyError
 from airflow_k8s_vault.operators import frozen_arguments, mutation_hook, shown_fields, task_pod, xcom_sidecar
 from airflow_k8s_vault.operators.decision import Decision, decide
 from airflow_k8s_vault.templates import merge
@@ -33,6 +34,8 @@ class BuildsPod(KubernetesPodOperator):
         delivery: str | None
         _set_by_dag: Sequence[str]
         _frozen: dict[str, object]
+        # The manifest that passed the final check.
+        _sent: dict[str, Any]
 
     @cached_property
     def _decision(self) -> Decision:
@@ -80,12 +83,28 @@ class BuildsPod(KubernetesPodOperator):
 
     def _checked(self, pod: V1Pod) -> V1Pod:
         """Return the pod as its manifest has it: what is checked is what is sent, whatever its objects do."""
-        manifest = json.loads(json.dumps(_serializer().sanitize_for_serialization(pod)))
+        manifest = manifest_of(pod)
         references.require_expanded(manifest)
         context = self.xcom_sidecar_container_security_context
         sidecar = xcom_sidecar.sidecar(self.hook, context) if self.do_xcom_push else None
         self._planned.check(manifest, _serializer().sanitize_for_serialization(sidecar), self._set_by_dag)
+        self._require_grace(manifest)
+        self._sent = manifest
         return PodGenerator.deserialize_model_dict(manifest)
+
+    def _require_grace(self, manifest: dict[str, Any]) -> None:
+        least, seconds = lifetime.LEAST_GRACE_SECONDS, manifest["spec"].get("terminationGracePeriodSeconds")
+        if self._is_delivered_by("agent") and seconds is not None and seconds < least:
+            raise PolicyError(
+                f"The pod of task '{self.task_id}' has {seconds} s to end (termination_grace_period, or the "
+                f"template's terminationGracePeriodSeconds): the Vault agent needs {least} s to end its login."
+            )
+
+
+def manifest_of(pod: V1Pod) -> dict[str, Any]:
+    """Return the v1 Pod manifest, of plain text and numbers, of the client's object."""
+    manifest: dict[str, Any] = json.loads(json.dumps(_serializer().sanitize_for_serialization(pod)))
+    return manifest
 
 
 @lru_cache(maxsize=1)

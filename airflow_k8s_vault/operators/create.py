@@ -9,15 +9,19 @@ from kubernetes.client import ApiException, V1Pod
 
 from airflow_k8s_vault import delivery
 from airflow_k8s_vault.delivery import agent, failure, file_key_ref, lifetime, secret
-from airflow_k8s_vault.operators.build import BuildsPod
+from airflow_k8s_vault.operators import own_pods
+from airflow_k8s_vault.operators.find import FindsPod
 from airflow_k8s_vault.operators.pod_manager import Problem, WatchfulPodManager
 
 
-class CreatesPod(BuildsPod):
+class CreatesPod(FindsPod):
     """The part of VaultPodOperator that creates the pod, and hands its credentials over where the worker does."""
 
     def get_or_create_pod(self, pod_request_obj: V1Pod, context: Any) -> V1Pod:
-        """Check the final pod, which mutation hooks and callbacks have seen by now, and create it."""
+        """Check the final pod, which mutation hooks and callbacks have seen by now, and create it.
+
+        Returns it as the API server does: with the UID by which it is known from now on.
+        """
         pod_request_obj = self._checked(pod_request_obj)
         if self._is_delivered_by("agent") and agent.needs_file_key_ref(self._located()):
             file_key_ref.require(self.client.api_client)
@@ -30,15 +34,18 @@ class CreatesPod(BuildsPod):
                 pod = super().get_or_create_pod(pod_request_obj, context)
         except ApiException as refusal:
             raise file_key_ref.explained(refusal) from refusal
+        self.pod = self.pod_manager.created or pod  # on_kill deletes it from now on
         if self._handover and self.pod_manager.created:
-            self.pod = self.pod_manager.created  # on_kill deletes it from now on
             self._handover.deliver(self.pod)
         elif self._handover:
-            self._handover.resume(pod)
-        return pod
+            self._handover.resume(self.pod)
+        return self.pod
 
     def process_pod_deletion(self, pod: V1Pod, *, reraise: bool = True) -> bool:
         """End the login of an earlier try's pod, which ended while no worker was there, before it goes."""
+        if pod is not None and pod not in self._own_pods:
+            self.log.warning("Pod %s is not this task's: it is not deleted.", own_pods.named(pod))
+            return False
         if self._handover and pod is not None and not self._handover.is_of(pod):
             earlier = self._new_handover(pod)
             earlier.resume(pod)
@@ -64,4 +71,6 @@ class CreatesPod(BuildsPod):
 
     @cached_property
     def pod_manager(self) -> WatchfulPodManager:
-        return WatchfulPodManager(self._problem_of, kube_client=self.client, callbacks=self.callbacks)
+        return WatchfulPodManager(
+            self._own_pods, self._problem_of, kube_client=self.client, callbacks=self.callbacks
+        )

@@ -14,8 +14,6 @@ from airflow_k8s_vault.delivery import failure
 from airflow_k8s_vault.delivery.login import VaultLogin
 from airflow_k8s_vault.watching import PodGone, Subscription, WatchUnavailable
 
-# The trigger only has to notice; the operator, which knows the login, words the error.
-_ANY_LOGIN = VaultLogin(address="", role="")
 # Until when the watch has to have told of the pod. Whatever keeps it from that is then found out, and raised, by a
 # request of the trigger's own.
 _FIRST_SECONDS = 60
@@ -90,9 +88,9 @@ class Looks:
 class WatchfulAsyncPodManager(AsyncPodManager):
     """AsyncPodManager that waits for changes of `pod`, and raises when its credentials cannot arrive any more."""
 
-    def __init__(self, pod: DeferredPod, base_container: str, **arguments: Any) -> None:
+    def __init__(self, pod: DeferredPod, base_container: str, login: VaultLogin, **arguments: Any) -> None:
         super().__init__(**arguments)
-        self._pod, self._base_container = pod, base_container
+        self._pod, self._base_container, self._login = pod, base_container, login
         self._poll_seconds = 0.0
         self._deadline: _StartDeadline | None = None
 
@@ -110,7 +108,7 @@ class WatchfulAsyncPodManager(AsyncPodManager):
             found = await self._pod.now()
         else:
             found = await self._pod.next(self._deadline.seconds_left(), self._poll_seconds)
-        if problem := failure.of_delivery(found, _ANY_LOGIN, self._base_container):
+        if problem := failure.of_delivery(found, self._login, self._base_container):
             raise problem
         self._deadline.see(found)
         return found

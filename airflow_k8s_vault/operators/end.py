@@ -8,7 +8,9 @@ from airflow.providers.cncf.kubernetes.utils.pod_manager import OnKillAction
 from airflow.sdk.exceptions import AirflowException
 from kubernetes.client import V1Pod
 
-from airflow_k8s_vault.delivery import failure
+from airflow_k8s_vault.delivery import failure, lifetime
+from airflow_k8s_vault.errors import DeliveryRefused, DeliveryUnavailable
+from airflow_k8s_vault.operators import own_pods
 from airflow_k8s_vault.operators.create import CreatesPod
 from airflow_k8s_vault.traceback_guard import traceback_guard
 
@@ -22,9 +24,24 @@ class EndsPod(CreatesPod):
 
     @GUARDED
     def on_kill(self) -> None:
-        super().on_kill()
-        if self.on_kill_action != OnKillAction.KEEP_POD:
-            self._end_login(keeps_pod=False)
+        self._killed = True
+        if self.on_kill_action == OnKillAction.KEEP_POD:
+            self.log.info("The pod is kept: on_kill_action is %s.", self.on_kill_action.value)
+            return
+        manager = vars(self).get("pod_manager")
+        pod = self.pod or (manager and manager.created)
+        try:
+            if pod is not None:
+                self.pod_manager.delete_pod(pod, self._grace_seconds())
+        except (DeliveryRefused, DeliveryUnavailable) as failure:
+            self.log.error("Pod %s could not be deleted: %s", own_pods.named(pod), failure)
+        self._end_login(keeps_pod=False)
+
+    def _grace_seconds(self) -> int | None:
+        """Return how long the pod's containers have to end; None: as long as the pod's own spec says."""
+        if self.termination_grace_period is None or not self._is_delivered_by("agent"):
+            return self.termination_grace_period
+        return max(self.termination_grace_period, lifetime.LEAST_GRACE_SECONDS)
 
     def _end_login(self, keeps_pod: bool) -> None:
         # Not one that is made only now: then there is no login, and making it may be what failed.

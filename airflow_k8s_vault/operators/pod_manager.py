@@ -6,11 +6,12 @@ from collections.abc import Callable
 from typing import Any
 
 from airflow.providers.cncf.kubernetes.utils.pod_manager import PodManager
-from kubernetes.client import ApiException
+from kubernetes.client import ApiException, V1DeleteOptions, V1Preconditions
 
 from airflow_k8s_vault.delivery import REQUEST_ANNOTATION
-from airflow_k8s_vault.delivery.attempts import attempt
+from airflow_k8s_vault.delivery.attempts import attempt, unless_gone
 from airflow_k8s_vault.errors import DeliveryRefused, DeliveryUnavailable
+from airflow_k8s_vault.operators.own_pods import OwnPods
 
 _REFUSED = (400, 403, 404, 422)
 
@@ -18,13 +19,14 @@ Problem = DeliveryRefused | DeliveryUnavailable
 
 
 class WatchfulPodManager(PodManager):
-    """A PodManager that raises, once, what `problem_of` finds in a pod that it reads; `problem` keeps it.
+    """A PodManager for the pods of `own` alone, which raises, once, what `problem_of` finds in one that it reads.
 
-    `created` is the pod that it created, as the API returned it; None before.
+    `problem` keeps that. `created` is the pod that it created, as the API returned it; None before.
     """
 
-    def __init__(self, problem_of: Callable[[Any], Problem | None], **arguments: Any) -> None:
+    def __init__(self, own: OwnPods, problem_of: Callable[[Any], Problem | None], **arguments: Any) -> None:
         super().__init__(**arguments)
+        self._own = own
         self.problem: Problem | None = None
         self.created: Any = None
         self._problem_of = problem_of
@@ -53,10 +55,24 @@ class WatchfulPodManager(PodManager):
             self.created = attempt(f"create pod {pod.metadata.namespace}/{pod.metadata.name}", send, already)
         except _PodRefused as refused:
             raise refused.__cause__ from None  # type: ignore[misc]
+        self._own.add(self.created)
         return self.created
 
+    def delete_pod(self, pod: Any, grace_period_seconds: int | None = None) -> None:
+        """Delete this very pod; nothing where it is gone, or where another one has its name."""
+        meta = pod.metadata
+        body = V1DeleteOptions(
+            grace_period_seconds=grace_period_seconds, preconditions=V1Preconditions(uid=meta.uid)
+        )
+        unless_gone(
+            f"delete pod {meta.namespace}/{meta.name}",
+            lambda: self._client.delete_namespaced_pod(meta.name, meta.namespace, body=body),
+        )
+
     def read_pod(self, pod: Any) -> Any:
+        """Return the pod as it is now. Raises ForeignPod: logs and XCom are only read of a pod that was read."""
         found = super().read_pod(pod)
+        self._own.require(found)
         if self.problem is None and (problem := self._problem_of(found)):
             self.problem = problem
             raise problem

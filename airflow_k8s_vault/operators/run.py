@@ -9,10 +9,13 @@ from typing import Any
 from airflow.providers.cncf.kubernetes.triggers.pod import KubernetesPodTrigger
 from airflow.providers.cncf.kubernetes.utils.pod_manager import OnFinishAction
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, TaskDeferred
-from kubernetes.client import ApiException, V1Pod
+from kubernetes.client import V1Pod
 
 from airflow_k8s_vault import delivery
-from airflow_k8s_vault.errors import DeliveryUnavailable, K8sVaultError
+from airflow_k8s_vault.delivery.attempts import unless_gone
+from airflow_k8s_vault.errors import DeliveryUnavailable, ForeignPod, K8sVaultError
+from airflow_k8s_vault.operators import own_pods, task_pod
+from airflow_k8s_vault.operators.build import manifest_of
 from airflow_k8s_vault.operators.end import GUARDED, EndsPod
 from airflow_k8s_vault.operators.trigger import VaultPodTrigger
 
@@ -28,11 +31,12 @@ class RunsPod(EndsPod):
     @GUARDED
     def trigger_reentry(self, context: Any, event: dict[str, Any]) -> Any:
         with self._run():
-            pod = self._pod_of(event)
+            pod = self._reread(event, context)
             if pod is not None and self._handover:
                 self._handover.resume(pod)
-            if pod is not None and (problem := self._problem_of(pod)):
-                self.pod_manager.delete_pod(pod)
+            if problem := VaultPodTrigger.problem_of(event) or (pod and self._problem_of(pod)):
+                if pod is not None:
+                    self.pod_manager.delete_pod(pod)
                 raise problem
             return super().trigger_reentry(context, event)
 
@@ -49,7 +53,7 @@ class RunsPod(EndsPod):
         except TaskDeferred:
             goes_on = True
             raise
-        except DeliveryUnavailable:
+        except (DeliveryUnavailable, ForeignPod):
             raise
         except K8sVaultError as refusal:
             # With what caused it, but not with itself: Airflow would log the same words twice, 30 lines apart.
@@ -58,20 +62,40 @@ class RunsPod(EndsPod):
             if not goes_on:
                 self._end_login(keeps_pod=self.on_finish_action != OnFinishAction.DELETE_POD)
 
-    def _pod_of(self, event: dict[str, Any]) -> V1Pod | None:
-        try:
-            return self.hook.get_pod(event["name"], event["namespace"])
-        except ApiException as gone:
-            if gone.status != 404:
-                raise
-            return None
+    def _reread(self, event: dict[str, Any], context: Any) -> V1Pod | None:
+        """Return the pod of a task that was deferred, None where it is gone. Raises ForeignPod."""
+        name, namespace, uid = event["name"], event["namespace"], event.get("uid")
+        template = self._decision.template
+        if namespace != template.team.namespace:
+            raise ForeignPod(f"Pod {namespace}/{name} is in no namespace of this task's: it is left alone.")
+        pod: V1Pod | None = unless_gone(
+            f"read pod {namespace}/{name}", lambda: self.client.read_namespaced_pod(name, namespace)
+        )
+        if pod is None or pod in self._own_pods:
+            return pod
+        differences = own_pods.strange(pod, template, task_pod.running_task(context))
+        if uid is None:
+            # The trigger is of an earlier version: the pod is looked at as one that was found.
+            self._checked(self.build_pod_request_obj(context))
+            differences += own_pods.different(manifest_of(pod), self._sent)
+        elif uid != pod.metadata.uid:
+            differences.append("metadata.uid")
+        if differences:
+            raise ForeignPod(own_pods.left_alone(pod, "has the name of the task's", differences))
+        self._own_pods.add(pod)
+        return pod
 
     def defer(self, *, trigger: Any, **kwargs: Any) -> Any:
         if type(trigger) is KubernetesPodTrigger:
-            # KubernetesPodOperator goes on with the pod that it asked for: the one that was made has the UID.
-            meta = (self.pod_manager.created or self.pod).metadata  # type: ignore[union-attr]
+            meta = self.pod.metadata  # type: ignore[union-attr]
             request = meta.annotations.get(delivery.REQUEST_ANNOTATION)
-            trigger = VaultPodTrigger.of(trigger, meta.uid, request if self._is_delivered_by("secret") else None)
+            trigger.termination_grace_period = self._grace_seconds()
+            trigger = VaultPodTrigger.of(
+                trigger,
+                uid=meta.uid,
+                request=request if self._is_delivered_by("secret") else None,
+                login=self._login() if self._is_delivered_by("agent") else None,
+            )
         super().defer(trigger=trigger, **kwargs)
 
     def convert_config_file_to_dict(self) -> None:

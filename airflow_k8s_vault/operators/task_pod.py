@@ -14,8 +14,15 @@ from pathlib import Path
 from typing import Any
 
 from airflow_k8s_vault import config, policy, templates
-from airflow_k8s_vault.delivery import POD_LABELS, REQUEST_ANNOTATION, TEMPLATE_ANNOTATION, lifetime
+from airflow_k8s_vault.delivery import (
+    OWNER_ANNOTATION,
+    POD_LABELS,
+    REQUEST_ANNOTATION,
+    TEMPLATE_ANNOTATION,
+    lifetime,
+)
 from airflow_k8s_vault.errors import PolicyError
+from airflow_k8s_vault.operators import own_pods
 from airflow_k8s_vault.teams import Team
 from airflow_k8s_vault.templates import PodTemplate, merge
 
@@ -101,7 +108,10 @@ def render(
     """
     rendered = template.render(variables, context=running_task(context))
     lifetime.bound(rendered, execution_timeout)
-    return completed(rendered, template, secrets.token_hex(5) if context else None)
+    manifest = completed(rendered, template, secrets.token_hex(5) if context else None)
+    if context:
+        manifest["metadata"]["annotations"][OWNER_ANNOTATION] = own_pods.owner(running_task(context))
+    return manifest
 
 
 def completed(rendered: dict[str, Any], template: PodTemplate, request: str | None) -> dict[str, Any]:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from functools import cached_property
 from typing import Any
 
@@ -16,33 +14,51 @@ from kubernetes_asyncio import client as async_client
 
 from airflow_k8s_vault import delivery
 from airflow_k8s_vault.delivery.login import VaultLogin
-from airflow_k8s_vault.delivery.secret import login_name, secret_name
-from airflow_k8s_vault.errors import DeliveryRefused, DeliveryUnavailable, K8sVaultError
+from airflow_k8s_vault.errors import DeliveryRefused, DeliveryUnavailable, ForeignPod
 from airflow_k8s_vault.operators.deferred_pod import DeferredPod, Looks, WatchfulAsyncPodManager
+from airflow_k8s_vault.operators.kept_login import KeptLogin
 from airflow_k8s_vault.operators.shared_hook import SharedKubernetesHook
-from airflow_k8s_vault.secret_value import SecretValue
-from airflow_k8s_vault.traceback_guard import traceback_guard
+
+Problem = DeliveryRefused | DeliveryUnavailable | ForeignPod
+_GIVES_UP = (DeliveryRefused, DeliveryUnavailable, ForeignPod)
+# Of a login, in the trigger's row: what the words of an error need.
+_LOGIN_FIELDS = ("address", "role", "auth_method", "auth_mount", "audience")
 
 
 class VaultPodTrigger(KubernetesPodTrigger):
     """KubernetesPodTrigger that is told of its pod, and ends as `failed` when the pod's credentials cannot arrive.
 
-    uid: the pod's; None in rows of Airflow's database that are older than this argument: it is then looked up.
+    uid: the pod's. What Kubernetes has under its name later on, and is another pod, is neither read nor deleted.
     request: the pod's annotation where the worker logged in for it (delivery `secret`); the login and the Secrets
     then end here when the pod does: a user who ends a deferred task reaches the triggerer alone, and a task that
     Airflow gives up meanwhile has no worker any more. None: nothing to end.
+    login: where the pod logs in (delivery `agent`), so that this log too can have the reason of a refusal.
+
+    Rows of Airflow's database that are older have neither uid, which is then looked up, nor login.
     """
 
-    def __init__(self, *, uid: str | None = None, request: str | None = None, **arguments: Any) -> None:
+    def __init__(
+        self,
+        *,
+        uid: str | None = None,
+        request: str | None = None,
+        login: Mapping[str, str] | None = None,
+        **arguments: Any,
+    ) -> None:
         super().__init__(**arguments)
-        self.uid, self.request = uid, request
-        self._token: Any = None
-        self._pod = DeferredPod(None, super()._get_pod)
+        self.uid, self.request, self.login = uid, request, login
+        self._pod = DeferredPod(None, self._read)
         self._look: Callable[[], Awaitable[Any]] = self._pod.now
+        self._problem: Problem | None = None
 
     @classmethod
     def of(
-        cls, trigger: KubernetesPodTrigger, uid: str | None = None, request: str | None = None
+        cls,
+        trigger: KubernetesPodTrigger,
+        *,
+        uid: str | None = None,
+        request: str | None = None,
+        login: VaultLogin | None = None,
     ) -> VaultPodTrigger:
         """Return this trigger with the settings of one that KubernetesPodOperator made.
 
@@ -52,29 +68,45 @@ class VaultPodTrigger(KubernetesPodTrigger):
         settings = trigger.serialize()[1]
         if any(name.endswith("kube_config") for name in settings["connection_extras"] or {}):
             settings["connection_extras"] = None
-        return cls(uid=uid, request=request, **settings)
+        described = {name: getattr(login, name) for name in _LOGIN_FIELDS} if login else None
+        return cls(uid=uid, request=request, login=described, **settings)
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        arguments = super().serialize()[1]
-        return f"{__name__}.{type(self).__name__}", {**arguments, "uid": self.uid, "request": self.request}
+        ours = {"uid": self.uid, "request": self.request, "login": self.login}
+        return f"{__name__}.{type(self).__name__}", {**super().serialize()[1], **ours}
+
+    @staticmethod
+    def problem_of(event: Mapping[str, Any]) -> Problem | None:
+        """Return why this trigger gave its pod up, as its event says; None where it did not."""
+        found = event.get("problem")
+        kinds = {kind.__name__: kind for kind in _GIVES_UP}
+        return kinds[found["kind"]](found["message"]) if found else None
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        # At the start: were it read at the end, a pod that somebody deletes would take it along.
-        self._token = await self._kept_login()
+        if self._kept_login:
+            # At the start: were it read at the end, a pod that somebody deletes would take it along.
+            await self._kept_login.read()
         async with self._watching():
             async for event in super().run():
-                if self.request is not None and await self._is_over(event.payload["status"]):
-                    await self._end_login()
-                    await self._delete(secret_name(self.request))
+                event.payload["uid"] = self.uid
+                if self._problem is not None:
+                    # Said here as well: should Airflow give the task up meanwhile, no worker comes to say it.
+                    self.log.error("%s", self._problem)
+                    problem = {"kind": type(self._problem).__name__, "message": str(self._problem)}
+                    event.payload.update(status="failed", message=problem["message"], problem=problem)
+                if self._kept_login and await self._is_over(event.payload["status"]):
+                    await self._kept_login.end()
+                    await self._kept_login.delete_values()
                 yield event
+
+    # What it sees of the pod.
 
     @contextlib.asynccontextmanager
     async def _watching(self) -> AsyncIterator[None]:
         """Be told of the pod, for as long as this lasts."""
-        read = super()._get_pod
         with contextlib.suppress(Exception):
             # Where it cannot be read, the first look says why.
-            self.uid = self.uid or (await read()).metadata.uid
+            self.uid = self.uid or (await self._read()).metadata.uid
         if self.uid is None:
             yield
             return
@@ -82,9 +114,19 @@ class VaultPodTrigger(KubernetesPodTrigger):
             self.pod_namespace, self.pod_name, self.uid, delivery.POD_LABELS, self.poll_interval
         )
         with watched as subscription:
-            self._pod = DeferredPod(subscription, read)
+            self._pod = DeferredPod(subscription, self._read)
             self._look = self._pod.now
             yield
+
+    async def _read(self) -> Any:
+        """Return the pod as the API server has it. Raises ForeignPod."""
+        pod = await super()._get_pod()
+        if self.uid not in (None, pod.metadata.uid):
+            raise ForeignPod(
+                f"Pod {self.pod_namespace}/{self.pod_name} is not the one that this task made: another one took "
+                "its name. It is left alone."
+            )
+        return pod
 
     # KubernetesPodTrigger's loops look, decide and sleep. Here a look is what waits, so that no sleep is left.
 
@@ -98,15 +140,19 @@ class VaultPodTrigger(KubernetesPodTrigger):
         self._look = Looks(self._pod, poll_seconds, deadline, logs_seconds)
         try:
             return await super()._wait_for_container_completion()
+        except ForeignPod as problem:
+            self._problem = problem
+            where = {"namespace": self.pod_namespace, "name": self.pod_name, **self.trigger_kwargs}
+            return TriggerEvent({"status": "failed", **where})  # type: ignore[no-untyped-call]
         finally:
             self.poll_interval, self._look = poll_seconds, self._pod.now
 
-    async def on_kill(self) -> None:
-        token = self._token or await self._kept_login()
-        await super().on_kill()
-        if token is not None and self.on_kill_action == OnKillAction.DELETE_POD:
-            self._token = token
-            await self._end_login()
+    async def _wait_for_pod_start_within_deadline(self) -> ContainerState:
+        try:
+            return await super()._wait_for_pod_start_within_deadline()
+        except _GIVES_UP as problem:
+            self._problem = problem
+            return ContainerState.FAILED
 
     async def _is_over(self, status: str) -> bool:
         if status != "error":
@@ -115,49 +161,9 @@ class VaultPodTrigger(KubernetesPodTrigger):
             await self._get_pod()
         except async_client.ApiException as gone:
             return bool(gone.status == 404)
+        except ForeignPod:
+            return True
         return False
-
-    async def _kept_login(self) -> Any:
-        """Return the token of the pod's login, None where there is none or it cannot be read."""
-        if self.request is None:
-            return None
-        try:
-            return await self._read_login(login_name(self.request))
-        except Exception as failure:
-            self.log.warning("The login of this pod cannot be read, and ends by its TTL: %s", failure)
-            return None
-
-    @traceback_guard(unexpected=DeliveryUnavailable)
-    async def _read_login(self, secret: str) -> Any:
-        async with self.hook.get_conn() as connection:
-            # Raw: decoded, the client would write it into the log at level DEBUG.
-            answer: Any = await async_client.CoreV1Api(connection).read_namespaced_secret(
-                secret, self.pod_namespace, _preload_content=False
-            )
-            found = SecretValue(json.loads(await answer.read())) if answer.status == 200 else None
-        return delivery.handover().kept_token(found) if found else None
-
-    async def _end_login(self) -> None:
-        if self.request is None or self._token is None:
-            return
-        try:
-            await asyncio.to_thread(delivery.handover().revoke, VaultLogin.of_role(""), self._token)
-        except K8sVaultError as failure:
-            # Its Secret stays, for the worker to try again.
-            self.log.warning("The login of this pod could not be revoked, and ends by its TTL: %s", failure)
-        else:
-            await self._delete(login_name(self.request))
-
-    async def _delete(self, secret: str) -> None:
-        try:
-            async with self.hook.get_conn() as connection:
-                await async_client.CoreV1Api(connection).delete_namespaced_secret(
-                    secret, self.pod_namespace, _preload_content=False
-                )
-        except Exception as failure:
-            self.log.warning(
-                "Secret %s cannot be deleted (%s): it goes with its pod.", secret, type(failure).__name__
-            )
 
     @cached_property
     def hook(self) -> SharedKubernetesHook:
@@ -171,10 +177,40 @@ class VaultPodTrigger(KubernetesPodTrigger):
 
     @cached_property
     def pod_manager(self) -> AsyncPodManager:
-        return WatchfulAsyncPodManager(self._pod, self.base_container_name, async_hook=self.hook)
+        # Of an older row the login is not known: the operator, which knows it, words the error anew.
+        login = VaultLogin(**(self.login or {"address": "", "role": ""}))
+        return WatchfulAsyncPodManager(self._pod, self.base_container_name, login, async_hook=self.hook)
 
-    async def _wait_for_pod_start_within_deadline(self) -> ContainerState:
+    # Its end.
+
+    async def on_kill(self) -> None:
+        if self._fired_event or self.on_kill_action == OnKillAction.KEEP_POD:
+            return
+        if self._kept_login:
+            await self._kept_login.read()
+        await self._delete_pod()
+        if self._kept_login:
+            await self._kept_login.end()
+
+    async def _delete_pod(self) -> None:
+        """Delete this very pod."""
+        where = f"{self.pod_namespace}/{self.pod_name}"
+        self.log.info("Deleting pod %s.", where)
+        body = async_client.V1DeleteOptions(
+            grace_period_seconds=self.termination_grace_period,
+            preconditions=async_client.V1Preconditions(uid=self.uid) if self.uid else None,
+        )
         try:
-            return await super()._wait_for_pod_start_within_deadline()
-        except (DeliveryRefused, DeliveryUnavailable):
-            return ContainerState.FAILED
+            async with self.hook.get_conn() as connection:
+                core = async_client.CoreV1Api(connection)
+                await core.delete_namespaced_pod(self.pod_name, self.pod_namespace, body=body)
+        except async_client.ApiException as refusal:
+            # 404: it is gone. 409: another one has its name.
+            if refusal.status not in (404, 409):
+                self.log.error("Pod %s could not be deleted: %s %s", where, refusal.status, refusal.reason)
+        except Exception as failure:
+            self.log.error("Pod %s could not be deleted: %s", where, type(failure).__name__)
+
+    @cached_property
+    def _kept_login(self) -> KeptLogin | None:
+        return KeptLogin(self.hook, self.pod_namespace, self.request) if self.request is not None else None

@@ -21,6 +21,7 @@ from airflow_k8s_vault.handover.handover import Handover
 from tests.canary import values
 from tests.faults.arena import KEY, LOGIN, NAMESPACE, Arena
 from tests.faults.fault_proxy import Fault
+from tests.faults.worker import context
 from tests.frames import Strike, Struck, shown
 
 pytestmark = pytest.mark.integration
@@ -40,7 +41,8 @@ class Pods:
 
     def __init__(self, arena: Arena) -> None:
         self._arena = arena
-        pod = arena.operator(delivery="secret").build_pod_request_obj(None)
+        operator = arena.operator(delivery="secret")
+        pod = operator.build_pod_request_obj(context(operator))
         self._request = pod.metadata.annotations[REQUEST_ANNOTATION]
         self._text = json.dumps(arena.core.api_client.sanitize_for_serialization(pod))
         self._number = 0

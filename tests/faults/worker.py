@@ -33,8 +33,12 @@ class Dying:
 
 
 class WatchedOperator(VaultPodOperator):
-    """VaultPodOperator that tells `at_step` when it asks for its pod, and of each step of its hand-over."""
+    """VaultPodOperator that tells `at_step` when it asks for its pod, and of each step of its hand-over.
 
+    state_store: Airflow's task state store, where there is one.
+    """
+
+    state_store: Any = None
     at_step: Callable[[str], None] = staticmethod(lambda step: None)
 
     def get_or_create_pod(self, pod_request_obj: Any, context: Any) -> Any:
@@ -49,7 +53,7 @@ class WatchedOperator(VaultPodOperator):
         return made
 
 
-def context(operator: VaultPodOperator, try_number: int = 1) -> dict[str, Any]:
+def context(operator: WatchedOperator, try_number: int = 1) -> dict[str, Any]:
     """What KubernetesPodOperator reads of a running task."""
     dag_id = operator.dag.dag_id
     ti = types.SimpleNamespace(
@@ -61,7 +65,7 @@ def context(operator: VaultPodOperator, try_number: int = 1) -> dict[str, Any]:
         start_date=datetime.now(UTC),
         xcom_push=lambda *args, **kwargs: seen("xcom", (args, kwargs)),
     )
-    return {"ti": ti, "run_id": "run", "dag": operator.dag}
+    return {"ti": ti, "run_id": "run", "dag": operator.dag, "task_state_store": operator.state_store}
 
 
 def seen(what: str, value: Any) -> None:

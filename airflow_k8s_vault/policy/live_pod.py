@@ -1,0 +1,164 @@
+"""Whether a pod that the API server has is the one that would be sent now."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from airflow_k8s_vault.policy.manifest import CONTAINER_LISTS, Flat, Path, flatten, shown
+
+# Another one in each try of a task, or written down later.
+_VARYING = frozenset(
+    (
+        ("metadata", "name"),
+        *(("metadata", "labels", name) for name in ("try_number", "airflow_version", "airflow_kpo_in_cluster")),
+        ("metadata", "labels", "airflow-k8s-vault-delivery"),
+        # Taken off one by one, each by who put it on.
+        ("spec", "schedulingGates"),
+    )
+)
+# What API server, admission and scheduler set where nobody else did, with the value that they give; None: any.
+# Source: `SetDefaults_*` in pkg/apis/core/v1/defaults.go, and the admission plugins that are on by default.
+_SET_IN_POD: dict[str, tuple[Any, ...] | None] = {
+    "dnsPolicy": ("ClusterFirst",),
+    "enableServiceLinks": (True,),
+    "restartPolicy": ("Never",),
+    "schedulerName": ("default-scheduler",),
+    "terminationGracePeriodSeconds": (30,),
+    **dict.fromkeys(("imagePullSecrets", "nodeName", "overhead", "preemptionPolicy", "priority")),
+    **dict.fromkeys(("priorityClassName", "tolerations")),
+}
+_SET_IN_CONTAINER: dict[str, tuple[Any, ...] | None] = {
+    "terminationMessagePath": ("/dev/termination-log",),
+    "terminationMessagePolicy": ("File",),
+    # By a LimitRange; and requests are what the limits are.
+    **dict.fromkeys(("imagePullPolicy", "resources")),
+}
+_PROBE = {"failureThreshold": 3, "periodSeconds": 10, "successThreshold": 1, "timeoutSeconds": 1}
+_MODE = {"defaultMode": 0o644}
+# By the field that they are in.
+_SET_BELOW: dict[str, dict[str, Any]] = {
+    **dict.fromkeys(("configMap", "downwardAPI", "projected", "secret"), _MODE),
+    **dict.fromkeys(("livenessProbe", "readinessProbe", "startupProbe"), _PROBE),
+    "fieldRef": {"apiVersion": "v1"},
+    "fileKeyRef": {"optional": False},
+    "grpc": {"service": ""},
+    "hostPath": {"type": ""},
+    "httpGet": {"path": "/", "scheme": "HTTP"},
+    "ports": {"protocol": "TCP"},
+    "resourceFieldRef": {"divisor": "0"},
+    "serviceAccountToken": {"expirationSeconds": 3600},
+}
+# What OpenShift's admission gives each namespace its own of.
+_SET_IN_SECURITY_CONTEXT = frozenset(("seLinuxOptions", "fsGroup", "runAsUser", "supplementalGroups"))
+# Not written where they are false: they are no pointers in Kubernetes' own types.
+_LEFT_OUT = frozenset(("hostNetwork", "hostPID", "hostIPC", "readOnly", "stdin", "stdinOnce", "tty"))
+# The token of the service account, which admission mounts where the pod does not say that it wants none.
+_ACCOUNT_TOKEN = re.compile(r"kube-api-access-[a-z0-9]{5}")
+_ACCOUNT_TOKEN_AT = "/var/run/secrets/kubernetes.io/serviceaccount"  # noqa: S105 - a folder
+_QUANTITY = re.compile(r"([0-9.]+)(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei|)")
+_UNITS = {"m": 1e-3, "": 1.0}
+_UNITS |= {unit: 1000.0**power for power, unit in enumerate("kMGTPE", 1)}
+_UNITS |= {f"{unit}i": 1024.0**power for power, unit in enumerate("KMGTPE", 1)}
+
+
+def differences(live: Mapping[str, Any], sent: Mapping[str, Any]) -> list[str]:
+    """Return the name of each field of the pod that is not as it would be sent now, the most telling first.
+
+    live: the manifest as the API server returns it. sent: the manifest that passed the final check. What
+    Kubernetes adds to each pod is no difference, and neither are further labels and annotations. Containers,
+    volumes and variables that an admission webhook added are: nobody can tell who added them.
+    """
+    # In a list the items have neither apiVersion nor kind.
+    found, wanted = ({path: value for path, value in flatten(pod).items() if path[1:]} for pod in (live, sent))
+    changed = [path for path, value in wanted.items() if path not in _VARYING and not _same(path, found, value)]
+    added = [path for path in found if path[0] == "spec" and path not in wanted and not _by_cluster(path, found)]
+    return [
+        shown(path) for path in sorted([*changed, *added], key=lambda path: path[:2] == ("metadata", "labels"))
+    ]
+
+
+def _same(path: Path, found: Flat, wanted: Any) -> bool:
+    if path == ("spec", "tolerations"):
+        return _tolerates(found.get(path) or [], wanted)
+    if path not in found and (wanted == "" or (wanted is False and path[-1] in _LEFT_OUT)):
+        return True
+    if ("resources" in path or path[-1] == "sizeLimit") and (amount := _amount(wanted)) is not None:
+        return amount == _amount(found.get(path))
+    return _covers(found.get(path), wanted, path[-1])
+
+
+def _covers(found: Any, wanted: Any, field: str) -> bool:
+    """Whether the value of a field is the one that was wanted, with no more than what the API server adds."""
+    if isinstance(wanted, dict) and isinstance(found, dict):
+        added = found.keys() - wanted.keys()
+        return all(_is_set_below(field, key, found[key]) for key in added) and all(
+            key in found and _covers(found[key], value, key) for key, value in wanted.items()
+        )
+    if isinstance(wanted, list) and isinstance(found, list):
+        return len(found) == len(wanted) and all(map(_covers, found, wanted, [field] * len(wanted)))
+    # 1 and True are equal in Python, and are not in JSON.
+    return type(found) is type(wanted) and bool(found == wanted)
+
+
+def _is_set_below(field: str, key: str, value: Any) -> bool:
+    return key in _SET_BELOW.get(field, ()) and _covers(value, _SET_BELOW[field][key], key)
+
+
+def _amount(quantity: Any) -> float | None:
+    match = _QUANTITY.fullmatch(str(quantity)) if not isinstance(quantity, bool) else None
+    return float(match[1]) * _UNITS[match[2]] if match else None
+
+
+def _tolerates(found: list[Any], wanted: list[Any]) -> bool:
+    """Whether only what admission adds, of a node's own conditions, is there beside what was wanted."""
+    rest = [one for one in found if one not in wanted]
+    return all(one in found for one in wanted) and all(
+        str(one.get("key", "")).startswith("node.kubernetes.io/") for one in rest
+    )
+
+
+def _by_cluster(path: Path, found: Flat) -> bool:
+    """Whether the cluster sets this field, to this value, in a pod that does not have it."""
+    section, name, rest = path[1], path[2:3], path[3:]
+    if section == "serviceAccount":
+        # The field's old name.
+        return bool(found[path] == found.get(("spec", "serviceAccountName")))
+    if section == "tolerations":
+        return _tolerates(found[path], [])
+    if section in _SET_IN_POD:
+        return _is_one_of(found[path], _SET_IN_POD[section])
+    if "securityContext" in path[:-1] and path[path.index("securityContext") + 1] in _SET_IN_SECURITY_CONTEXT:
+        return True
+    if section == "volumes" and name and _ACCOUNT_TOKEN.fullmatch(name[0]):
+        return _is_account_token(name[0], found)
+    if section in CONTAINER_LISTS and rest[:1] == ("volumeMounts",):
+        return rest[1] == _ACCOUNT_TOKEN_AT and bool(_ACCOUNT_TOKEN.fullmatch(_mounted(path, found)))
+    if section in CONTAINER_LISTS and rest and rest[0] in _SET_IN_CONTAINER:
+        return _is_one_of(found[path], _SET_IN_CONTAINER[rest[0]])
+    return bool(rest) and _is_set_below(path[-2], path[-1], found[path])
+
+
+def _is_one_of(value: Any, allowed: tuple[Any, ...] | None) -> bool:
+    return allowed is None or value in allowed
+
+
+def _mounted(path: Path, found: Flat) -> str:
+    return str(found.get((*path[:5], "name")))
+
+
+def _is_account_token(name: str, found: Flat) -> bool:
+    """Whether a volume is what admission makes of it: a token for the API server, and for nobody else."""
+    fields = {path[3:]: value for path, value in found.items() if path[:3] == ("spec", "volumes", name)}
+    kinds = {step for rest in fields for step in rest[:1]} - {"name"}
+    tokens = list(_tokens(fields.get(("projected", "sources"))))
+    return kinds == {"projected"} and len(tokens) == 1 and "audience" not in tokens[0]
+
+
+def _tokens(sources: Any) -> Iterator[Mapping[str, Any]]:
+    for source in sources or ():
+        if set(source) - {"serviceAccountToken", "configMap", "downwardAPI"}:
+            yield from ({"audience": "of another source"}, {})
+        elif "serviceAccountToken" in source:
+            yield source["serviceAccountToken"]
