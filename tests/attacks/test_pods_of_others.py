@@ -322,5 +322,5 @@ def test_a_templates_name_cannot_leave_its_folder(name: str) -> None:
 def test_a_pod_whose_agent_has_no_time_to_end_its_login_is_refused() -> None:
     task = make(vault_secrets=[SECRET], termination_grace_period=0)
 
-    with pytest.raises(PolicyError, match="has 0 s to end .*: the Vault agent needs 5 s to end its login"):
+    with pytest.raises(PolicyError, match=r"has 0 s to end .*: the Vault agent needs 5 s to end its login"):
         task._checked(task.build_pod_request_obj(None, dry_run=True))
