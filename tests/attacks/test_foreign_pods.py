@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 from collections.abc import Callable, Iterator
@@ -62,7 +63,8 @@ class StateStore:
 
 def sent(arena: Arena, operator: WatchedOperator) -> Manifest:
     """Return the manifest that the task would send, which is what an attacker would copy."""
-    pod = operator.build_pod_request_obj(context(operator))
+    # A copy: a task whose pod was built before it begins is refused.
+    pod = copy.copy(operator).build_pod_request_obj(context(operator))
     manifest: Manifest = arena.core.api_client.sanitize_for_serialization(pod)
     manifest["metadata"]["name"] = "theirs"
     manifest["spec"].pop("schedulingGates", None)
@@ -182,7 +184,7 @@ def test_a_pod_of_somebody_else_is_left_alone_and_the_task_makes_its_own(
 
     ended = run(operator).outcome()
 
-    assert ended == ("ok", None)
+    assert ended == ("ok", None), ended[1]
     assert is_untouched(arena, theirs)
     assert "Pod team-payments/theirs, which " in log_of_workers()
     assert arena.started(operator)
@@ -199,7 +201,7 @@ def test_a_pod_in_a_namespace_of_others_is_not_even_looked_at(arena: Arena, tmp_
 
     ended = run(operator).outcome()
 
-    assert ended == ("ok", None)
+    assert ended == ("ok", None), ended[1]
     assert is_untouched(arena, theirs)
     assert not [request for request in arena.kube.done if ELSEWHERE in request]
 
@@ -223,7 +225,7 @@ def test_the_very_same_pod_is_another_one_where_kubernetes_gave_another_uid(aren
 
     ended = run(operator, try_number=2).outcome()
 
-    assert ended == ("ok", None)
+    assert ended == ("ok", None), ended[1]
     assert is_untouched(arena, theirs)
 
 
@@ -242,7 +244,7 @@ def test_the_next_try_goes_on_with_its_own_pod(
     arena.run_in(pod.metadata.name, "base", "touch /tmp/go")
     ended = second.outcome()
 
-    assert ended == ("ok", None)
+    assert ended == ("ok", None), ended[1]
     assert len(arena.pods_of(operator)) == 1
 
 
