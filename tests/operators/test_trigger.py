@@ -38,14 +38,16 @@ def arguments(server: ApiServer, **changed: Any) -> dict[str, Any]:
 
 
 async def event(trigger: KubernetesPodTrigger, server: ApiServer, play: Play) -> dict[str, Any]:
-    """Return the payload of the trigger's event."""
+    """Return the payload of the trigger's event, but for the UID that ours adds."""
     before = sum(server.requests.values())
     first = asyncio.ensure_future(anext(trigger.run()))  # type: ignore[arg-type]
     async with asyncio.timeout(60):
         while sum(server.requests.values()) <= before and not first.done():  # noqa: ASYNC110 - nobody tells of it
             await asyncio.sleep(0.01)
         await play(server)
-        return dict((await first).payload)
+        payload = dict((await first).payload)
+        payload.pop("uid", None)
+        return payload
 
 
 async def ends(server: ApiServer) -> None:
