@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Hashable
 from typing import Any
 
-from airflow_k8s_vault import vault_path
+from airflow_k8s_vault import metrics, vault_path
 from airflow_k8s_vault.errors import SecretShapeError, VaultError, VaultRefused, VaultUnavailable
 from airflow_k8s_vault.log_once import forget, log_once
 from airflow_k8s_vault.lookups import Place
@@ -55,7 +55,10 @@ class Reader:
 
     def known(self, place: Place, shape: Shape) -> Entry | None:
         """Return what memory holds of that path, None where it has to be read."""
-        return self.cache.fresh((shape, place))
+        entry = self.cache.fresh((shape, place))
+        if entry is not None:
+            metrics.count("k8s_vault.lookup", served="cached")
+        return entry
 
     def read(self, place: Place, shape: Shape, deadline: Deadline) -> Entry:
         """Return what the path holds in that shape; an entry without value where there is nothing.
@@ -83,7 +86,9 @@ class Reader:
         except VaultUnavailable:
             stale = self.cache.stale(key)
             if stale is None:
+                metrics.count("k8s_vault.lookup", served="unavailable")
                 raise
+            metrics.count("k8s_vault.lookup", served="stale")
             log_once(
                 ("stale", api_path),
                 f"Vault at {self.settings.url} is unavailable: serving the value of {api_path!r} "
@@ -91,8 +96,10 @@ class Reader:
             )
             return stale
         except VaultError:
+            metrics.count("k8s_vault.lookup", served="refused")
             self.cache.drop(key)
             raise
+        metrics.count("k8s_vault.lookup", served="fresh")
         return self.cache.store(key, value)
 
     def _value(self, api_path: str, shape: Shape, deadline: Deadline) -> SecretValue[str] | None:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import inspect
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from airflow_k8s_vault.commands.cli import get_cli_commands
 from airflow_k8s_vault.config import SECTION, SETTINGS
+from airflow_k8s_vault.metrics import CAUSES, METRICS, OTHER
 
 DOCS = Path(__file__).parents[2] / "docs"
+DASHBOARD = DOCS.parent / "deploy" / "grafana" / "dashboard.json"
 _GENERATED = "<!-- Made from the code by: python -m tests.manual.reference -->"
 
 
@@ -19,6 +22,7 @@ def pages() -> dict[str, str]:
     made = {
         "reference/settings.md": settings(),
         "reference/commands.md": commands(),
+        "reference/metrics.md": metric_rows(),
         "decisions/index.md": decisions(),
     }
     return {name: "\n".join([_GENERATED, *lines]) + "\n" for name, lines in made.items()}
@@ -82,6 +86,21 @@ def _command(name: tuple[str, ...], command: Any) -> Iterator[str]:
         yield f"| {flags} | {str(argument.kwargs.get('help') or '').replace('|', '&#124;')} |"
 
 
+def metric_rows() -> Iterator[str]:
+    yield "# Metrics"
+    yield ""
+    yield "Through Airflow's own metrics, StatsD or OpenTelemetry as Airflow is configured. No tag is a path or"
+    yield "the name of a secret. A dashboard for Grafana is `deploy/grafana/dashboard.json`."
+    yield ""
+    yield "| metric | kind | tags | |"
+    yield "|---|---|---|---|"
+    for metric in METRICS:
+        tags = ", ".join(f"`{tag}`" for tag in metric.tags)
+        yield f"| `{metric.name}` | {metric.kind} | {tags} | {metric.description} |"
+    yield ""
+    yield f"`cause` is one of: {', '.join(f'`{cause}`' for cause in sorted({*CAUSES.values(), OTHER}))}."
+
+
 def decisions() -> Iterator[str]:
     yield "# Decisions"
     yield ""
@@ -92,6 +111,28 @@ def decisions() -> Iterator[str]:
         yield f"- [{title}]({file.name})"
 
 
+def dashboard() -> str:
+    """Return the Grafana dashboard: one panel for each metric, as Prometheus' StatsD exporter names it."""
+    panels = []
+    for number, metric in enumerate(METRICS):
+        name, by = metric.name.replace(".", "_"), ", ".join(metric.tags)
+        query = f"sum by ({by}) (rate({name}[5m]))"
+        if metric.kind == "timer":
+            query = f'max by ({by}) ({name}{{quantile="0.99"}})'
+        panels.append(
+            {
+                "id": number + 1,
+                "type": "timeseries",
+                "title": metric.description.rstrip(".").replace("`", ""),
+                "gridPos": {"x": 12 * (number % 2), "y": 8 * (number // 2), "w": 12, "h": 8},
+                "targets": [{"expr": query, "legendFormat": " ".join(f"{{{{{tag}}}}}" for tag in metric.tags)}],
+            }
+        )
+    shown = {"title": "airflow-k8s-vault", "uid": "airflow-k8s-vault", "schemaVersion": 39, "panels": panels}
+    return json.dumps(shown, indent=2) + "\n"
+
+
 if __name__ == "__main__":
     for name, text in pages().items():
         (DOCS / name).write_text(text)
+    DASHBOARD.write_text(dashboard())

@@ -11,6 +11,7 @@ import yaml
 from airflow_k8s_vault import VaultSecretsBackend
 from airflow_k8s_vault.commands.cli import get_cli_commands
 from airflow_k8s_vault.config import SETTINGS
+from tests.manual import reference
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 VALUES = yaml.safe_load((DEPLOY / "helm" / "values.yaml").read_text())
@@ -39,3 +40,8 @@ def test_the_pipelines_call_commands_that_there_are() -> None:
     for file in (DEPLOY / "ci").iterdir():
         yaml.safe_load(file.read_text())
         assert set(re.findall(r"airflow k8s-vault ([a-z]+)", file.read_text())) <= known | {"plan"}
+
+
+def test_the_dashboard_shows_every_metric() -> None:
+    """To write it anew: python -m tests.manual.reference"""
+    assert reference.dashboard() == reference.DASHBOARD.read_text()

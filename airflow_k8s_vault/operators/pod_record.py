@@ -1,0 +1,85 @@
+"""What a task writes down of its pod, for the page in Airflow's UI: names, references and times, and no value.
+
+In Airflow's task state store, which belongs to the task instance, outlives its pod and goes with the run. Not in
+XCom, which is for other tasks, nor in the rendered fields, which Airflow writes before the pod is there
+(docs/decisions/0009). Writing it never makes a task fail.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from datetime import timedelta
+from hashlib import sha256
+from typing import Any
+
+from airflow_k8s_vault.delivery import steps
+from airflow_k8s_vault.templates import PodTemplate
+from airflow_k8s_vault.vault_secret import VaultSecret
+
+KEY = "k8s_vault_pod"
+RETENTION = timedelta(days=30)
+# Airflow's limit of a value in the state store is 64 KiB, and a page has to show it.
+_LONGEST_MANIFEST_BYTES = 40_000
+_LONGEST_REASON = 2000
+
+
+def of_start(
+    pod: Mapping[str, Any], template: PodTemplate, delivery: str, secrets: Iterable[VaultSecret], context: Any
+) -> dict[str, Any]:
+    """Return the record of a pod that was just created; pod: its manifest as it was sent, with its name."""
+    metadata = pod.get("metadata") or {}
+    manifest = pod if len(json.dumps(pod)) <= _LONGEST_MANIFEST_BYTES else {"left out": "it is longer than 40 kB"}
+    return {
+        "pod_name": metadata.get("name"),
+        "namespace": metadata.get("namespace"),
+        "try_number": getattr(context.get("ti"), "try_number", None),
+        "template_version": version(template),
+        "delivery": delivery,
+        "role": template.team.vault_role if delivery else "",
+        "credentials": [line for secret in secrets for line in _credentials(secret)],
+        "manifest": manifest,
+        "steps": [],
+        "failure": "",
+    }
+
+
+def of_end(record: Mapping[str, Any], pod: Mapping[str, Any] | None, base: str, failure: str) -> dict[str, Any]:
+    """Return the record with the steps of the ended pod, and why it failed, in the task's own words."""
+    taken = [list(step) for step in steps.of(pod, base)] if pod is not None else record.get("steps", [])
+    return {**record, "steps": taken, "failure": failure[:_LONGEST_REASON]}
+
+
+def version(template: PodTemplate) -> str:
+    """Return twelve characters that change with any file that the template is made of."""
+    texts = (template.folder.root / file for file in template.folder.chain(template.file))
+    return sha256(b"\0".join(file.read_bytes() for file in texts)).hexdigest()[:12]
+
+
+def write(context: Any, record: Mapping[str, Any], log: Any) -> None:
+    """Write the record; where there is no state store, or it does not answer, the task goes on."""
+    store = context.get("task_state_store") if context else None
+    if store is None:
+        return
+    try:
+        store.set(KEY, dict(record), retention=RETENTION)
+    except Exception as error:
+        log.debug("The pod's record for Airflow's page could not be written (%s).", type(error).__name__)
+
+
+def read(context: Any) -> dict[str, Any]:
+    """Return the record that was written last, {} where there is none."""
+    store = context.get("task_state_store") if context else None
+    try:
+        found = store.get(KEY) if store is not None else None
+    except Exception:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _credentials(secret: VaultSecret) -> list[dict[str, str]]:
+    common = {"path": secret.path, "container": secret.container or "base"}
+    targets = {variable: str(key) for variable, key in (secret.env or {}).items()}
+    if secret.file:
+        targets[f"/vault/secrets/{secret.file}"] = secret.key or "all keys, as JSON"
+    return [{**common, "target": target, "key": key} for target, key in targets.items()]
