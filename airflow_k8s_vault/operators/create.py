@@ -9,7 +9,8 @@ from kubernetes.client import ApiException, V1Pod
 
 from airflow_k8s_vault import delivery
 from airflow_k8s_vault.delivery import agent, failure, file_key_ref, lifetime, secret
-from airflow_k8s_vault.operators import own_pods
+from airflow_k8s_vault.operators import own_pods, pod_record
+from airflow_k8s_vault.operators.build import manifest_of
 from airflow_k8s_vault.operators.find import FindsPod
 from airflow_k8s_vault.operators.pod_manager import Problem, WatchfulPodManager
 
@@ -35,6 +36,8 @@ class CreatesPod(FindsPod):
         except ApiException as refusal:
             raise file_key_ref.explained(refusal) from refusal
         self.pod = self.pod_manager.created or pod  # on_kill deletes it from now on
+        if self.pod_manager.created:
+            pod_record.started(self, context, manifest_of(pod_request_obj))
         if self._handover and self.pod_manager.created:
             self._handover.deliver(self.pod)
         elif self._handover:

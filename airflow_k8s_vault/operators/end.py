@@ -51,6 +51,8 @@ class EndsPod(CreatesPod):
     def cleanup(
         self, pod: V1Pod, remote_pod: V1Pod, xcom_result: Any = None, context: Any = None, **kwargs: Any
     ) -> None:
+        # For its record: it may be deleted now.
+        self._last_seen = remote_pod or pod
         if self.pod_manager.problem is not None and not self._killed:
             # Whatever on_finish_action says: a kept pod would start its main process once Vault lets it in.
             self.pod_manager.delete_pod(remote_pod or pod)

@@ -8,12 +8,18 @@ XCom, which is for other tasks, nor in the rendered fields, which Airflow writes
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
-from datetime import timedelta
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any
 
+from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
+
+from airflow_k8s_vault import metrics
 from airflow_k8s_vault.delivery import steps
+from airflow_k8s_vault.errors import K8sVaultError
+from airflow_k8s_vault.operators.build import manifest_of
 from airflow_k8s_vault.templates import PodTemplate
 from airflow_k8s_vault.vault_secret import VaultSecret
 
@@ -22,6 +28,60 @@ RETENTION = timedelta(days=30)
 # Airflow's limit of a value in the state store is 64 KiB, and a page has to show it.
 _LONGEST_MANIFEST_BYTES = 40_000
 _LONGEST_REASON = 2000
+
+
+@contextmanager
+def recorded(task: Any, context: Any) -> Iterator[None]:
+    """Write down how the pod's run ended, and count it, whatever it raises."""
+    try:
+        yield
+    except TaskDeferred:
+        raise
+    except Exception as error:
+        _ended(task, context, error)
+        raise
+    else:
+        _ended(task, context, None)
+
+
+def started(task: Any, context: Any, sent: Mapping[str, Any]) -> None:
+    """Write down the pod that was just created; sent: its manifest, with its name."""
+    decision = task._decision
+    tags = {"team": decision.template.team.name, "delivery": decision.delivery or "none"}
+    metrics.count("k8s_vault.delivery.started", **tags)
+    write(context, of_start(sent, decision.template, decision.delivery or "", decision.secrets, context), task.log)
+
+
+def _ended(task: Any, context: Any, error: Exception | None) -> None:
+    decision, seen = vars(task).get("_decision"), vars(task).get("_last_seen")
+    if decision is None:
+        return
+    pod = manifest_of(seen) if seen is not None else None
+    tags = {"team": decision.template.team.name, "delivery": decision.delivery or "none"}
+    if error is not None:
+        cause = metrics.cause_of(error.__cause__ or error)
+        metrics.count("k8s_vault.delivery.failed", **tags, cause=cause)
+    if pod is not None and (milliseconds := _ready_milliseconds(pod, task.base_container_name)) is not None:
+        metrics.time("k8s_vault.delivery.ready_ms", milliseconds, **tags)
+    if record := read(context):
+        write(context, of_end(record, pod, task.base_container_name, _reason(error)), task.log)
+
+
+def _reason(error: Exception | None) -> str:
+    """Return what is written down of an error: all of ours, which names no value; of others, which may quote the
+    pod's log, the first line."""
+    if error is None:
+        return ""
+    ours = isinstance(error, K8sVaultError | AirflowFailException)
+    return str(error) if ours else next(iter(str(error).splitlines()), type(error).__name__)
+
+
+def _ready_milliseconds(pod: Mapping[str, Any], base: str) -> float | None:
+    times = {step.name: step.at for step in steps.of(pod, base)}
+    if "created" not in times or "main process started" not in times:
+        return None
+    begin, ready = (datetime.fromisoformat(times[name]) for name in ("created", "main process started"))
+    return (ready - begin).total_seconds() * 1000
 
 
 def of_start(

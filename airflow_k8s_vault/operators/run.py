@@ -14,7 +14,7 @@ from kubernetes.client import V1Pod
 from airflow_k8s_vault import delivery
 from airflow_k8s_vault.delivery.attempts import unless_gone
 from airflow_k8s_vault.errors import DeliveryUnavailable, ForeignPod, K8sVaultError
-from airflow_k8s_vault.operators import own_pods, task_pod
+from airflow_k8s_vault.operators import own_pods, pod_record, task_pod
 from airflow_k8s_vault.operators.build import manifest_of
 from airflow_k8s_vault.operators.end import GUARDED, EndsPod
 from airflow_k8s_vault.operators.trigger import VaultPodTrigger
@@ -25,12 +25,12 @@ class RunsPod(EndsPod):
 
     @GUARDED
     def execute(self, context: Any) -> Any:
-        with self._run():
+        with pod_record.recorded(self, context), self._run():
             return super().execute(context)
 
     @GUARDED
     def trigger_reentry(self, context: Any, event: dict[str, Any]) -> Any:
-        with self._run():
+        with pod_record.recorded(self, context), self._run():
             pod = self._reread(event, context)
             if pod is not None and self._handover:
                 self._handover.resume(pod)
