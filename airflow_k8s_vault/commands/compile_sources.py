@@ -80,7 +80,7 @@ def _source(team: Team, root: Path, dags: DagSecrets | None) -> Source:
         raise TeamError(f"{team.where('identity')}: with identity: dag each DAG has an account: give --dags.")
     return Source(
         team=team,
-        login=VaultLogin.of_role(team.vault_role),
+        login=VaultLogin.of_team(team),
         deliveries=team.walls.deliveries or (config.get("default_delivery"),),
         worker=Account.of(worker, team.name),
         triggerer=Account.of(triggerer, team.name),

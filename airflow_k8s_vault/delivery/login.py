@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from airflow_k8s_vault import config
 from airflow_k8s_vault.errors import ConfigError
+from airflow_k8s_vault.teams import AgentSettings, Team
+
+_AGENT = AgentSettings()
 
 
 @dataclass(frozen=True)
@@ -21,6 +24,8 @@ class VaultLogin:
     auth_mount: str = "kubernetes"
     audience: str = "vault"
     image: str = "openbao/openbao:2.7.2"
+    # The agent's container, as platform and team have it.
+    agent: AgentSettings = _AGENT
 
     @classmethod
     def of_role(cls, role: str) -> VaultLogin:
@@ -35,6 +40,11 @@ class VaultLogin:
             audience=config.get("vault_token_audience"),
             image=config.get("vault_agent_image"),
         )
+
+    @classmethod
+    def of_team(cls, team: Team) -> VaultLogin:
+        """Return the login of a team's pods, with what its file says of the agent."""
+        return replace(cls.of_role(team.vault_role), agent=team.agent)
 
     def advice(self, said: str) -> str:
         """Return what to look at after Vault refused this login in these words."""

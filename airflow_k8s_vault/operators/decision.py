@@ -33,7 +33,7 @@ class Decision:
     @property
     def login(self) -> VaultLogin:
         """Where the team's pods log in. Raises ConfigError where the settings are not complete."""
-        return VaultLogin.of_role(self.template.team.vault_role)
+        return VaultLogin.of_team(self.template.team)
 
 
 def decide(task: Any) -> Decision:

@@ -55,7 +55,7 @@ def _built(request: TaskRequest, template: PodTemplate) -> V1Pod:
     secrets = located(request.vault_secrets, template.team.name)
     manifest = rendered
     if secrets:
-        login = VaultLogin.of_role(template.team.vault_role)
+        login = VaultLogin.of_team(template.team)
         manifest = agent.attach(rendered, secrets, login, task_pod.BASE_CONTAINER)
     policy.check(manifest, template.team, policy.Expected(rendered, manifest, template.where(None)))
     for container in manifest["spec"]["containers"]:

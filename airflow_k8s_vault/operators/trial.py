@@ -17,6 +17,7 @@ from airflow_k8s_vault.errors import K8sVaultError
 from airflow_k8s_vault.operators import task_pod
 from airflow_k8s_vault.policy.arguments import is_open
 from airflow_k8s_vault.policy.manifest import parsed
+from airflow_k8s_vault.teams import Team
 from airflow_k8s_vault.teams.pod_arguments import BY_NAME
 from airflow_k8s_vault.templates import PodTemplate, merge
 from airflow_k8s_vault.vault_secret import VaultSecret
@@ -67,7 +68,7 @@ def _outcome(
 ) -> K8sVaultError | None:
     plain = task_pod.completed(copy.deepcopy(dict(rendered)), template, "0000000000")
     try:
-        attached = _attached(plain, secrets, by, template.team.vault_role)
+        attached = _attached(plain, secrets, by, template.team)
         if not template.team.platform.hook_fields:
             expected = policy.Expected(plain, attached, template.where(None))
             policy.check(_with_arguments(attached, known), template.team, expected, set_by_dag)
@@ -76,12 +77,13 @@ def _outcome(
     return None
 
 
-def _attached(pod: dict[str, Any], secrets: Sequence[VaultSecret], by: str, role: str) -> dict[str, Any]:
+def _attached(pod: dict[str, Any], secrets: Sequence[VaultSecret], by: str, team: Team) -> dict[str, Any]:
     if by == "secret":
         return secret.attach(pod, secrets)
     if by:
         # Not the whole login: vault_cacert may be a file that is on the workers alone.
-        login = VaultLogin(config.get("vault_addr"), role, image=config.get("vault_agent_image"))
+        image = config.get("vault_agent_image")
+        login = VaultLogin(config.get("vault_addr"), team.vault_role, image=image, agent=team.agent)
         return agent.attach(pod, secrets, login)
     return pod
 

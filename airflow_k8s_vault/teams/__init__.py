@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from airflow_k8s_vault.teams.agent_settings import BY_CLUSTER, AgentSettings
 from airflow_k8s_vault.teams.dag_identity import dag_identity
 from airflow_k8s_vault.teams.files import FileCache, UnreadableFile
 from airflow_k8s_vault.teams.team import (
@@ -15,6 +16,8 @@ from airflow_k8s_vault.teams.team import (
 )
 
 __all__ = [
+    "BY_CLUSTER",
+    "AgentSettings",
     "FileCache",
     "Platform",
     "Team",

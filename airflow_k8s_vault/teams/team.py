@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from airflow_k8s_vault import vault_path
 from airflow_k8s_vault.errors import TeamError, did_you_mean, problems
 from airflow_k8s_vault.teams import document
+from airflow_k8s_vault.teams.agent_settings import AgentSettings
 from airflow_k8s_vault.teams.ceiling import covers
 from airflow_k8s_vault.teams.files import FileCache, UnreadableFile
 from airflow_k8s_vault.teams.key import mistakes
@@ -24,7 +25,7 @@ TEAM_FILE = "team.yaml"
 PLATFORM_FILE = "platform.yaml"
 _NAME = re.compile(r"[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?")
 
-_ANY_LIFE, _NO_WALLS = TokenLife(), Walls()
+_ANY_LIFE, _NO_WALLS, _DEFAULT_AGENT = TokenLife(), Walls(), AgentSettings()
 
 _Parsed = TypeVar("_Parsed")
 
@@ -52,6 +53,7 @@ class Platform:
     xcom_image: str | None = None
     mounts: tuple[str, ...] = ()
     token: TokenLife = _ANY_LIFE
+    agent: AgentSettings = _DEFAULT_AGENT
     file: Path | None = None
     lines: tuple[tuple[str, int], ...] = ()
 
@@ -79,6 +81,7 @@ class Team:
     # What the file lists, before the platform narrowed it.
     asked_overridable: tuple[str, ...] = ()
     walls: Walls = _NO_WALLS
+    agent: AgentSettings = _DEFAULT_AGENT
 
     def allows_path(self, path: str) -> bool:
         """Return whether the team's ceiling covers a Vault path, written as `vault kv get` takes it.
@@ -196,6 +199,7 @@ def _read_platform(file: Path, text: str) -> Platform:
         xcom_image=data.get("xcom_image"),
         mounts=tuple(data.get("mounts", ())),
         token=token_life(data),
+        agent=_DEFAULT_AGENT.with_those_of(data),
         file=file,
         lines=tuple(_lines(parsed).items()),
     )
@@ -222,4 +226,5 @@ def _read_team(file: Path, limits: Platform, text: str) -> Team:
         platform=limits,
         asked_overridable=tuple(data.get("overridable", ())),
         walls=read_walls(data, limits.token),
+        agent=limits.agent.with_those_of(data),
     )

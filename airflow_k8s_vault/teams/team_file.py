@@ -74,6 +74,64 @@ _TOKENS = (
     Key("token_bound_cidrs", "list", _CIDRS, "Addresses from where a pod's Vault token is taken.", _CIDR),
 )
 
+
+def _resources(what: str) -> tuple[Key, ...]:
+    return (
+        Key("cpu", "text", _A_QUANTITY, f"CPU that the agent {what}.", _QUANTITY, numbers=True),
+        Key("memory", "text", _A_QUANTITY, f"Memory that the agent {what}.", _QUANTITY, numbers=True),
+        Key("ephemeral-storage", "text", _A_QUANTITY, f"Disk that the agent {what}.", _QUANTITY, numbers=True),
+    )
+
+
+_AGENT = Key(
+    "agent",
+    "group",
+    "resources, run_as_user, image_pull_policy, image_pull_secrets and log_level",
+    "Settings of the Vault agent's container. A team's own take the place of the platform's.",
+    fields=(
+        Key(
+            "resources",
+            "group",
+            "requests and limits",
+            "What the agent is given; what is not named stays as it is.",
+            fields=(
+                Key("requests", "group", "cpu and memory", "What it asks for.", fields=_resources("asks for")),
+                Key("limits", "group", "cpu and memory", "What it may use.", fields=_resources("may use")),
+            ),
+        ),
+        Key(
+            "run_as_user",
+            "text",
+            "a user's number other than 0, or 'cluster'",
+            "User that the agent runs as; 'cluster': the one that the cluster gives it, as OpenShift does. "
+            "Not set: the pod's own, or 65532 where that is root or none.",
+            r"[1-9][0-9]{0,9}|cluster",
+            numbers=True,
+        ),
+        Key(
+            "image_pull_policy",
+            "text",
+            "Always, IfNotPresent or Never",
+            "When the agent's image is pulled.",
+            choices=("Always", "IfNotPresent", "Never"),
+        ),
+        Key(
+            "image_pull_secrets",
+            "list",
+            "the name of a Secret",
+            "Secrets of the namespace with which the agent's image is pulled.",
+            _SUBDOMAIN,
+        ),
+        Key(
+            "log_level",
+            "text",
+            "debug, info, warn or error",
+            "How much the agent logs.",
+            choices=("debug", "info", "warn", "error"),
+        ),
+    ),
+)
+
 TEAM_KEYS = (
     Key(
         "namespace",
@@ -149,6 +207,7 @@ TEAM_KEYS = (
         "What the team's pods may connect to, beside DNS and Vault. Not set: anything.",
         fields=_EGRESS,
     ),
+    _AGENT,
     *_TOKENS,
 )
 
@@ -206,5 +265,6 @@ PLATFORM_KEYS = (
     ),
     Key("xcom_image", "text", "an image reference", "XCom sidecar's image, where the connection sets one.", IMAGE),
     Key("vault_cidrs", "list", _CIDRS, "Addresses of Vault, where vault_addr has a name outside.", _CIDR),
+    _AGENT,
     *_TOKENS,
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from airflow_k8s_vault.delivery.agent import attach
 from airflow_k8s_vault.delivery.login import VaultLogin
 from airflow_k8s_vault.delivery.placement import conflicts
 from airflow_k8s_vault.errors import DeliveryRefused
+from airflow_k8s_vault.teams import AgentSettings
 from airflow_k8s_vault.vault_secret import VaultSecret
 
 LOGIN = VaultLogin(address="https://vault:8200", role="payments")
@@ -104,6 +106,37 @@ def test_the_agent_never_runs_as_root_nor_as_a_user_without_a_number(
 
     assert context.get("runAsUser") == agents
     assert context["runAsNonRoot"] is True
+
+
+SETTINGS: dict[str, Any] = {
+    "resources": {"requests": {"cpu": "50m"}, "limits": {"cpu": 1, "memory": "256Mi"}},
+    "run_as_user": 1000740000,
+    "image_pull_policy": "Always",
+    "image_pull_secrets": ["registry", "mirror"],
+    "log_level": "debug",
+}
+
+
+def test_platform_and_team_say_what_the_agents_container_is_like() -> None:
+    platform = AgentSettings().with_those_of({"agent": SETTINGS})
+    team = platform.with_those_of({"agent": {"resources": {"limits": {"cpu": "500m"}}, "run_as_user": "cluster"}})
+    pod = copy.deepcopy(POD)
+    pod["spec"]["imagePullSecrets"] = [{"name": "registry"}]
+
+    found = {}
+    for name, settings in (("platform", platform), ("team", team)):
+        made = attach(pod, [PASSWORD], replace(LOGIN, agent=settings))
+        found[name] = container(made, "vault-agent")
+        assert made["spec"]["imagePullSecrets"] == [{"name": "registry"}, {"name": "mirror"}]
+        assert found[name]["imagePullPolicy"] == "Always"
+        assert {"name": "AGENT_LOG_LEVEL", "value": "debug"} in found[name]["env"]
+
+    requests = {"cpu": "50m", "memory": "64Mi"}
+    assert found["platform"]["resources"] == {"requests": requests, "limits": {"memory": "256Mi", "cpu": "1"}}
+    assert found["team"]["resources"] == {"requests": requests, "limits": {"memory": "256Mi", "cpu": "500m"}}
+    assert found["platform"]["securityContext"]["runAsUser"] == 1000740000
+    assert "runAsUser" not in found["team"]["securityContext"]
+    assert all(made["securityContext"]["runAsNonRoot"] for made in found.values())
 
 
 @pytest.mark.parametrize(

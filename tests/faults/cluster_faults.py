@@ -9,7 +9,8 @@ from datetime import timedelta
 from typing import Any
 from unittest import mock
 
-from airflow_k8s_vault.delivery import agent
+from airflow_k8s_vault.delivery.agent import configuration
+from airflow_k8s_vault.teams import AgentSettings
 from tests.faults.arena import HAS_ALL, NAMESPACE, Arena
 from tests.faults.case import Case, after, finish, whole
 from tests.faults.endings import DELIVERIES, LONG, MODES
@@ -179,14 +180,17 @@ def _large_secret(arena: Arena) -> Iterator[None]:
 def _agent(limit: str, render_interval: str = "1m") -> Iterator[None]:
     """Let agents have that memory limit, and read KV secrets again so often."""
     resources = {"requests": {"cpu": "25m", "memory": limit}, "limits": {"memory": limit}}
-    configuration = agent._config
+    made_without = configuration._without_templates
 
     def changed(*arguments: Any) -> dict[str, Any]:
-        made = configuration(*arguments)
+        made = made_without(*arguments)
         made["template_config"]["static_secret_render_interval"] = render_interval
         return made
 
-    with mock.patch.object(agent, "_RESOURCES", resources), mock.patch.object(agent, "_config", changed):
+    with (
+        mock.patch.object(AgentSettings, "resources", return_value=resources),
+        mock.patch.object(configuration, "_without_templates", changed),
+    ):
         yield
 
 

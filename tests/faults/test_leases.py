@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from airflow_k8s_vault import VaultSecret
-from airflow_k8s_vault.delivery import agent
+from airflow_k8s_vault.delivery.agent import configuration
 from airflow_k8s_vault.errors import VaultError
 from tests.faults.arena import NAMESPACE, Arena
 from tests.faults.endings import LONG
@@ -103,7 +103,7 @@ def test_a_file_changes_in_the_running_pod_when_its_secret_does(
     arena: Arena, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     arena.begin()
-    monkeypatch.setattr(agent, "_RENDER_INTERVAL", "1s")
+    monkeypatch.setattr(configuration, "_RENDER_INTERVAL", "1s")
     secret = VaultSecret("secret/payments/rotated", file="rotated", key="word")
     arena.ground.setup.kv("secret/payments/rotated", {"word": "before"})
     wait = "until grep -q after /vault/secrets/rotated; do sleep 0.1; done"

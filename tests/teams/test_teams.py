@@ -64,6 +64,12 @@ def test_every_mistake_in_a_teams_file_is_told_at_once_with_its_line(tmp_path: P
         (TEAM.replace("secret/payments/*", "secret//x"), "secrets[0] is 'secret//x'"),
         (TEAM.replace("secret/payments/*", "secret/pay?"), "secrets[0] is 'secret/pay?'"),
         (TEAM.replace("[secret/payments/*]", "secret/payments/*"), "it must be a list"),
+        (
+            TEAM + "agent: {run_as_user: 0}\n",
+            "agent.run_as_user is 0; it must be a user's number other than 0",
+        ),
+        (TEAM + "agent: {resources: {limits: {cpu: lots}}}\n", "agent.resources.limits.cpu is 'lots'"),
+        (TEAM + "agent: {image: x}\n", "image is no key of agent"),
         (TEAM + "pod_security: strict\n", "it must be one of privileged, baseline, restricted"),
         (TEAM.replace("[cmds]", "[full_pod_spec]"), "an argument that can be opened"[3:11]),
     ],

@@ -21,14 +21,13 @@ from airflow_k8s_vault.delivery.agent.script import CHECKED, LEASES, LIMIT, SCRI
 from airflow_k8s_vault.delivery.agent.template import env_files, file_key, lease_list, secret_file
 from airflow_k8s_vault.delivery.login import VaultLogin
 from airflow_k8s_vault.delivery.placement import FILES_DIR, add_variables, by_container, refuse_clashes
+from airflow_k8s_vault.teams import BY_CLUSTER, AgentSettings
 from airflow_k8s_vault.vault_secret import VaultSecret
 
 CONTAINER = "vault-agent"
 _ENV_DIR = "/vault/env"
 _AGENT_VOLUME, _ENV_VOLUME, _TOKEN_VOLUME = "vault-agent", "vault-env", "vault-token"
 
-# Half a second of a slow start is worth more than a limit that throttles it: no CPU limit.
-_RESOURCES = {"requests": {"cpu": "25m", "memory": "64Mi"}, "limits": {"memory": "192Mi"}}
 # The agent's user where the pod's own securityContext names none, or root: the image's is a name, and the
 # kubelet takes no name for proof that a user is not root.
 _USER_ID = 65532
@@ -85,10 +84,26 @@ def attach(
     mounts.append({**_mount(_TOKEN_VOLUME, TOKEN_DIR), "readOnly": True})
     spec["volumes"] = [*spec.get("volumes", []), *volumes]
     sidecar = _sidecar(login, templates, mounts, limit_seconds if leased else None)
-    if not spec.get("securityContext", {}).get("runAsUser"):
-        sidecar["securityContext"]["runAsUser"] = _USER_ID
+    sidecar["securityContext"] |= _user(spec, login.agent)
+    _add_pull_secrets(spec, login.agent.image_pull_secrets)
     spec["initContainers"] = [sidecar, *spec.get("initContainers", [])]
     return pod
+
+
+def _user(spec: dict[str, Any], settings: AgentSettings) -> dict[str, int]:
+    """Return the agent's own runAsUser, where it has one: root never runs it."""
+    if isinstance(settings.run_as_user, int):
+        return {"runAsUser": settings.run_as_user}
+    if settings.run_as_user == BY_CLUSTER or (spec.get("securityContext") or {}).get("runAsUser"):
+        return {}
+    return {"runAsUser": _USER_ID}
+
+
+def _add_pull_secrets(spec: dict[str, Any], names: Iterable[str]) -> None:
+    there = spec.get("imagePullSecrets") or []
+    missing = [{"name": name} for name in names if {"name": name} not in there]
+    if missing:
+        spec["imagePullSecrets"] = [*there, *missing]
 
 
 def _in_the_way(containers: Iterable[str]) -> list[str]:
@@ -128,9 +143,10 @@ def _sidecar(
         "lifecycle": {"postStart": {"exec": {"command": ["sh", "-c", WAIT_FOR_FILES, "sh", *awaited]}}},
         # The agent's last words become the container's termination message, which the operator shows.
         "terminationMessagePolicy": "FallbackToLogsOnError",
-        "resources": copy.deepcopy(_RESOURCES),
+        "resources": login.agent.resources(),
         "securityContext": copy.deepcopy(_SECURITY_CONTEXT),
         "volumeMounts": mounts,
+        **({"imagePullPolicy": login.agent.image_pull_policy} if login.agent.image_pull_policy else {}),
     }
 
 
@@ -138,6 +154,7 @@ def _environment(login: VaultLogin, templates: list[dict[str, Any]]) -> list[dic
     values = {
         **configuration.variables(login, templates),
         "AGENT_CACERT": login.cacert,
+        "AGENT_LOG_LEVEL": login.agent.log_level,
         "HOME": AGENT_DIR,
         "VAULT_ADDR": login.address,
         "VAULT_NAMESPACE": login.namespace,

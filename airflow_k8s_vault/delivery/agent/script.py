@@ -104,7 +104,7 @@ fi
 : > begun
 cut -d' ' -f22 /proc/1/stat > clean
 while :; do
-  "$vault" agent -config=agent.json &
+  "$vault" agent -config=agent.json ${{AGENT_LOG_LEVEL:+"-log-level=$AGENT_LOG_LEVEL"}} &
   agent=$!
   [ -z "${{AGENT_LIMIT-}}" ] || [ -e started ] || check "$agent" 2>/dev/null &
   wait "$agent"
