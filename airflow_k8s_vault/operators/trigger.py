@@ -178,7 +178,8 @@ class VaultPodTrigger(KubernetesPodTrigger):
     @cached_property
     def pod_manager(self) -> AsyncPodManager:
         # Of an older row the login is not known: the operator, which knows it, words the error anew.
-        login = VaultLogin(**(self.login or {"address": "", "role": ""}))
+        described: dict[str, Any] = dict(self.login or {"address": "", "role": ""})
+        login = VaultLogin(**described)
         return WatchfulAsyncPodManager(self._pod, self.base_container_name, login, async_hook=self.hook)
 
     # Its end.
