@@ -4,8 +4,9 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 LDAP := $(VENV)/ldap/.installed
+RELEASE := $(VENV)/release/.installed
 
-.PHONY: demo test chromium lint bench faults clean docs
+.PHONY: demo test chromium lint bench faults docs dist sbom advisories notes clean
 .DEFAULT_GOAL := test
 
 # uv installs the pinned versions in seconds where pip takes minutes; pip does it where uv cannot.
@@ -53,5 +54,29 @@ faults: $(STAMP)
 docs: $(STAMP)
 	$(BIN)/mkdocs build --strict --quiet
 
+# What a release takes: docs/releasing.md.
+$(RELEASE): $(STAMP) .ci/release-requirements.txt
+	$(PYTHON) -m venv $(@D)
+	$(BIN)/uv pip install --quiet --python $(@D)/bin/python -r .ci/release-requirements.txt \
+		|| $(@D)/bin/pip install --quiet -r .ci/release-requirements.txt
+	touch $@
+
+# Both distributions, each as sdist and as wheel that is built from it.
+dist: $(RELEASE)
+	rm -rf dist
+	$(VENV)/release/bin/python -m build --installer uv --outdir dist .
+	$(VENV)/release/bin/python -m build --installer uv --outdir dist devcluster
+	$(VENV)/release/bin/twine check --strict dist/*
+
+sbom: dist
+	.ci/sbom dist/airflow_k8s_vault-[0-9]*.whl
+
+advisories: $(RELEASE)
+	.ci/advisories
+
+# What the changelog says of the newest version: the tag's message.
+notes:
+	@awk '/^## /{found++} found==1' CHANGELOG.md
+
 clean:
-	rm -rf $(VENV) .demo build *.egg-info
+	rm -rf dist $(VENV) .demo build *.egg-info
