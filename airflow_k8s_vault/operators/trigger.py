@@ -134,6 +134,8 @@ class VaultPodTrigger(KubernetesPodTrigger):
         return await self._look()
 
     async def _wait_for_container_completion(self) -> TriggerEvent:
+        # It holds a client of Kubernetes that nobody uses, a third of what a waiting trigger takes in memory.
+        vars(self).pop("pod_manager", None)
         poll_seconds, self.poll_interval = self.poll_interval, 0
         logs_seconds = self.logging_interval if self.get_logs else None
         deadline = self.trigger_kwargs.get("_execution_deadline")

@@ -24,7 +24,7 @@ _SILENCE_SECONDS = 90
 _CREDENTIALS_SECONDS = 60
 # When a line is this long it is none: an object has 1.5 MiB at most.
 _LONGEST_LINE = 16 * 2**20
-_ERROR_BYTES = 2**16
+_CHUNK_BYTES, _ERROR_BYTES = 2**16, 2**16
 _NEVER = float("-inf")
 # Probes that find out, within half a minute, that the other side of a silent watch is cut off.
 _KEEP_ALIVE = {"TCP_KEEPIDLE": 15, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3}
@@ -71,7 +71,7 @@ class Client:
         async with self._answer(path, query, limits) as answer:
             _keep_alive(answer)
             begun = b""
-            async for chunk in answer.content.iter_any():
+            async for chunk in answer.content.iter_chunked(_CHUNK_BYTES):
                 *whole, begun = (begun + chunk).split(b"\n")
                 for line in filter(None, whole):
                     yield line

@@ -86,7 +86,10 @@ class PodStore:
     def replace(self) -> None:
         self._pods, self._listing, self._is_complete = self._listing or {}, None, True
         for subscription in self._all():
-            if not subscription.is_over and subscription.uid not in self._pods:
+            # Also who came in the middle of the listing, and was told what was known before it.
+            if pod := self._pods.get(subscription.uid):
+                subscription.tell(pod)
+            elif not subscription.is_over:
                 self._look(subscription)
 
     def changed(self, kind: str, content: Content) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 
 from airflow_k8s_vault.errors import K8sVaultError
 from airflow_k8s_vault.watching.pods import Pod
@@ -21,15 +20,16 @@ class Subscription:
     pod (phase Succeeded or Failed), or PodGone where it was deleted before that was seen. It comes once.
     """
 
-    __slots__ = ("_end", "_kept", "_newest", "_version", "_wake", "name", "poll_seconds", "uid")
+    __slots__ = ("_end", "_kept", "_newest", "_version", "_waiting", "name", "poll_seconds", "uid")
 
     def __init__(self, name: str, uid: str, poll_seconds: float) -> None:
         self.name, self.uid, self.poll_seconds = name, uid, poll_seconds
-        self._kept: deque[Pod] = deque()
+        self._kept: list[Pod] = []
         self._newest: Pod | None = None
         self._end: K8sVaultError | None = None
         self._version = 0
-        self._wake = asyncio.Event()
+        # An asyncio.Event would cost seven times the memory, for each deferred pod.
+        self._waiting: asyncio.Future[None] | None = None
 
     async def changed(self, within_seconds: float | None = None) -> Pod:
         """Return the next state: at first the present one, then each change, as soon as it is known.
@@ -39,16 +39,18 @@ class Subscription:
         pod is there no more, WatchUnavailable where this account may neither watch nor list pods.
         """
         if not self._kept and not self.is_over:
+            self._waiting = asyncio.get_running_loop().create_future()
             try:
                 async with asyncio.timeout(within_seconds):
-                    await self._wake.wait()
+                    await self._waiting
             except TimeoutError:
                 if self._newest is None:
                     raise
                 return self._newest
-        self._wake.clear()
+            finally:
+                self._waiting = None
         if self._kept:
-            return self._kept.popleft()
+            return self._kept.pop(0)
         if self._end is not None or self._newest is None:
             raise self._end or TimeoutError(self.name)
         return self._newest
@@ -70,15 +72,19 @@ class Subscription:
             return
         self._newest = pod
         if len(self._kept) == _MOST_KEPT:
-            self._kept.popleft()
+            del self._kept[0]
         self._kept.append(pod)
-        self._wake.set()
+        self._wake()
 
     def tell_end(self, end: K8sVaultError) -> None:
         """Let the states end with this error."""
         if not self.is_over:
             self._end = end
-            self._wake.set()
+            self._wake()
+
+    def _wake(self) -> None:
+        if self._waiting is not None and not self._waiting.done():
+            self._waiting.set_result(None)
 
     def begin_anew(self) -> None:
         """Forget how new the newest state is: a restored server counts from an earlier version."""

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import json
 import ssl
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -95,7 +95,7 @@ class ApiServer:
         self.requests: Counter[str] = Counter()
         self.faults: list[Fault] = []
         self._changes: list[tuple[int, str, bytes]] = []
-        self._watches: set[asyncio.Queue[tuple[int, str, bytes]]] = set()
+        self._watches: dict[str, set[asyncio.Queue[tuple[int, str, bytes]]]] = defaultdict(set)
         self._open: set[asyncio.Transport] = set()
         folder.mkdir(exist_ok=True, parents=True)
         self._certificate = certificates.make(folder, "127.0.0.1")
@@ -180,7 +180,7 @@ class ApiServer:
         line = b'{"type": "%s", "object": %s}\n' % (kind.encode(), pod.content)
         change = (self.version, pod.namespace, line)
         self._changes.append(change)
-        for watch in self._watches:
+        for watch in self._watches[pod.namespace]:
             watch.put_nowait(change)
 
     # What it answers.
@@ -223,7 +223,7 @@ class ApiServer:
         answer = web.StreamResponse(headers={"Content-Type": "application/json"})
         await answer.prepare(request)
         queue: asyncio.Queue[tuple[int, str, bytes]] = asyncio.Queue()
-        self._watches.add(queue)
+        self._watches[namespace].add(queue)
         assert request.transport is not None
         self._open.add(request.transport)  # type: ignore[arg-type]
         try:
@@ -231,7 +231,7 @@ class ApiServer:
         except (ConnectionError, TimeoutError):
             pass
         finally:
-            self._watches.discard(queue)
+            self._watches[namespace].discard(queue)
             self._open.discard(request.transport)  # type: ignore[arg-type]
         return answer
 
@@ -254,11 +254,12 @@ class ApiServer:
         async with asyncio.timeout(int(query.get("timeoutSeconds", 3600))):
             while True:
                 try:
-                    version, space, line = await asyncio.wait_for(queue.get(), BOOKMARK_SECONDS)
+                    async with asyncio.timeout(BOOKMARK_SECONDS):
+                        version, _, line = await queue.get()
                 except TimeoutError:
                     await answer.write(_bookmark(self.version, {}))
                     continue
-                if version > since and space == namespace:
+                if version > since:
                     await answer.write(line)
 
     async def _one(self, request: web.Request) -> web.Response:

@@ -10,6 +10,7 @@ import pytest
 
 from airflow_k8s_vault.watching.failures import ApiError, PodGone, WatchUnavailable
 from airflow_k8s_vault.watching.namespace_watch import NamespaceWatch
+from airflow_k8s_vault.watching.pod_store import PodStore
 from airflow_k8s_vault.watching.subscription import Subscription
 from tests.watching.simulation import LABELS, Server, run
 
@@ -79,6 +80,23 @@ def test_a_pod_of_the_same_name_is_another_pod() -> None:
 
     with pytest.raises(PodGone):
         run(play())
+
+
+def test_who_subscribes_in_the_middle_of_a_listing_is_told_what_it_finds() -> None:
+    async def play() -> list[str | None]:
+        server = Server(1, streams_lists=False)
+        subscription = Subscription("pod", server.create("pod") or "", 2)
+        store = PodStore("space", LABELS, look=lambda subscription: None)
+        for round in range(2):
+            store.begin()
+            store.listed(await server.get("pod"))
+            if round == 1:
+                store.subscribe(subscription)
+            store.replace()
+            server.advance("pod", fails=False)
+        return [(await subscription.changed()).status.phase for _ in range(2)]
+
+    assert ["Pending", "Running"] == run(play())
 
 
 def test_a_look_that_fails_is_tried_again_with_longer_pauses() -> None:
