@@ -89,7 +89,7 @@ def test_who_subscribes_in_the_middle_of_a_listing_is_told_what_it_finds() -> No
         store = PodStore("space", LABELS, look=lambda subscription: None)
         for round in range(2):
             store.begin()
-            store.listed(await server.get("pod"))
+            store.listed(await server.get("/pod"))
             if round == 1:
                 store.subscribe(subscription)
             store.replace()
