@@ -10,7 +10,7 @@ import pytest
 from airflow_k8s_vault import VaultPodOperator, VaultSecret
 from airflow_k8s_vault.delivery import REQUEST_ANNOTATION, agent, secret
 from airflow_k8s_vault.delivery.login import VaultLogin
-from airflow_k8s_vault.errors import DeliveryRefused, SecretSpecError
+from airflow_k8s_vault.errors import DeliveryRefused, K8sVaultError
 
 SECRETS = [VaultSecret("secret/payments/warehouse", env={"PGPASSWORD": "password"})]
 Attach = Callable[[dict[str, Any]], dict[str, Any]]
@@ -117,6 +117,6 @@ def test_a_template_that_opens_its_containers_is_refused_at_import(tmp_path: Any
     monkeypatch.setenv("AIRFLOW__K8S_VAULT__TEMPLATES_DIR", str(team.parent))
     monkeypatch.setenv("AIRFLOW__K8S_VAULT__VAULT_ADDR", "https://vault:8200")
 
-    with pytest.raises(SecretSpecError, match=r"spec\.shareProcessNamespace shows each container"):
+    with pytest.raises(K8sVaultError, match=r"spec\.shareProcessNamespace shows each container"):
         VaultPodOperator(task_id="load", pod_template="a/x", vault_secrets=SECRETS)
     VaultPodOperator(task_id="load", pod_template="a/x")
