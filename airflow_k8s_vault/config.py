@@ -106,6 +106,7 @@ SETTINGS = (
 
 _BY_NAME = {setting.name: setting for setting in SETTINGS}
 _TAKEN: list[_lru_cache_wrapper[Any]] = []
+_FORGET: list[Callable[[], None]] = []
 # By `replaced`, and kept apart from what was taken.
 _REPLACED: dict[str, str] = {}
 
@@ -134,6 +135,11 @@ def taken_once(read: Callable[[], _Value]) -> Callable[[], _Value]:
     return taken
 
 
+def on_reload(forget: Callable[[], None]) -> None:
+    """Call this with `reload`: it forgets what was made of the settings."""
+    _FORGET.append(forget)
+
+
 def load() -> None:
     """Take all settings as they are now, unless they have been taken already; never raises."""
     for outcome in _TAKEN:
@@ -145,8 +151,8 @@ def reload() -> None:
 
     For tests, which set the environment after Airflow has been imported. Nothing else calls it.
     """
-    for outcome in _TAKEN:
-        outcome.cache_clear()
+    for forget in [*(outcome.cache_clear for outcome in _TAKEN), *_FORGET]:
+        forget()
 
 
 @contextmanager

@@ -85,9 +85,7 @@ name of an environment variable: letters, digits, _ . -, and no digit first."]
         """
         if type(requested) is not cls:
             return None
-        given: dict[str, Any] = {
-            item.name: getattr(requested, item.name, None) for item in fields(cls) if item.init
-        }
+        given: dict[str, Any] = {name: getattr(requested, name, None) for name in _GIVEN}
         return cls(**given)
 
     def located(self, paths: tuple[str, ...], engine: str, mounts: tuple[str, ...] = ()) -> VaultSecret:
@@ -123,8 +121,9 @@ name of an environment variable: letters, digits, _ . -, and no digit first."]
 
     def __post_init__(self) -> None:
         # What is checked has to be what is delivered: a copy, in which text is exactly str.
-        for item in fields(self):
-            object.__setattr__(self, item.name, _plain(getattr(self, item.name)))
+        # By its own dictionary: a DAG file may make a thousand of them.
+        values = vars(self)
+        values.update({name: _plain(value) for name, value in values.items()})
 
     def mistakes(self) -> list[str]:
         """Return one sentence per mistake; empty where there is none."""
@@ -204,6 +203,9 @@ name of an environment variable: letters, digits, _ . -, and no digit first."]
         return exact and self.env == expected and self.file is None and self.key is None
 
 
+_GIVEN = tuple(item.name for item in fields(VaultSecret) if item.init)
+
+
 def _looked_up(kind: str, name: object) -> dict[str, str]:
     """Return the variable in which Airflow looks for it, as env of a secret."""
     return {f"{LOOKUPS[kind]}{name.upper()}": kind} if isinstance(name, str) else {}
@@ -222,12 +224,12 @@ def _key_errors(key: object) -> list[str]:
 
 def _file_name_errors(name: object) -> list[str]:
     """A file's name as Linux takes it; two dots first are what Kubernetes keeps for its own in a volume."""
+    if type(name) is str and vault_path.is_templated(name):
+        return [f"{name!r} is no file name: file names are not templated."]
     if type(name) is not str or not name or "/" in name or name == "." or name.startswith(".."):
         return [
             f"{name!r} is no file name: it has no slash, and no two dots first; it will lie in /vault/secrets/."
         ]
-    if vault_path.is_templated(name):
-        return [f"{name!r} is no file name: file names are not templated."]
     if not name.isprintable() or len(name.encode()) > _LONGEST_FILE_NAME_BYTES:
         return [f"{name!r} is no file name: printable characters, {_LONGEST_FILE_NAME_BYTES} bytes at most."]
     return []
@@ -235,6 +237,8 @@ def _file_name_errors(name: object) -> list[str]:
 
 def _plain(value: Any) -> Any:
     # By the type, which an object cannot lie about, and by the type's own methods.
+    if type(value) is str or value is None:
+        return value
     if issubclass(type(value), dict):
         return {_plain(key): _plain(item) for key, item in dict.items(value)}
     return str.__str__(value) if issubclass(type(value), str) else value

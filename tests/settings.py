@@ -26,8 +26,9 @@ def follow_the_environment() -> None:
     def follow() -> None:
         nonlocal seen
         if (now := _environment()) != seen:
-            seen = now
+            # In this order: another thread that looks meanwhile does the same once more.
             config.reload()
+            seen = now
 
     def following_get(name: str) -> str:
         follow()

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from airflow.sdk.exceptions import AirflowFailException
 
-from airflow_k8s_vault.errors import DeliveryUnavailable, K8sVaultError
+from airflow_k8s_vault.errors import DeliveryUnavailable, K8sVaultError, VaultUnavailable
 
 
 @contextmanager
@@ -18,7 +18,7 @@ def where(running: bool) -> Iterator[None]:
     """
     try:
         yield
-    except DeliveryUnavailable:
+    except (DeliveryUnavailable, VaultUnavailable):
         raise
     except K8sVaultError as error:
         if not running or isinstance(error, AirflowFailException):

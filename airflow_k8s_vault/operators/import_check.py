@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Self, TypeVar
@@ -29,24 +30,24 @@ class ErrorCollector:
     """
 
     def __init__(self) -> None:
-        self._raised: list[K8sVaultError] = []
+        self.raised: list[K8sVaultError] = []
 
     def __call__(self, check: Callable[..., _Result], *given: Any) -> _Result | None:
         """Return what the check returns, None where it raised."""
         try:
             return check(*given)
         except K8sVaultError as error:
-            self._raised.append(error)
+            self.raised.append(error)
             return None
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: object, *_: object) -> None:
-        if kind is None and self._raised:
-            first = self._raised[0]
+        if kind is None and self.raised:
+            first = self.raised[0]
             # Each sentence once: the tasks of a mapped one often have the same mistake.
-            messages = dict.fromkeys(map(str, self._raised))
+            messages = dict.fromkeys(map(str, self.raised))
             if len(messages) == 1:
                 raise first
             raise type(first)("\n".join(messages)) from first.__cause__
@@ -58,6 +59,32 @@ def check(request: TaskRequest, errors: ErrorCollector) -> PodTemplate | None:
     Returns its template, None where there is none, or where only a mapped task's run will tell.
     """
     errors(shapes, request)
+    key = _key(request)
+    if key in _SOUND:
+        return _SOUND[key]
+    template = _checked(request, errors)
+    if key is not None and not errors.raised:
+        _SOUND[key] = template
+    return template
+
+
+# A DAG file may make a thousand tasks that differ in nothing that is looked at here.
+_SOUND: dict[tuple[object, ...], PodTemplate | None] = {}
+config.on_reload(_SOUND.clear)
+
+
+def _key(request: TaskRequest) -> tuple[object, ...] | None:
+    """Return all that the checks look at; None where it cannot be compared. Files are looked at each second."""
+    given = [request.arguments[name] for name in request.set_by_dag if name in request.arguments]
+    key = (
+        *(config.get("templates_dir"), int(time.monotonic()), frozenset(request.unknown)),
+        *(request.pod_template, request.team, request.delivery, request.strangers, request.set_by_dag),
+        *(repr(request.template_vars), repr(request.vault_secrets), repr(given)),
+    )
+    return key if request.pod_template and not request.strangers else None
+
+
+def _checked(request: TaskRequest, errors: ErrorCollector) -> PodTemplate | None:
     errors(secrets, request)
     errors(settings, request)
     errors(credentials, request)

@@ -30,6 +30,7 @@ _LEFT_OUT = frozenset(
     )
 )
 _OUTCOMES: dict[tuple[object, ...], K8sVaultError | None] = {}
+config.on_reload(_OUTCOMES.clear)
 
 
 def check(
@@ -81,9 +82,10 @@ def _attached(pod: dict[str, Any], secrets: Sequence[VaultSecret], by: str, team
     if by == "secret":
         return secret.attach(pod, secrets)
     if by:
-        # Not the whole login: vault_cacert may be a file that is on the workers alone.
+        # Not the whole login: vault_cacert may be a file that is on the workers alone, and what is wrong with the
+        # other settings is told by the check of the settings.
         image = config.get("vault_agent_image")
-        login = VaultLogin(config.get("vault_addr"), team.vault_role, image=image, agent=team.agent)
+        login = VaultLogin("https://vault", team.vault_role, image=image, agent=team.agent)
         return agent.attach(pod, secrets, login)
     return pod
 

@@ -81,12 +81,17 @@ class VaultPodOperator(RunsPod):
             given = {**defaults, **own, **passed}
             request, template = self.checked(_full_task_id(kwargs, is_mapped), given, passed)
         super().__init__(**{name: defaults.get(name, value) for name, value in _DEFAULTS.items()} | kwargs)
-        self.pod_template, self.team, self.delivery = str(request.pod_template), request.team, request.delivery
-        self.template_vars = dict(request.template_vars)
-        self.vault_secrets = list(request.vault_secrets)
-        self.vault_paths = shown_fields.paths(request.vault_secrets)
-        self._set_by_dag = request.set_by_dag
-        self._frozen = frozen_arguments.of(self, cast(PodTemplate, template).team)
+        # Past Airflow's own __setattr__, which looks for other tasks in each: a DAG file may make a thousand.
+        vars(self).update(
+            pod_template=str(request.pod_template),
+            team=request.team,
+            delivery=request.delivery,
+            template_vars=dict(request.template_vars),
+            vault_secrets=list(request.vault_secrets),
+            vault_paths=shown_fields.paths(request.vault_secrets),
+            _set_by_dag=request.set_by_dag,
+        )
+        vars(self)["_frozen"] = frozen_arguments.of(self, cast(PodTemplate, template).team)
 
     @property
     def vault_request(self) -> str:

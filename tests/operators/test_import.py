@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import shutil
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from airflow.sdk import DAG
 from airflow.sdk.exceptions import AirflowFailException
-from kubernetes.client import ApiClient
+from kubernetes.client import ApiClient, models
 
 from airflow_k8s_vault import VaultPodOperator, VaultSecret
 from airflow_k8s_vault.errors import (
+    ArgumentError,
     ConfigError,
     DeliveryRefused,
+    K8sVaultError,
     PolicyError,
     SecretSpecError,
     TeamError,
@@ -246,6 +249,144 @@ def test_a_certificate_that_is_not_there_is_told_with_its_setting(monkeypatch: p
 
     with pytest.raises(ConfigError, match=r"vault_cacert is '/no/such/ca.pem', .*: No such file"):
         operator(vault_secrets=[PASSWORD]).build_pod_request_obj(dry_run=True)
+
+
+def test_a_secret_with_two_mistakes_tells_both() -> None:
+    secret = VaultSecret("secret/risk/x", env={"NOT=A=NAME": "k"}, container="bse")
+
+    with pytest.raises(SecretSpecError) as refused:
+        operator(vault_secrets=[secret])
+
+    told = str(refused.value)
+    assert "'NOT=A=NAME' is no name of an environment variable" in told
+    assert "asks for secret/risk/x, which team 'payments' may not read" in told
+    assert "there is no container 'bse'" in told
+
+
+def test_an_argument_of_the_wrong_shape_hides_no_other_mistake() -> None:
+    with pytest.raises(K8sVaultError) as refused:
+        operator(pod_template="payments/etk", cmds="psql", vault_secret=[], delivery="agnet")
+
+    told = str(refused.value)
+    for part in (
+        "vault_secret is no argument",
+        "cmds is one text",
+        "no pod template 'etk'",
+        "delivery is 'agnet'",
+    ):
+        assert part in told
+
+
+def test_two_wrong_settings_are_told_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW__K8S_VAULT__VAULT_ADDR", "vault:8200")
+    monkeypatch.setenv("AIRFLOW__K8S_VAULT__VAULT_AUTH_METHOD", "kubernets")
+
+    with pytest.raises(ConfigError, match=r"vault_addr is (.|\n)*vault_auth_method is"):
+        operator(vault_secrets=[PASSWORD])
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        *(("vault_secret", "vault_secrets"), ("pod_templat", "pod_template"), ("template_var", "template_vars")),
+        *(("cmd", "cmds"), ("env_var", "env_vars"), ("retry", "retries"), ("deferable", "deferrable")),
+    ],
+)
+def test_a_misspelt_argument_is_told_with_the_one_that_was_meant(given: str, meant: str) -> None:
+    with pytest.raises(ArgumentError, match=f"{given} is no argument of VaultPodOperator. Did you mean '{meant}'"):
+        operator(**{given: ["hunter2"]})
+    with pytest.raises(TypeError) as refused:
+        VaultPodOperator(task_id="load", **{given: ["hunter2"]})
+
+    assert "hunter2" not in str(refused.value)
+    assert "pod_template is missing" in str(refused.value)
+
+
+@pytest.mark.parametrize("name", ["pod_template", "team", "delivery"])
+def test_a_name_that_nobody_renders_holds_no_jinja(name: str) -> None:
+    with pytest.raises(SecretSpecError, match=f"{name} is not templated"):
+        operator(**{name: "{{ params.x }}"})
+
+
+@pytest.mark.parametrize("part", ["path", "env", "file", "key"])
+def test_a_secret_that_holds_jinja_is_told_that_nothing_of_it_is_templated(part: str) -> None:
+    given: dict[str, Any] = {"path": "secret/payments/x", "file": "f", "key": "k", part: "{{ params.x }}/y"}
+    if part == "env":
+        given["env"] = {"A": "{{ params.x }}"}
+
+    with pytest.raises(SecretSpecError, match="not templated"):
+        operator(vault_secrets=[VaultSecret(**given)])
+
+
+@pytest.fixture
+def template(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[str], str]:
+    """Give team payments one more template with this text in its pod, and return its name."""
+    shutil.copytree(ROOT / "pod_templates", tmp_path / "pod_templates")
+    monkeypatch.setenv("AIRFLOW__K8S_VAULT__TEMPLATES_DIR", str(tmp_path / "pod_templates"))
+
+    def write(container: str = "", spec: str = "") -> str:
+        text = (
+            "apiVersion: v1\nkind: Pod\nspec:\n  automountServiceAccountToken: false\n"
+            "  securityContext: {runAsNonRoot: true, runAsUser: 1000, seccompProfile: {type: RuntimeDefault}}\n"
+            f"{spec}  containers:\n    - name: base\n      image: {{{{ images.python }}}}\n"
+            "      securityContext: {allowPrivilegeEscalation: false, capabilities: {drop: [ALL]}}\n"
+            f"{container}"
+        )
+        (tmp_path / "pod_templates/payments/mine.yaml.j2").write_text(text)
+        return "payments/mine"
+
+    return write
+
+
+MOUNT = "      volumeMounts: [{name: mine, mountPath: /vault}]\n"
+VOLUME = "  volumes: [{name: mine, emptyDir: {}}]\n"
+
+
+@pytest.mark.parametrize("delivery", ["agent", "secret"])
+@pytest.mark.parametrize(
+    ("container", "spec", "words"),
+    [
+        ("      env: [{name: PGPASSWORD, value: x1}]\n", "", "sets PGPASSWORD itself, and a VaultSecret does too"),
+        (MOUNT, VOLUME, "mounts a volume of its own over /vault/secrets"),
+        ("", "  shareProcessNamespace: true\n", "shareProcessNamespace shows each container the environment"),
+        ("", "  hostNetwork: true\n", "hostNetwork"),
+    ],
+    ids=["variable", "mount", "processes", "pod security"],
+)
+def test_what_a_template_and_a_secret_cannot_share_is_told_at_import(
+    template: Callable[..., str], container: str, spec: str, words: str, delivery: str
+) -> None:
+    name = template(container, spec)
+    key = VaultSecret("secret/payments/key", file="key", key="k")
+
+    with pytest.raises(K8sVaultError, match=words):
+        operator(pod_template=name, vault_secrets=[PASSWORD, key], delivery=delivery)
+
+
+def test_a_template_without_such_things_imports(template: Callable[..., str]) -> None:
+    assert operator(pod_template=template(), vault_secrets=[PASSWORD])
+
+
+def test_what_the_team_opens_and_the_final_pod_may_not_have_is_told_at_import(
+    template: Callable[..., str], tmp_path: Path
+) -> None:
+    name = template()
+    team = tmp_path / "pod_templates/payments/team.yaml"
+    text = team.read_text()
+    team.write_text(text[: text.index("overridable:")] + "overridable: [image, labels, volumes, cmds]\n")
+    (tmp_path / "pod_templates/platform.yaml").unlink()
+    root = models.V1Volume(name="root", host_path=models.V1HostPathVolumeSource(path="/"))
+
+    for given, words in (
+        ({"image": "alpine"}, "image is 'alpine', set by the task's image; allowed are"),
+        ({"labels": {"sidecar.istio.io/inject": "false"}}, "sidecar.istio.io"),
+        ({"volumes": [root]}, "hostPath"),
+    ):
+        with pytest.raises(PolicyError, match=words):
+            operator(pod_template=name, **given)
+    # What is right, and what only the run tells.
+    operator(pod_template=name, image="postgres:18", labels={"tier": "batch"})
+    operator(pod_template=name, image="{{ params.image }}")
 
 
 def test_mistakes_of_every_kind_are_told_in_one_error() -> None:
