@@ -110,6 +110,8 @@ def test_a_template_that_opens_its_containers_is_refused_at_import(tmp_path: Any
     (team / "team.yaml").write_text(
         "namespace: a\nservice_account: a\nvault_role: a\nimages: {x: etl:1}\nsecrets: [secret/payments/*]\n"
     )
+    # So that it is not Pod Security which speaks.
+    (team.parent / "platform.yaml").write_text("pod_security: privileged\n")
     (team / "x.yaml.j2").write_text(
         "apiVersion: v1\nkind: Pod\n"
         "spec: {shareProcessNamespace: true, containers: [{name: base, image: etl:1}]}\n"
