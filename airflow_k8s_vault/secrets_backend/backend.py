@@ -60,9 +60,7 @@ class VaultSecretsBackend(BaseSecretsBackend):
         hidden = SecretValue(given)
         del given
         super().__init__()
-        self.settings = _checked(hidden)
-        refuse_old_airflow(self.settings.fall_through)
-        self._reader = Reader.of(self.settings)
+        self.settings, self._reader = _made_of(hidden)
         self._teams: dict[str | None, Reader] = {None: self._reader}
         bases = self.settings.bases
         self._connections = _Kind(bases("connections_path"), connection_text, masking.words_of_connection)
@@ -165,8 +163,9 @@ def _text(entry: Entry | None) -> str | None:
 
 
 @traceback_guard(unexpected=ConfigError)
-def _checked(given: SecretValue[dict[str, Any]]) -> Settings:
+def _made_of(given: SecretValue[dict[str, Any]]) -> tuple[Settings, Reader]:
     settings, mistakes = settings_from(given.reveal(), os.environ)
     if mistakes:
         raise mistakes
-    return settings
+    refuse_old_airflow(settings.fall_through)
+    return settings, Reader.of(settings)
