@@ -105,9 +105,9 @@ def node_and_worker_lost(arena: Arena, operator: WatchedOperator) -> tuple[str, 
 
 def _watched(arena: Arena, serialized: Any) -> Process:
     """Return a triggerer that has begun to look at its pod."""
-    before = arena.kube.count("GET .*/pods/")
+    before = arena.kube.count("GET .*/pods")
     watching = trigger(serialized)
-    wait_until(lambda: arena.kube.count("GET .*/pods/") > before)
+    wait_until(lambda: arena.kube.count("GET .*/pods") > before)
     return watching
 
 
