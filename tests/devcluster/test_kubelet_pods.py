@@ -289,6 +289,15 @@ async def test_the_active_deadline_fails_the_pod(node: OneNode) -> None:
 
 
 @on_one_node
+async def test_the_active_deadline_of_a_pod_that_runs_can_be_brought_forward(node: OneNode) -> None:
+    node.pod(sh(LOOP), activeDeadlineSeconds=3600)
+    await node.phase("Running")
+    node.store.update("pods", "test", "pod", lambda pod: pod["spec"].update(activeDeadlineSeconds=1))
+
+    assert (await node.over())["reason"] == "DeadlineExceeded"
+
+
+@on_one_node
 async def test_a_post_start_hook_that_fails_kills_the_container(node: OneNode) -> None:
     hook = {"postStart": {"exec": {"command": ["sh", "-c", "exit 1"]}}}
     node.pod(sh(LOOP + "; :", lifecycle=hook))

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
-import time
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 from unittest import mock
+
+from kubernetes.client import ApiException
 
 from airflow_k8s_vault.handover import handover
 from tests.faults.arena import HAS_ALL, NAMESPACE, Arena
@@ -19,6 +22,8 @@ DELIVERIES, MODES = ("agent", "secret"), ("sync", "deferrable")
 # A process 1 without a handler ignores SIGTERM, and its pod would take 30 s to end.
 LONG = {"cmds": ["sh", "-c", f"{HAS_ALL} && {{ trap 'exit 143' TERM; sleep 60 & wait; }}"]}
 SHORT = {"cmds": ["sh", "-c", f"{HAS_ALL} && sleep 3"]}
+# Runs until the case lets it end: see `let_end`.
+HELD = {"cmds": ["sh", "-c", f"{HAS_ALL} && until [ -e /tmp/end ]; do sleep 0.05; done"]}
 # After which step of the hand-over the worker dies, and how many pods, logins and leases there were in the end.
 STEPS = {
     "pod": (2, 1, 1),
@@ -33,18 +38,44 @@ STEPS = {
 AT_ONCE = -1
 # How long a login lives in the case where only its TTL can end it.
 SHORT_TTL_SECONDS = 4
+# With delivery `secret` the login lives as long as the task may run.
+SHORT_LIMIT = timedelta(seconds=10)
+
+
+# What shows once more what another case shows, with the other delivery or in the other mode.
+_REPEATED = {
+    "success": {("agent", "deferrable"), ("secret", "sync")},
+    "failure": {("agent", "deferrable"), ("secret", "sync")},
+    "execution_timeout": {("agent", "sync"), ("secret", "deferrable")},
+    "pod deleted from outside": {("agent", "sync"), ("secret", "deferrable")},
+    "pod evicted": {("agent", "deferrable"), ("secret", "sync")},
+    "ended by a user": {("agent", "sync"), ("secret", "sync")},
+    "triggerer killed": {("agent", "deferrable")},
+    "worker killed before its pod is created": {("secret", "sync")},
+    "worker killed after step 'pod'": {("secret", "sync")},
+    "worker killed after step 'pod token'": {("secret", "sync")},
+    "worker killed after step 'login kept'": {("secret", "sync")},
+    "worker killed after step 'read'": {("secret", "sync")},
+}
 
 
 def cases() -> Iterator[Case]:
+    """Yield all cases; the slow ones are for `make faults` alone."""
+    for case in _all_cases():
+        repeated = (case.delivery, case.mode) in _REPEATED.get(case.name, set())
+        yield replace(case, slow=case.slow or repeated)
+
+
+def _all_cases() -> Iterator[Case]:
     for delivery in DELIVERIES:
         for mode in MODES:
             yield Case("success", delivery, whole, mode)
             yield Case(
                 "failure", delivery, whole, mode, "failed", operator={"cmds": ["sh", "-c", f"{HAS_ALL} && exit 3"]}
             )
-            limit = {**LONG, "execution_timeout": timedelta(seconds=4)}
+            limit = {**LONG, "execution_timeout": timedelta(minutes=5)}
             ends = "failed"
-            yield Case("execution_timeout", delivery, whole, mode, ends, operator=limit)
+            yield Case("execution_timeout", delivery, timed_out, mode, ends, operator=limit)
             yield Case("pod deleted from outside", delivery, deleted, mode, "failed", operator=LONG)
             yield Case("pod evicted", delivery, evicted, mode, "failed", operator=LONG)
         yield Case("ended by a user", delivery, ended_by_user, "sync", "failed", operator=LONG)
@@ -52,11 +83,11 @@ def cases() -> Iterator[Case]:
         name = "ended by a user, and its pod ends well"
         yield Case(name, delivery, ended_by_user, "sync", "failed", operator=well)
         yield Case("ended by a user", delivery, ended_by_user_deferred, "deferrable", operator=LONG)
-        yield Case("triggerer killed", delivery, triggerer_killed, "deferrable", operator=SHORT)
-        yield Case("worker killed while the pod runs", delivery, killed_running, operator=SHORT)
+        yield Case("triggerer killed", delivery, triggerer_killed, "deferrable", operator=HELD)
+        yield Case("worker killed while the pod runs", delivery, killed_running, operator=HELD)
         # The ended pod itself stays, as with any pod of a worker that died; what the worker made for it goes with
         # it, or before: see the next case.
-        limit = {**LONG, "execution_timeout": timedelta(seconds=5)}
+        limit = {**LONG, "execution_timeout": timedelta(minutes=5) if delivery == "agent" else SHORT_LIMIT}
         stays = "1 pod" if delivery == "agent" else "1 pod, 2 Secret"
         name = "worker killed, no other try"
         yield Case(
@@ -76,10 +107,10 @@ def cases() -> Iterator[Case]:
             "retry after a failure", delivery, retried, pods=2, logins=2, leases=2, slow=delivery == "agent"
         )
         yield Case("worker killed before its pod is created", delivery, killed_at("before the pod"))
-    yield Case("worker killed when its pod is created", "agent", killed_at("with the pod"), operator=SHORT)
-    yield Case("worker killed when its pod has logged in", "agent", killed_logged_in, operator=SHORT)
+    yield Case("worker killed when its pod is created", "agent", killed_at("with the pod"), operator=HELD)
+    yield Case("worker killed when its pod has logged in", "agent", killed_logged_in, operator=HELD)
     name = "worker killed after step 'gate'"
-    yield Case(name, "secret", killed_at("gate"), "deferrable", operator=SHORT, slow=True)
+    yield Case(name, "secret", killed_at("gate"), "deferrable", operator=HELD, slow=True)
     for step, (pods, logins, leases) in STEPS.items():
         yield Case(
             f"worker killed after step '{step}'",
@@ -88,19 +119,17 @@ def cases() -> Iterator[Case]:
             pods=pods,
             logins=logins,
             leases=leases,
-            operator=SHORT if step == "gate" else {},
+            operator=HELD if step == "gate" else {},
         )
     name = "worker killed after step 'gate', and the pod ends before the next try"
-    yield Case(name, "secret", killed_at("gate", pause_seconds=2), pods=2, logins=2, leases=2)
+    yield Case(name, "secret", killed_at("gate", and_ended=True), pods=2, logins=2, leases=2)
     yield Case(
         "ended by a user during the login", "secret", ended_at("login"), "sync", "failed", leases=0, ran=False
     )
     name = "ended by a user during the login"
     yield Case(name, "agent", ended_at_a_late_login, "sync", "failed", leases=None, ran=False)
     yield Case("given up by Airflow when the trigger is done", "secret", given_up, "deferrable", leaves="1 pod")
-    yield Case(
-        "Vault is gone when the pod ends", "secret", revocation_lost, within_seconds=2 * SHORT_TTL_SECONDS + 10
-    )
+    yield Case("Vault is gone when the pod ends", "secret", revocation_lost, within_seconds=120, slow=True)
 
 
 def deleted(arena: Arena, operator: WatchedOperator) -> tuple[str, Any]:
@@ -138,10 +167,39 @@ def evicted(arena: Arena, operator: WatchedOperator) -> tuple[str, Any]:
 def ended_by_user(arena: Arena, operator: WatchedOperator) -> tuple[str, Any]:
     """Airflow's supervisor sends SIGTERM to the task; its pod's object is still there when the pod has ended."""
     process = run(operator)
-    wait_until(lambda: arena.running(operator))
-    with arena.kubelet(removalSeconds=4):
+    name = wait_until(lambda: arena.running(operator))["metadata"]["name"]
+    with arena.kubelet(removalSeconds=3600):
         process.kill(signal.SIGTERM)
-        return process.outcome()
+        outcome = process.outcome()
+    with contextlib.suppress(ApiException):
+        arena.core.delete_namespaced_pod(name, NAMESPACE, grace_period_seconds=0)
+    return outcome
+
+
+def timed_out(arena: Arena, operator: WatchedOperator) -> tuple[str, Any]:
+    """In the worker Airflow's alarm strikes once the main process runs; deferred, the pod's deadline does."""
+    process = run(operator)
+    pod = wait_until(lambda: arena.running(operator))
+    if operator.deferrable:
+        _hasten(arena, pod["metadata"]["name"])
+        return finish(operator, process)
+    process.kill(signal.SIGALRM)
+    return process.outcome()
+
+
+def _hasten(arena: Arena, pod: str) -> None:
+    """Let the kubelet end the pod now, as it would when the task's time is over."""
+    path = "/spec/activeDeadlineSeconds"
+    arena.core.patch_namespaced_pod(pod, NAMESPACE, [{"op": "replace", "path": path, "value": 1}])
+
+
+def let_end(arena: Arena, operator: WatchedOperator, watching: Process, request: str = "GET .*/log") -> Process:
+    """Let the main process end once whoever watches has sent that request; return him."""
+    seen = arena.kube.count(request)
+    pod = wait_until(lambda: arena.running(operator))
+    wait_until(lambda: arena.kube.count(request) > seen)
+    arena.run_in(pod["metadata"]["name"], "base", "touch /tmp/end")
+    return watching
 
 
 def ended_by_user_deferred(arena: Arena, operator: WatchedOperator) -> tuple[str, Any]:
@@ -157,7 +215,8 @@ def triggerer_killed(arena: Arena, operator: WatchedOperator) -> tuple[str, Any]
     first = trigger(serialized)
     wait_until(lambda: arena.running(operator))
     first.kill()
-    return resume(operator, trigger(serialized).outcome()[1]).outcome()
+    second = let_end(arena, operator, trigger(serialized), "GET ")
+    return resume(operator, second.outcome()[1]).outcome()
 
 
 def given_up(arena: Arena, operator: WatchedOperator) -> tuple[str, Any]:
@@ -171,7 +230,7 @@ def killed_running(arena: Arena, operator: WatchedOperator) -> tuple[str, Any]:
     wait_until(lambda: arena.running(operator))
     first.kill()
     first.outcome()
-    return finish(operator, run(operator, try_number=2), 2)
+    return finish(operator, let_end(arena, operator, run(operator, try_number=2)), 2)
 
 
 def killed_for_good(arena: Arena, operator: WatchedOperator) -> tuple[str, Any]:
@@ -182,6 +241,8 @@ def killed_for_good(arena: Arena, operator: WatchedOperator) -> tuple[str, Any]:
     process = run(operator)
     name = wait_until(lambda: arena.running(operator))["metadata"]["name"]
     process.kill()
+    if operator.delivery == "agent":
+        _hasten(arena, name)
     wait_until(lambda: arena.core.read_namespaced_pod(name, NAMESPACE).status.phase == "Failed")
     return process.outcome()
 
@@ -204,8 +265,8 @@ def retried(arena: Arena, operator: WatchedOperator) -> tuple[str, Any]:
     return run(operator, try_number=2).outcome()
 
 
-def killed_at(step: str, pause_seconds: float = 0) -> Any:
-    """The worker dies after a step of the hand-over; the task's next try finds what it left."""
+def killed_at(step: str, *, and_ended: bool = False) -> Any:
+    """The worker dies after a step of the hand-over; the task's next try finds what it left, or its ended pod."""
 
     def script(arena: Arena, operator: WatchedOperator) -> tuple[str, Any]:
         if step == "login":
@@ -213,12 +274,15 @@ def killed_at(step: str, pause_seconds: float = 0) -> Any:
         operator.at_step = Dying(step)
         first = run(operator).outcome()
         assert first[0] == "killed", first
-        time.sleep(pause_seconds)
-        operator.at_step = lambda step: None
-        ended = finish(operator, run(operator, try_number=2), 2)
         if step == "login":
             arena.login_ttl(600)
-        return ended
+        if and_ended:
+            wait_until(lambda: {pod["status"]["phase"] for pod in arena.pods_of(operator)} == {"Succeeded"})
+        operator.at_step = lambda step: None
+        second = run(operator, try_number=2)
+        if operator.cmds == HELD["cmds"]:
+            second = let_end(arena, operator, second, "GET " if operator.deferrable else "GET .*/log")
+        return finish(operator, second, 2)
 
     return script
 
@@ -229,7 +293,7 @@ def killed_logged_in(arena: Arena, operator: WatchedOperator) -> tuple[str, Any]
     wait_until(arena.logins)
     first.kill()
     first.outcome()
-    return run(operator, try_number=2).outcome()
+    return let_end(arena, operator, run(operator, try_number=2)).outcome()
 
 
 def ended_at(step: str) -> Any:
@@ -253,6 +317,6 @@ def ended_at_a_late_login(arena: Arena, operator: WatchedOperator) -> tuple[str,
 
 def revocation_lost(arena: Arena, operator: WatchedOperator) -> tuple[str, Any]:
     """The login lives as long as the task may run, and nobody could end it earlier."""
-    operator.execution_timeout = timedelta(seconds=2 * SHORT_TTL_SECONDS)
+    operator.execution_timeout = timedelta(seconds=20)
     arena.vault.faults = [Fault("revoke-self", 500, None)]
     return run(operator).outcome()

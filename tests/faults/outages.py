@@ -28,6 +28,19 @@ VAULT_FAULTS = (
     ("Vault answers 500 to a read", LEASE, 500, UNAVAILABLE),
     ("Vault is slow (30 s)", LOGIN, 30.0, UNAVAILABLE),
 )
+# One of each kind of answer, and of each request that is answered so: the others repeat it.
+_VAULT_FAULTS_IN_TEST = {
+    "agent": {"Vault answers 403 to the login", "Vault answers 404 to a read"},
+    "secret": {
+        "Vault answers 403 to the login",
+        "Vault answers 500 to the login",
+        "Vault hangs up at the login",
+        "Vault answers rubbish to the login",
+        "Vault answers 403 to a read",
+        "Vault answers 404 to a read",
+    },
+}
+_API_FAULTS_IN_TEST = {("create pod", "cut after"), ("token", 500), ("create Secret", 409), ("remove gate", 429)}
 NO_SEAL = "it takes the seal of Vault"
 POD = r"POST /api/v1/namespaces/[^/]+/pods(\?|$)"
 API_REQUESTS = {
@@ -51,7 +64,7 @@ def cases() -> Iterator[Case]:
                 logins=None,
                 leases=None,
                 ran=False,
-                slow=isinstance(kind, float) or (delivery == "agent" and ends == UNAVAILABLE),
+                slow=name not in _VAULT_FAULTS_IN_TEST[delivery],
             )
         none: dict[str, Any] = {"logins": 0, "leases": 0, "ran": False}
         for mode in MODES:
@@ -64,7 +77,8 @@ def cases() -> Iterator[Case]:
         requests = API_REQUESTS if delivery == "secret" else {"create pod": POD}
         for what, request in requests.items():
             for kind in API_FAULTS:
-                yield Case(f"API server, {what}: {_named(kind)}", delivery, failing_api(request, kind, 1))
+                name, slow = f"API server, {what}: {_named(kind)}", (what, kind) not in _API_FAULTS_IN_TEST
+                yield Case(name, delivery, failing_api(request, kind, 1), slow=slow)
     lost: dict[str, Any] = {"ends": UNAVAILABLE, "ran": False}
     # For good, or not: where a cluster has no way out, its DNS may just not answer.
     yield Case("agent image missing", "agent", no_image, ends="cannot start (", **none)
@@ -73,9 +87,8 @@ def cases() -> Iterator[Case]:
     yield Case("answer of a dynamic read lost", "secret", failing_vault(LEASE, "cut after"), **lost)
     for what, request in API_REQUESTS.items():
         for_ever, pods = failing_api(request, 500, None), 0 if what == "create pod" else 1
-        yield Case(
-            f"API server, {what}: 500 for ever", "secret", for_ever, "sync", UNAVAILABLE, pods, None, None, False
-        )
+        name, slow = f"API server, {what}: 500 for ever", what != "remove gate"
+        yield Case(name, "secret", for_ever, "sync", UNAVAILABLE, pods, None, None, False, slow=slow)
     yield Case("API server, token: 403", "secret", failing_api("/token", 403, None), ends=REFUSED, **none)
 
 

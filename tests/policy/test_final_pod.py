@@ -217,7 +217,7 @@ def test_a_value_twice_as_long_takes_about_twice_the_time(
         with contextlib.suppress(PolicyError):
             check(edited(final, "spec.containers[base].env+", {"name": "A", "value": value}), team, expected)
 
-    assert growth.doubling(work, 150_000) < growth.LINEAR
+    assert growth.doubling(work, 50_000) < growth.LINEAR
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ from k8s_vault_devcluster.kubelet.termination import Grace
 from k8s_vault_devcluster.store import NotFound, Object, now
 
 _log = logging.getLogger(__name__)
+_SYNC_SECONDS = 1.0
 _MOUNT_RETRY_SECONDS, _MOUNT_RETRY_LIMIT_SECONDS = 0.5, 10
 _DEADLINE = "Pod was active on the node longer than the specified deadline"
 _HOSTS = "# Kubernetes-managed hosts file (host network).\n127.0.0.1\tlocalhost\n::1\tlocalhost\n{ip}\t{name}\n"
@@ -139,13 +140,16 @@ class Worker:
         flow = asyncio.create_task(self._flow())
         deleted = asyncio.create_task(self._deleted.wait())
         try:
-            done, _ = await asyncio.wait(
-                [flow, deleted], timeout=self._deadline(), return_when=asyncio.FIRST_COMPLETED
-            )
-            if not done:
+            while (left := self._deadline()) is None or left > 0:
+                # A second at most: the deadline of a pod that runs may be brought forward.
+                timeout = _SYNC_SECONDS if left is None else min(left, _SYNC_SECONDS)
+                await asyncio.wait([flow, deleted], timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+                if flow.done() or deleted.done():
+                    break
+            else:
                 self._failed, self._why = True, ("DeadlineExceeded", _DEADLINE)
                 self.pod.event("Normal", "DeadlineExceeded", _DEADLINE)
-            elif flow.done():
+            if flow.done():
                 flow.result()
             flow.cancel()
             await asyncio.gather(flow, return_exceptions=True)
