@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 from collections.abc import Iterator
 from datetime import timedelta
@@ -10,7 +11,6 @@ from typing import Any
 from unittest import mock
 
 from airflow_k8s_vault.delivery.agent import configuration
-from airflow_k8s_vault.teams import AgentSettings
 from tests.faults.arena import HAS_ALL, NAMESPACE, Arena
 from tests.faults.case import Case, after, finish, whole
 from tests.faults.endings import DELIVERIES, LONG, MODES
@@ -139,7 +139,7 @@ def cut_off(arena: Arena, operator: WatchedOperator) -> tuple[str, Any]:
 def out_of_memory(arena: Arena, operator: WatchedOperator) -> tuple[str, Any]:
     """A secret is more than the agent's limit takes, and the other one is not there before that is seen."""
     arena.vault.faults = [Fault(LEASE, "hang", None)]
-    with _large_secret(arena), _agent(LIMIT):
+    with _large_secret(arena), _agent(arena, LIMIT):
         return whole(arena, operator)
 
 
@@ -151,7 +151,7 @@ def out_of_memory_alone(arena: Arena, operator: WatchedOperator) -> tuple[str, A
 
 def out_of_memory_later(arena: Arena, operator: WatchedOperator) -> tuple[str, Any]:
     """A secret grows beyond the limit while the pod runs, and shrinks again. The agent is started again."""
-    with _agent(LIMIT, render_interval="1s"):
+    with _agent(arena, LIMIT, render_interval="1s"):
         process = run(operator)
         name = wait_until(lambda: arena.running(operator))["metadata"]["name"]
 
@@ -177,21 +177,17 @@ def _large_secret(arena: Arena) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _agent(limit: str, render_interval: str = "1m") -> Iterator[None]:
-    """Let agents have that memory limit, and read KV secrets again so often."""
+def _agent(arena: Arena, limit: str, render_interval: str = "1m") -> Iterator[None]:
+    """Let the team's agents have that memory limit, and read KV secrets again so often."""
     resources = {"requests": {"cpu": "25m", "memory": limit}, "limits": {"memory": limit}}
-    made_without = configuration._without_templates
-
-    def changed(*arguments: Any) -> dict[str, Any]:
-        made = made_without(*arguments)
-        made["template_config"]["static_secret_render_interval"] = render_interval
-        return made
-
-    with (
-        mock.patch.object(AgentSettings, "resources", return_value=resources),
-        mock.patch.object(configuration, "_without_templates", changed),
-    ):
-        yield
+    file = arena.ground.templates_dir / "payments" / "team.yaml"
+    before = file.read_text()
+    file.write_text(f"{before}\nagent: {json.dumps({'resources': resources})}\n")
+    try:
+        with mock.patch.object(configuration, "_RENDER_INTERVAL", render_interval):
+            yield
+    finally:
+        file.write_text(before)
 
 
 def skewed_by(ahead_seconds: int, auth: str) -> Any:
