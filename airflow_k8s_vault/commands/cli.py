@@ -20,7 +20,7 @@ _DEVCLUSTER = "airflow-k8s-vault-devcluster"
 def get_cli_commands() -> list[CLICommand]:
     """Return the commands in the shape of the provider key `cli`."""
     groups: list[Any] = [cli_templates.templates_group(), cli_templates.secrets_group()]
-    groups += [cli_compile.compile_group()]
+    groups += [cli_compile.compile_group(), cli_compile.plan_command()]
     groups.append(cli_doctor.doctor_command())
     groups += [point.load()() for point in sorted(entry_points(group=ENTRY_POINTS), key=lambda point: point.name)]
     if "dev" not in {group.name for group in groups}:

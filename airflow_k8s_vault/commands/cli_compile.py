@@ -21,6 +21,11 @@ _FORMAT = _arg(
 )
 _OUT = _arg("--out", metavar="DIR", help="With --format policy: write one file for each policy there")
 _LEAST = _arg("--dags", help="Folder, or file, of the DAGs: exactly the paths that they declare, not the ceiling")
+_ONLY = _arg("--only", choices=("vault", "kubernetes"), help="Only this side")
+_EXPLAIN = _arg(
+    "--explain", metavar="PATH|RIGHT", help="Who asks for a path of Vault, or a right (pods/exec:create)"
+)
+_OUTPUT = _arg("-o", "--output", choices=("text", "json"), default="text", help="Output format. Default: text")
 _DAGS = _arg("--dags", help="Folder, or file, of the DAGs. Needed where a team has identity: dag")
 
 
@@ -44,4 +49,16 @@ def compile_group() -> GroupCommand:
     )
     return GroupCommand(
         name="compile", help="What the teams' files say, for Kubernetes and Vault", subcommands=(kubernetes, vault)
+    )
+
+
+def plan_command() -> ActionCommand:
+    """Return the command `plan`."""
+    return ActionCommand(
+        name="plan",
+        help="Compare what is compiled with a live Vault and cluster",
+        func=lazy_load_command("airflow_k8s_vault.commands.plan.plan"),
+        args=(_TEAM, _LEAST, _ONLY, _EXPLAIN, _OUTPUT, _FOLDER),
+        description="Reads only: by VAULT_ADDR and VAULT_TOKEN, and by KUBECONFIG. Exit status: 0 no difference, "
+        "2 differences, 1 something could not be seen.",
     )

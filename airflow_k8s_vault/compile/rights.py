@@ -24,7 +24,6 @@ class Right(NamedTuple):
     named: bool = False
 
 
-_BOTH = (WORKER, TRIGGERER)
 RIGHTS = (
     Right(
         (WORKER,),
@@ -40,7 +39,8 @@ RIGHTS = (
         "triggers watch their pods, and end them for a user",
     ),
     Right((WORKER,), "pods/log", ("get",), "the pod's log becomes the task's"),
-    Right(_BOTH, "events", ("list", "watch"), "the log tells why a pod does not start"),
+    Right((WORKER,), "events", ("list",), "the log tells why a pod does not start"),
+    Right((TRIGGERER,), "events", ("watch",), "the same, while the task is deferred"),
     # From Kubernetes 1.35 on a websocket needs create as well.
     Right((WORKER,), "pods/exec", ("create", "get"), "the XCom is read out of its sidecar", "xcom"),
     Right((WORKER,), "serviceaccounts/token", ("create",), "the worker logs in for the pod", "secret", True),

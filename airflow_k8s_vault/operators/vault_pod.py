@@ -147,8 +147,11 @@ class VaultPodOperator(RunsPod):
             frozen_arguments.require_unstarted(self)
         return super().execute(context)
 
-    def _do_render_template_fields(self, parent: Any, template_fields: Any, context: Any, *others: Any) -> None:
-        super()._do_render_template_fields(parent, template_fields, context, *others)
+    def _do_render_template_fields(
+        self, parent: Any, template_fields: Any, context: Any, *others: Any, **named: Any
+    ) -> None:
+        # A mapped task passes them by name.
+        super()._do_render_template_fields(parent, template_fields, context, *others, **named)
         if parent is self:
             shown_fields.show(self, context)
 

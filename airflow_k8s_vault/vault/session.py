@@ -79,6 +79,18 @@ class Session:
             )
         raise VaultRefused(words)
 
+    def list(self, path: str) -> list[str] | None:
+        """LIST a path of the API below /v1/; None where there is nothing."""
+        words = ""
+        try:
+            answer = self._requests().get(f"/v1/{vault_path.encoded(path)}?list=true")
+            return [str(key) for key in (answer.get("data") or {}).get("keys") or ()]
+        except Rejected as rejected:
+            if rejected.status == 404:
+                return None
+            words = str(rejected)
+        raise VaultRefused(words)
+
     def mount_of(self, path: str) -> str:
         """Return the mount that a path is in, with its slash at the end; "" where Vault does not say."""
         try:

@@ -8,20 +8,21 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from kubernetes import client
 
+from airflow_k8s_vault.compile import Account, Source, objects
 from airflow_k8s_vault.errors import K8sVaultError
-from airflow_k8s_vault.teams import Team
+from k8s_vault_devcluster import compiled
 from k8s_vault_devcluster.postgres import drop_role_maker, make_role_maker
 from k8s_vault_devcluster.vault_admin import VaultAdmin
 
 _TERMINATING_SECONDS = 90
-_RESTRICTED = {f"pod-security.kubernetes.io/{mode}": "restricted" for mode in ("enforce", "warn")}
-# A task's token lives as long as it is renewed, and never longer than a day.
-_TOKEN_TTL, _TOKEN_MAX_TTL = "10m", "24h"
+_HELD_SECONDS = 30
+_MANAGER = "airflow-k8s-vault-devcluster"
 
 
 class Provisioning:
@@ -32,9 +33,16 @@ class Provisioning:
         vault: VaultAdmin,
         api: client.ApiClient,
         auth_mount: str = "kubernetes",
-        audience: str = "vault",
+        settings: Mapping[str, str] | None = None,
     ) -> None:
-        self.vault, self.auth_mount, self.audience = vault, auth_mount, audience
+        """settings: of section [k8s_vault], as Airflow has them; vault_addr is Vault's own without it."""
+        self.vault, self.auth_mount = vault, auth_mount
+        self.settings = {
+            "vault_addr": vault.address,
+            "vault_cacert": vault.cacert or "",
+            "vault_auth_mount": auth_mount,
+            **(settings or {}),
+        }
         self._core, self._rbac = client.CoreV1Api(api), client.RbacAuthorizationV1Api(api)
         self._reviewer = f"vault-token-reviewer-{auth_mount}"
         self.api, self._cluster = api, api.configuration
@@ -81,30 +89,100 @@ class Provisioning:
                 configuration["kubernetes_ca_cert"] = ca.read()
         self.vault.request("POST", f"auth/{self.auth_mount}/config", configuration)
 
-    def team(self, team: Team, labels: dict[str, str] | None = None) -> None:
-        """Make the team's namespace (Pod Security `restricted`), service account, Vault policy and role."""
-        self._wait_until_not_terminating(team.namespace)
-        meta = {"name": team.namespace, "labels": {**_RESTRICTED, **(labels or {})}}
+    def teams(
+        self, templates_dir: Path, only: Sequence[str] | None = None, dags: Path | None = None
+    ) -> list[Source]:
+        """Apply what `compile kubernetes` and `compile vault` print for the folder, as the settings are now.
+
+        only: some of its teams. dags: a folder of DAGs, for the least policies; without it the ceilings. Called
+        again, it applies what has changed. Returns when the API server holds the admission policies.
+        """
+        sources = compiled.sources(templates_dir, self.settings, only, dags)
+        self.apply(sources)
+        for source in sources:
+            self._wait_until_held(source)
+        return sources
+
+    def apply(self, sources: Sequence[Source]) -> None:
+        """Apply what is compiled for these teams."""
+        for source in sources:
+            self._wait_until_not_terminating(source.team.namespace)
+            for obj in objects.of_team(source):
+                self._apply(obj)
+        for request in compiled.requests(sources):
+            self.vault.request(request["method"], request["path"], request["data"])
+            if request["path"].startswith("sys/"):
+                self._undo.append(lambda path=request["path"]: self.vault.request("DELETE", path))  # type: ignore[misc]
+
+    def account(self, account: Account, minutes: int = 24 * 60) -> str:
+        """Return a token of one of Airflow's service accounts, which is made where there is none."""
+        self._wait_until_not_terminating(account.namespace)
         self._create(
-            lambda: self._core.create_namespace({"metadata": meta}),
-            lambda: self._core.delete_namespace(team.namespace),
+            lambda: self._core.create_namespace({"metadata": {"name": account.namespace}}),
+            lambda: self._core.delete_namespace(account.namespace),
         )
-        self._service_account(team.namespace, team.service_account)
-        policy = f"airflow-{team.name}"
-        self.vault.request("PUT", f"sys/policies/acl/{policy}", {"policy": policy_text(team.secrets)})
-        self._undo.append(lambda: self.vault.request("DELETE", f"sys/policies/acl/{policy}"))
-        self.vault.request(
-            "POST",
-            f"auth/{self.auth_mount}/role/{team.vault_role}",
-            {
-                "bound_service_account_names": [team.service_account],
-                "bound_service_account_namespaces": [team.namespace],
-                "audience": self.audience,
-                "token_policies": [policy],
-                "token_ttl": _TOKEN_TTL,
-                "token_max_ttl": _TOKEN_MAX_TTL,
-            },
+        self._service_account(account.namespace, account.name)
+        spec = {"spec": {"audiences": [], "expirationSeconds": minutes * 60}}
+        made = self._core.create_namespaced_service_account_token(account.name, account.namespace, spec)
+        return str(made.status.token)
+
+    def acting_as(self, account: Account) -> client.ApiClient:
+        """Return a client of the same cluster that acts as the service account."""
+        configuration = client.Configuration()
+        configuration.host, configuration.ssl_ca_cert = self._cluster.host, self._cluster.ssl_ca_cert
+        configuration.verify_ssl = self._cluster.verify_ssl
+        configuration.api_key = {"authorization": f"Bearer {self.account(account)}"}
+        return client.ApiClient(configuration)
+
+    def whoami(self) -> str:
+        """Return the name of the user whose kubeconfig this is."""
+        review = client.AuthenticationV1Api(self.api).create_self_subject_review({})
+        return str(review.status.user_info.username)
+
+    def _apply(self, obj: dict[str, Any]) -> None:
+        """Apply one object, as `kubectl apply --server-side` does; it goes with us where we made it."""
+        resource = compiled.path(obj)
+        existed = self._exists(resource)
+        self._send("PATCH", resource, obj, fieldManager=_MANAGER, force="true")
+        if not existed:
+            self._undo.append(lambda: _unless_gone(lambda: self._send("DELETE", resource)))
+
+    def _exists(self, resource: str) -> bool:
+        try:
+            self._send("GET", resource)
+        except client.ApiException as error:
+            if error.status == 404:
+                return False
+            raise
+        return True
+
+    def _send(self, method: str, resource: str, body: Any = None, **query: str) -> None:
+        kind = "application/apply-patch+yaml" if method == "PATCH" else "application/json"
+        self.api.call_api(
+            resource,
+            method,
+            query_params=list(query.items()),
+            header_params={"Content-Type": kind, "Accept": "application/json"},
+            body=body,
+            response_types_map={},
+            auth_settings=["BearerToken"],
         )
+
+    def _wait_until_held(self, source: Source) -> None:
+        """The API server sees a new admission policy a second or two after it was made."""
+        probe = {"metadata": {"name": "probe"}, "spec": compiled.PROBE}
+        # As Airflow's worker: the administrator may be one of those whom the policies let pass.
+        worker = client.CoreV1Api(self.acting_as(source.worker))
+        deadline = time.monotonic() + _HELD_SECONDS
+        while time.monotonic() < deadline:
+            try:
+                worker.create_namespaced_pod(source.team.namespace, probe, dry_run="All")
+            except client.ApiException as error:
+                if "ValidatingAdmissionPolicy" in str(error.body):
+                    return
+                raise
+            time.sleep(0.2)
+        raise K8sVaultError(f"No admission policy holds for team {source.team.name} after {_HELD_SECONDS} s.")
 
     def kv(self, path: str, data: dict[str, Any]) -> None:
         """Write one KV 2 secret; `path` as `vault kv put` takes it. Its mount is made where there is none."""
@@ -200,17 +278,3 @@ def _unless_gone(delete: Callable[[], Any]) -> None:
     except client.ApiException as error:
         if error.status != 404:
             raise
-
-
-def policy_text(paths: Iterable[str]) -> str:
-    """Return the Vault policy that lets a team read its ceiling, KV 2 and all other engines alike.
-
-    >>> print(policy_text(["secret/payments/*"]))
-    path "secret/data/payments/*" { capabilities = ["read"] }
-    path "secret/payments/*" { capabilities = ["read"] }
-    """
-    rules = []
-    for path in paths:
-        mount, _, rest = path.partition("/")
-        rules += [f"{mount}/data/{rest}", path]
-    return "\n".join(f'path "{rule}" {{ capabilities = ["read"] }}' for rule in rules)

@@ -14,6 +14,7 @@ from kubernetes import client, config
 
 from airflow_k8s_vault import VaultSecret, teams, templates
 from airflow_k8s_vault.delivery import agent
+from tests import walls
 from tests.attacks.conftest import SHIPPED
 
 CANARY = "c4nary-of-the-neighbours"
@@ -46,7 +47,7 @@ def ran(openbao: OpenBao, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     try:
         with Provisioning(openbao.admin, api, auth_mount="attacked") as setup:
             setup.login()
-            setup.team(team)
+            setup.teams(walls.copied(tmp_path_factory.mktemp("templates"), api), ["payments"])
             setup.kv("secret/payments/attacked", {"key": CANARY})
             yield _run(client.CoreV1Api(api), openbao, team)
     finally:

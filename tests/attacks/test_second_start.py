@@ -14,6 +14,7 @@ from kubernetes import client, config
 
 from airflow_k8s_vault import VaultSecret, teams, templates
 from airflow_k8s_vault.delivery import agent
+from tests import walls
 from tests.attacks.conftest import SHIPPED
 
 SECRETS = [
@@ -32,7 +33,7 @@ def setup(
     try:
         with Provisioning(openbao.admin, api, auth_mount="second") as provisioning:
             provisioning.login()
-            provisioning.team(team)
+            provisioning.teams(walls.copied(tmp_path_factory.mktemp("templates"), api), ["payments"])
             provisioning.kv("secret/payments/first", {"key": "old"})
             yield client.CoreV1Api(api), provisioning, team
     finally:

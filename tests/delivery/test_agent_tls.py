@@ -14,10 +14,11 @@ from k8s_vault_devcluster.server import DevCluster
 from k8s_vault_devcluster.vault_admin import VaultAdmin
 from kubernetes import client, config
 
-from airflow_k8s_vault import teams, templates
+from airflow_k8s_vault import templates
 from airflow_k8s_vault.delivery import agent, failure
 from airflow_k8s_vault.delivery.login import VaultLogin
 from airflow_k8s_vault.vault_secret import VaultSecret
+from tests import walls
 
 TEMPLATES = Path(__file__).parents[2] / "pod_templates"
 SECRET = VaultSecret("secret/payments/partner", env={"API_KEY": "api_key"})
@@ -37,7 +38,7 @@ def core(vault: VaultAdmin, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     api = config.new_client_from_config(str(cluster.kubeconfig))
     with Provisioning(vault, api) as setup:
         setup.login()
-        setup.team(teams.load("payments", TEMPLATES))
+        setup.teams(walls.copied(tmp_path_factory.mktemp("templates"), api), ["payments"])
         setup.kv("secret/payments/partner", {"api_key": "over tls"})
         yield client.CoreV1Api(api)
     cluster.stop()

@@ -9,11 +9,12 @@ import shutil
 import ssl
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import yaml
 from airflow.sdk import DAG
@@ -26,6 +27,7 @@ from kubernetes import client, config, stream
 
 from airflow_k8s_vault import VaultSecret
 from airflow_k8s_vault.errors import VaultError
+from tests import walls
 from tests.faults import images
 from tests.faults.fault_proxy import FaultProxy
 from tests.faults.worker import WatchedOperator, wait_until
@@ -71,13 +73,16 @@ class Traces:
 class Arena:
     """One PostgreSQL, one Vault and one cluster for all cases, each behind a proxy of its own."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, templates: Mapping[str, str] | None = None) -> None:
+        """templates: more files of the folder of templates, by their path in it."""
         templates_dir = folder / "pod_templates"
         shutil.copytree(ROOT / "pod_templates", templates_dir)
         base = (templates_dir / "base.yaml.j2").read_text()
         (templates_dir / "payments/beside.yaml.j2").write_text(f"{base.rstrip()}\n{_BESIDE}")
         shutil.copy(templates_dir / "base.vars.yaml", templates_dir / "payments/beside.vars.yaml")
-        self.ground = Ground(folder, templates_dir, lambda line: None)
+        for name, text in (templates or {}).items():
+            (templates_dir / name).write_text(text)
+        self.ground = _Ground(folder, templates_dir, lambda line: None)
         # What was read while pods ran, by kind and place.
         self.kept: dict[str, dict[str, str]] = {}
         self._exits = contextlib.ExitStack()
@@ -87,19 +92,22 @@ class Arena:
     def __enter__(self) -> Arena:
         ground = self.ground.__enter__()
         self.core = ground.core()
-        vault_ca = ground.vault.cacert and ssl.create_default_context(cafile=ground.vault.cacert)
-        self.vault = FaultProxy(ground.vault.address, ground.host, vault_ca or None)
-        self.kube = proxy_of(ground.api.configuration)
+        self.vault = ground.proxy
+        # Workers and triggerers have tokens of their own: no certificate of the administrator's.
+        kubernetes = ground.api.configuration
+        self.kube = FaultProxy(kubernetes.host, tls=ssl.create_default_context(cafile=kubernetes.ssl_ca_cert))
         kubeconfig = ground.folder / "kubeconfig-of-workers"
-        kubeconfig.write_text(yaml.safe_dump(through(ground.kubeconfig, self.kube.address)))
+        kubeconfig.write_text(yaml.safe_dump(through(ground.worker_kubeconfig, self.kube.address)))
+        of_triggerers = ground.folder / "kubeconfig-of-triggerers"
+        of_triggerers.write_text(yaml.safe_dump(through(ground.triggerer_kubeconfig, self.kube.address)))
+        os.environ["K8S_VAULT_TEST_TRIGGERER"] = _connection(of_triggerers)
         os.environ["K8S_VAULT_TEST_WORKER_KUBECONFIG"] = str(kubeconfig)
         os.environ["K8S_VAULT_TEST_WORKER_LOG"] = str(ground.folder / "workers.log")
-        connection = {"conn_type": "kubernetes", "extra": {"kube_config_path": str(kubeconfig)}}
         os.environ.update(
             AIRFLOW__K8S_VAULT__TEMPLATES_DIR=str(ground.templates_dir),
             AIRFLOW__K8S_VAULT__VAULT_ADDR=self.vault.address,
             AIRFLOW__K8S_VAULT__VAULT_AUTH_MOUNT=ground.auth_mount,
-            AIRFLOW_CONN_KUBERNETES_DEFAULT=json.dumps(connection),
+            AIRFLOW_CONN_KUBERNETES_DEFAULT=_connection(kubeconfig),
         )
         images.pull(self.core, NAMESPACE)
         self.record = PodRecord(self.core, [NAMESPACE])
@@ -260,11 +268,21 @@ class Arena:
         if vault.mount(mount, {"type": "jwt"}, auth=True):
             self._exits.callback(vault.request, "DELETE", f"sys/auth/{mount}")
             vault.request("POST", f"auth/{mount}/config", {"jwt_validation_pubkeys": self._token_keys()})
-            role = vault.request("GET", f"auth/{self.ground.auth_mount}/role/payments")["data"]
-            kept = {name: role[name] for name in ("token_policies", "token_ttl", "token_max_ttl")}
-            bound = {"role_type": "jwt", "user_claim": "sub", "bound_audiences": ["vault"]}
-            vault.request("POST", f"auth/{mount}/role/payments", {**kept, **bound})
         return mount
+
+    @contextlib.contextmanager
+    def configured(self, **settings: str) -> Iterator[None]:
+        """Let Airflow have other settings of section [k8s_vault], and compile anew: pods are held to them."""
+        names = {f"AIRFLOW__K8S_VAULT__{name.upper()}": value for name, value in settings.items()}
+        setup, before = self.ground.setup, dict(self.ground.setup.settings)
+        with mock.patch.dict(os.environ, names):
+            setup.settings |= settings
+            setup.teams(self.ground.templates_dir)
+            try:
+                yield
+            finally:
+                setup.settings = before
+        setup.teams(self.ground.templates_dir)
 
     def seal(self) -> None:
         """Seal the Vault, which has to be our own."""
@@ -286,6 +304,20 @@ class Arena:
             return list(self.vault_admin.request("LIST", "auth/token/accessors")["data"]["keys"])
         except VaultError:
             return ["Vault does not answer"]
+
+
+class _Ground(Ground):
+    """Pods reach Vault through a proxy, and the administrator passes the policies: the tests look into pods."""
+
+    def _before_teams(self) -> None:
+        ca = self.vault.cacert and ssl.create_default_context(cafile=self.vault.cacert)
+        self.proxy = FaultProxy(self.vault.address, self.host, ca or None)
+        self.settings = {"vault_addr": self.proxy.address, "vault_cacert": ""}
+        walls.prepare(self.templates_dir, self.api)
+
+
+def _connection(kubeconfig: Path) -> str:
+    return json.dumps({"conn_type": "kubernetes", "extra": {"kube_config_path": str(kubeconfig)}})
 
 
 def proxy_of(api: client.Configuration) -> FaultProxy:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
@@ -184,7 +183,7 @@ def _agent(arena: Arena, limit: str, render_interval: str = "1m") -> Iterator[No
     before = file.read_text()
     file.write_text(f"{before}\nagent: {json.dumps({'resources': resources})}\n")
     try:
-        with mock.patch.object(configuration, "_RENDER_INTERVAL", render_interval):
+        with mock.patch.object(configuration, "_RENDER_INTERVAL", render_interval), arena.configured():
             yield
     finally:
         file.write_text(before)
@@ -194,16 +193,13 @@ def skewed_by(ahead_seconds: int, auth: str) -> Any:
     """Vault judges a pod's token by a clock of its own, with 150 s of leeway, whatever the auth method."""
 
     def script(arena: Arena, operator: WatchedOperator) -> tuple[str, Any]:
-        settings = {}
-        if auth == "jwt":
-            settings["AIRFLOW__K8S_VAULT__VAULT_AUTH_METHOD"] = "jwt"
-            settings["AIRFLOW__K8S_VAULT__VAULT_AUTH_MOUNT"] = arena.jwt_mount()
-        arena.mishap("clock", aheadSeconds=ahead_seconds)
-        try:
-            with mock.patch.dict(os.environ, settings):
+        settings = {"vault_auth_method": "jwt", "vault_auth_mount": arena.jwt_mount()} if auth == "jwt" else {}
+        with arena.configured(**settings):
+            arena.mishap("clock", aheadSeconds=ahead_seconds)
+            try:
                 return whole(arena, operator)
-        finally:
-            arena.mishap("clock", aheadSeconds=0)
+            finally:
+                arena.mishap("clock", aheadSeconds=0)
 
     return script
 

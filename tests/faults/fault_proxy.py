@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import http.client
+import json
 import re
 import socket
 import ssl
@@ -36,12 +38,23 @@ class Fault:
         return True
 
 
+def _subject(authorization: str) -> str:
+    """Return whom a bearer token is of, which is no secret."""
+    parts = authorization.removeprefix("Bearer ").split(".")
+    if len(parts) != 3:
+        return ""
+    claims = json.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
+    return str(claims.get("sub", ""))
+
+
 class FaultProxy:
     """Passes requests on, streams included. `done` lists those that were answered with 2xx as "POST /v1/…"."""
 
     def __init__(self, target: str, host: str = "127.0.0.1", tls: ssl.SSLContext | None = None) -> None:
         self.faults: list[Fault] = []
         self.done: list[str] = []
+        # The same with who asked: the `sub` of the bearer token, "" without one.
+        self.done_by: list[tuple[str, str]] = []
         # What was sent and answered, where somebody wants to know it: see tests/canary.
         self.exchanges: list[tuple[str, bytes, bytes]] | None = None
         self._target = urlsplit(target)
@@ -57,7 +70,11 @@ class FaultProxy:
         self._server.server_close()
 
     def reset(self) -> None:
-        self.faults, self.done = [], []
+        self.faults, self.done, self.done_by = [], [], []
+
+    def note(self, request: str, headers: Any) -> None:
+        self.done.append(request)
+        self.done_by.append((_subject(headers.get("Authorization") or ""), request))
 
     def count(self, pattern: str) -> int:
         return sum(re.search(pattern, request) is not None for request in self.done)
@@ -124,7 +141,7 @@ def _handler(proxy: FaultProxy) -> type[BaseHTTPRequestHandler]:
             else:
                 answer = proxy.pass_on(self.command, self.path, self.headers, body)
                 if 200 <= answer.status < 300:
-                    proxy.done.append(request)
+                    proxy.note(request, self.headers)
                 if fault == "late":
                     proxy.wait(2)
                 if fault == "cut after":
@@ -145,7 +162,7 @@ def _handler(proxy: FaultProxy) -> type[BaseHTTPRequestHandler]:
             self.close_connection = True
             made = proxy.tunnel(request, self.headers)
             if made.granted:
-                proxy.done.append(request)
+                proxy.note(request, self.headers)
             made.carry(self.connection)
 
         def _pass_back(self, answer: http.client.HTTPResponse) -> None:

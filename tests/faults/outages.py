@@ -120,14 +120,8 @@ def sealed(arena: Arena, operator: WatchedOperator) -> tuple[str, Any]:
 
 
 def no_image(arena: Arena, operator: WatchedOperator) -> tuple[str, Any]:
-    import os
-
-    name = "AIRFLOW__K8S_VAULT__VAULT_AGENT_IMAGE"
-    os.environ[name] = "registry.invalid/nothing:1"
-    try:
+    with arena.configured(vault_agent_image="registry.invalid/nothing:1"):
         return run(operator).outcome()
-    finally:
-        del os.environ[name]
 
 
 @contextlib.contextmanager

@@ -177,7 +177,8 @@ def trigger(serialized: tuple[str, dict[str, Any]], then: str = "") -> Process:
     """Start a triggerer with this trigger; `then="on_kill"`: a user ends the task after a second."""
 
     async def first_event() -> Any:
-        made = VaultPodTrigger(**serialized[1])
+        # The connection is the triggerer's own: what the worker's says of it is in the trigger's row.
+        made = VaultPodTrigger(**{**serialized[1], "connection_extras": None})
         events = made.run()
         if then == "on_kill":
             task = asyncio.ensure_future(anext(events))
@@ -188,7 +189,12 @@ def trigger(serialized: tuple[str, dict[str, Any]], then: str = "") -> Process:
             return None
         return (await anext(events)).payload
 
-    return Process(lambda: asyncio.run(first_event()))
+    def work() -> Any:
+        # With its own rights, which are fewer than the worker's.
+        os.environ["AIRFLOW_CONN_KUBERNETES_DEFAULT"] = os.environ["K8S_VAULT_TEST_TRIGGERER"]
+        return asyncio.run(first_event())
+
+    return Process(work)
 
 
 def resume(operator: VaultPodOperator, event: dict[str, Any], try_number: int = 1) -> Process:

@@ -17,7 +17,7 @@ from k8s_vault_devcluster.demo import isolation
 from k8s_vault_devcluster.demo.pods import PodRecord
 from k8s_vault_devcluster.demo.stage import Stage
 
-from airflow_k8s_vault import teams
+from tests import walls
 from tests.canary import values
 from tests.faults import images
 from tests.faults.fault_proxy import FaultProxy
@@ -48,11 +48,15 @@ DAGS = (
 class TalkativeStage(Stage):
     """Everything in Airflow logs at DEBUG, and a proxy before Vault knows which secrets there were."""
 
-    def _settings(self) -> dict[str, str]:
+    def _before_teams(self) -> None:
         tls = ssl.create_default_context(cafile=self.vault.cacert) if self.vault.cacert else None
         self.proxy = FaultProxy(self.vault.address, self.host, tls)
         self.proxy.exchanges = []
         self._exits.callback(self.proxy.stop)
+        self.settings = {"vault_addr": self.proxy.address, "vault_cacert": ""}
+        walls.prepare(self.templates_dir, self.api)
+
+    def _settings(self) -> dict[str, str]:
         talkative = {
             "AIRFLOW__LOGGING__LOGGING_LEVEL": "DEBUG",
             "AIRFLOW__K8S_VAULT__VAULT_ADDR": self.proxy.address,
@@ -118,14 +122,20 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runs]:
     folder = tmp_path_factory.mktemp("stage")
     templates_dir = folder / "pod_templates"
     shutil.copytree(ROOT / "pod_templates", templates_dir)
-    for name, ceiling in (("strangers", "secret/payments/*"), ("wide", "secret/*")):
+    own = "secret/payments/*"
+    for name, ceiling in (("strangers", own), ("wide", "secret/*"), ("nowhere", own)):
         shutil.copytree(templates_dir / "payments", templates_dir / name)
         team = yaml.safe_load((templates_dir / name / "team.yaml").read_text())
         team |= {"namespace": f"team-{name}", "vault_role": name, "secrets": [ceiling]}
         (templates_dir / name / "team.yaml").write_text(yaml.safe_dump(team))
+    platform = templates_dir / "platform.yaml"
+    platform.write_text(f"{platform.read_text()}whole_mounts: [secret]\n")
     with TalkativeStage(folder, templates_dir, Path(__file__).parent / "dags", print) as stage:
-        for name in ("strangers", "wide"):
-            stage.setup.team(teams.load(name, templates_dir))
+        # Compiled for a platform that is configured wrongly: see dags/unreachable.py.
+        before = dict(stage.setup.settings)
+        stage.setup.settings |= {"vault_addr": "http://127.0.0.1:9"}
+        stage.setup.teams(templates_dir, ["nowhere"])
+        stage.setup.settings = before
         stage.vault.request("DELETE", f"auth/{stage.auth_mount}/role/strangers")
         policy = {"policy": 'path "secret/data/payments/*" { capabilities = ["read"] }'}
         stage.vault.request("PUT", "sys/policies/acl/airflow-wide", policy)
@@ -133,7 +143,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runs]:
         connection = {"conn_type": "postgres", "host": "db.example.com", "password": f"{stage.canary}'"}
         stage.setup.kv("secret/payments/connections/my-warehouse", connection)
         stage.airflow.wait_until_ready((*DAGS, "plants"))
-        namespaces = [f"team-{team}" for team in ("payments", "data-science", "strangers", "wide")]
+        namespaces = [f"team-{team}" for team in ("payments", "data-science", "strangers", "wide", "nowhere")]
         images.pull(stage.core(), namespaces[0])
         record = PodRecord(stage.core(), namespaces)
         started = {dag_id: stage.airflow.trigger(dag_id) for dag_id in DAGS}

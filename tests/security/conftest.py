@@ -19,6 +19,5 @@ HELD = """\
 
 @pytest.fixture(scope="package")
 def arena(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Arena]:
-    with Arena(tmp_path_factory.mktemp("arena")) as made:
-        (made.ground.templates_dir / "payments/held.yaml.j2").write_text(HELD)
+    with Arena(tmp_path_factory.mktemp("arena"), {"payments/held.yaml.j2": HELD}) as made:
         yield made

@@ -154,6 +154,12 @@ def wildcards(glob: str) -> str:
     return "/".join([*("+" if segment == "*" else segment for segment in folders), last])
 
 
+def asks_for(rule: Rule, path: str, source: Source) -> bool:
+    """Return whether a rule is about a path, written as Vault's API has it or as a DAG does."""
+    written = (api_path(Location(path), engine, source) for engine in ("kv2", "kv1"))
+    return rule.path in (path, *written)
+
+
 def errors(source: Source) -> Iterator[str]:
     """Yield what no policy of Vault can say: a wildcard within a segment, or a name that is one to Vault."""
     team = source.team

@@ -76,13 +76,15 @@ def _binding(source: Source, account: str) -> dict[str, Any]:
 def _token(source: Source, policy: str) -> dict[str, Any]:
     life = source.team.walls.token
     longest = life.max_ttl_seconds or _MAX_TTL_SECONDS
-    given = {
+    # All of it, what is not limited too: Vault keeps what a later write leaves out.
+    return {
         "token_type": "service",
         "token_policies": [policy],
         "token_no_default_policy": True,
         "token_ttl": min(life.ttl_seconds or _TTL_SECONDS, longest),
         "token_max_ttl": longest,
-        "token_explicit_max_ttl": life.explicit_max_ttl_seconds,
+        "token_explicit_max_ttl": life.explicit_max_ttl_seconds or 0,
+        "token_period": 0,
+        "token_num_uses": 0,
         "token_bound_cidrs": list(life.bound_cidrs),
     }
-    return {name: value for name, value in given.items() if value not in (None, [])}

@@ -33,11 +33,19 @@ class Airflow:
     """Started by the constructor, ready when `wait_until_ready` returns, gone after `stop`.
 
     `database_uri` is a SQLAlchemy URI of an empty PostgreSQL database; `settings` are further environment
-    variables (AIRFLOW__SECTION__OPTION). Anyone who reaches the loopback port is administrator.
+    variables (AIRFLOW__SECTION__OPTION), `of_component` those of single components. Anyone who reaches the
+    loopback port is administrator.
     """
 
-    def __init__(self, home: Path, dags: Path, database_uri: str, settings: Mapping[str, str]) -> None:
-        self.home = home
+    def __init__(
+        self,
+        home: Path,
+        dags: Path,
+        database_uri: str,
+        settings: Mapping[str, str],
+        of_component: Mapping[str, Mapping[str, str]] | None = None,
+    ) -> None:
+        self.home, self._of_component = home, of_component or {}
         self.url = f"http://127.0.0.1:{free_port()}"
         self.logs = home / "logs"
         self._token = ""
@@ -76,8 +84,8 @@ class Airflow:
         settings.parent.mkdir(exist_ok=True)
         settings.write_text(_PRELOAD)
         for name in COMPONENTS:
-            log = self.home / f"{name}.log"
-            self._processes.append(ServerProcess(f"Airflow's {name}", self._command(name), log, self.environment))
+            log, environment = self.home / f"{name}.log", {**self.environment, **self._of_component.get(name, {})}
+            self._processes.append(ServerProcess(f"Airflow's {name}", self._command(name), log, environment))
 
     def run(self, *arguments: str) -> str:
         """Run one `airflow` command in this home and return what it printed; raise K8sVaultError on failure."""
@@ -87,6 +95,16 @@ class Airflow:
         if done.returncode:
             raise K8sVaultError(f"airflow {' '.join(arguments)} failed:\n{(done.stdout + done.stderr)[-2000:]}")
         return done.stdout
+
+    def told(self, *arguments: str, environment: Mapping[str, str]) -> tuple[bool, str]:
+        """Run one `airflow` command with more variables; return whether it succeeded, and what it printed."""
+        done = subprocess.run(
+            self._command(*arguments),
+            env={**os.environ, **self.environment, **environment},
+            capture_output=True,
+            text=True,
+        )
+        return done.returncode == 0, (done.stdout or done.stderr).strip()
 
     def wait_until_ready(self, dag_ids: tuple[str, ...], timeout_seconds: float = 120) -> None:
         """Wait for the API server and for the DAGs to be parsed; raise K8sVaultError with import errors."""

@@ -12,7 +12,8 @@ from typing import Self
 import psycopg2
 from kubernetes import client, config
 
-from airflow_k8s_vault import teams
+from airflow_k8s_vault.compile import Account
+from k8s_vault_devcluster import kubeconfigs
 from k8s_vault_devcluster.openbao import OpenBao
 from k8s_vault_devcluster.postgres import PostgreSQL
 from k8s_vault_devcluster.provision import Provisioning
@@ -35,6 +36,10 @@ class Ground:
         self.folder, self.templates_dir, self.tell = folder, templates_dir, tell
         self.host = os.environ.get("K8S_VAULT_TEST_HOST", "127.0.0.1")
         self.canary = f"canary-{secrets.token_hex(12)}"
+        # Of section [k8s_vault], where they are not as Provisioning has them.
+        self.settings: dict[str, str] = {}
+        # Whose secrets the compiled policies allow; None: the ceilings.
+        self.compiled_dags: Path | None = None
         # None where the environment names a Vault.
         self.openbao: OpenBao | None = None
         self._exits = contextlib.ExitStack()
@@ -60,7 +65,11 @@ class Ground:
         self.kubeconfig = Path(os.environ["KUBECONFIG"]) if "KUBECONFIG" in os.environ else self._own_cluster()
         self.api = config.new_client_from_config(str(self.kubeconfig))
         self.tell(f"Vault is {self.vault.address}, Kubernetes is {self.api.configuration.host}")
+        self._before_teams()
         self._set_up_teams()
+
+    def _before_teams(self) -> None:
+        """For those whose pods reach Vault by another way: they name it in `settings`."""
 
     def _own_vault(self) -> VaultAdmin:
         server = self.openbao = OpenBao(self.folder, host=self.host)
@@ -76,16 +85,22 @@ class Ground:
         with psycopg2.connect(self.postgres.uri()) as connection, connection.cursor() as cursor:
             cursor.execute(_TABLE)
         self.auth_mount = "kubernetes" if "VAULT_ADDR" not in os.environ else f"demo-{secrets.token_hex(4)}"
-        setup = self.setup = Provisioning(self.vault, self.api, auth_mount=self.auth_mount)
+        setup = self.setup = Provisioning(self.vault, self.api, self.auth_mount, self.settings)
         self._exits.callback(setup.undo)
         setup.login()
-        for name in TEAMS:
-            setup.team(teams.load(name, self.templates_dir))
+        self.sources = setup.teams(self.templates_dir, dags=self.compiled_dags)
+        worker, triggerer = self.sources[0].worker, self.sources[0].triggerer
+        self.worker_kubeconfig = self._acting_as(worker)
+        self.triggerer_kubeconfig = self._acting_as(triggerer)
         place = {"host": self.host, "port": self.postgres.port, "database": "postgres"}
         setup.kv("secret/payments/warehouse", place)
         setup.kv("secret/payments/partner", {"api_key": self.canary})
         setup.database_login("payments-rw", self.postgres.uri(), ["insert on payments"])
         self.tell(f"Vault knows teams {' and '.join(TEAMS)} (auth/{self.auth_mount}, KV, database engine)")
+
+    def _acting_as(self, account: Account) -> Path:
+        token = self.setup.account(account)
+        return kubeconfigs.with_token(self.kubeconfig, token, self.folder / f"kubeconfig-{account.name}")
 
     def roles_left(self) -> list[str]:
         """Return the PostgreSQL logins that Vault made and that are still there."""

@@ -16,9 +16,11 @@ __all__ = ["TEAMS", "Stage"]
 class Stage(Ground):
     """Everything the demo runs on: see Ground."""
 
-    def __init__(self, folder: Path, templates_dir: Path, dags: Path, tell: Tell) -> None:
+    def __init__(self, folder: Path, templates_dir: Path, dags: Path, tell: Tell, *, least: bool = False) -> None:
+        """least: whether the teams' policies in Vault allow what the DAGs declare, and not the ceilings."""
         super().__init__(folder, templates_dir, tell)
         self.dags = dags
+        self.compiled_dags = dags if least else None
 
     def _start(self) -> None:
         super()._start()
@@ -30,20 +32,31 @@ class Stage(Ground):
         with contextlib.closing(connection), connection.cursor() as cursor:
             cursor.execute("create database airflow")
         uri = self.postgres.uri("airflow").replace("postgresql://", "postgresql+psycopg2://")
-        airflow = Airflow(self.folder / "airflow", self.dags, uri, self._settings())
+        # The triggerer has rights of its own, and fewer.
+        triggerer = {"triggerer": {"KUBECONFIG": str(self.triggerer_kubeconfig)}}
+        airflow = Airflow(self.folder / "airflow", self.dags, uri, self._settings(), triggerer)
         self._exits.callback(airflow.stop)
         self.tell("Airflow makes its tables, which takes 10 seconds, and then starts")
         airflow.start()
         return airflow
 
+    def plan(self) -> tuple[bool, str]:
+        """Run `airflow k8s-vault plan` and return whether there is no difference, and what it printed."""
+        administrator = {
+            "KUBECONFIG": str(self.kubeconfig),
+            "VAULT_ADDR": self.vault.address,
+            "VAULT_TOKEN": self.vault.token,
+            **({"VAULT_CACERT": self.vault.cacert} if self.vault.cacert else {}),
+        }
+        least = ("--dags", str(self.dags)) if self.compiled_dags else ()
+        return self.airflow.told("k8s-vault", "plan", *least, environment=administrator)
+
     def _settings(self) -> dict[str, str]:
         """Return the environment variables of Airflow beside its own."""
         settings = {
-            "KUBECONFIG": str(self.kubeconfig),
+            "KUBECONFIG": str(self.worker_kubeconfig),
             "AIRFLOW__K8S_VAULT__TEMPLATES_DIR": str(self.templates_dir),
-            "AIRFLOW__K8S_VAULT__VAULT_ADDR": self.vault.address,
-            "AIRFLOW__K8S_VAULT__VAULT_AUTH_MOUNT": self.auth_mount,
         }
-        if self.vault.cacert:
-            settings["AIRFLOW__K8S_VAULT__VAULT_CACERT"] = self.vault.cacert
-        return settings
+        # As the teams were compiled: pods that say otherwise are not admitted.
+        compiled = {f"AIRFLOW__K8S_VAULT__{name.upper()}": value for name, value in self.setup.settings.items()}
+        return {**settings, **{name: value for name, value in compiled.items() if value}}

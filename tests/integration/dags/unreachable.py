@@ -15,7 +15,7 @@ config.reload()
 with DAG("unreachable", schedule=None, catchup=False):
     VaultPodOperator(
         task_id="main",
-        pod_template="payments/etl",
+        pod_template="nowhere/etl",
         vault_secrets=[VaultSecret("secret/payments/warehouse", env={"A": "host"})],
         cmds=["sh", "-c", "echo the main process ran"],
     )

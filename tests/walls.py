@@ -1,0 +1,32 @@
+"""Teams' files for tests: both deliveries, and the administrator of the cluster passes the admission policies."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from kubernetes import client
+
+from airflow_k8s_vault import teams
+
+SHIPPED = Path(__file__).parents[1] / "pod_templates"
+
+
+def copied(to: Path, api: client.ApiClient) -> Path:
+    """Return a copy of the shipped templates that is prepared."""
+    templates_dir = Path(shutil.copytree(SHIPPED, to / "pod_templates"))
+    prepare(templates_dir, api)
+    return templates_dir
+
+
+def prepare(templates_dir: Path, api: client.ApiClient) -> None:
+    """Let all teams of a copy of the templates use both deliveries, and let the tests look into their pods."""
+    review = client.AuthenticationV1Api(api).create_self_subject_review({})
+    _append(templates_dir / "platform.yaml", f"break_glass: [{review.status.user_info.username!r}]\n")
+    for name in teams.names(templates_dir):
+        _append(templates_dir / name / "team.yaml", "deliveries: [agent, secret]\n")
+
+
+def _append(file: Path, text: str) -> None:
+    if text not in (before := file.read_text()):
+        file.write_text(f"{before.rstrip()}\n{text}")
