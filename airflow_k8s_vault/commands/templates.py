@@ -10,14 +10,14 @@ from typing import Any
 from airflow_k8s_vault import config, teams, templates
 from airflow_k8s_vault.commands import diff as diffs
 from airflow_k8s_vault.commands import exact, output, starter_folder
-from airflow_k8s_vault.commands import explain as explanations
-from airflow_k8s_vault.commands import lint as lints
 from airflow_k8s_vault.errors import ConfigError, TemplateError
 from airflow_k8s_vault.policy import manifest
 from airflow_k8s_vault.teams import key as file_key
 from airflow_k8s_vault.teams import team_file
 from airflow_k8s_vault.teams.document import parse
 from airflow_k8s_vault.templates import PodTemplate, samples
+from airflow_k8s_vault.templates import explain as explanations
+from airflow_k8s_vault.templates import lint as lints
 from airflow_k8s_vault.templates.folder import folder
 
 

@@ -11,13 +11,12 @@ from pathlib import Path
 from packaging.version import Version
 
 from airflow_k8s_vault import config, teams
-from airflow_k8s_vault.commands import lint
 from airflow_k8s_vault.config import SETTINGS
 from airflow_k8s_vault.doctor.check import Check, Outcome
 from airflow_k8s_vault.errors import K8sVaultError
 from airflow_k8s_vault.operators import mutation_hook
 from airflow_k8s_vault.policy import manifest
-from airflow_k8s_vault.templates import find, samples
+from airflow_k8s_vault.templates import find, lint, samples
 from airflow_k8s_vault.templates.folder import folder as folder_of
 
 _NEEDED = {"apache-airflow": "3.2", "apache-airflow-providers-cncf-kubernetes": "10.16"}

@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from airflow_k8s_vault import config, teams, templates
-from airflow_k8s_vault.commands import lint
 from airflow_k8s_vault.errors import K8sVaultError
 from airflow_k8s_vault.page.usage import Task
 from airflow_k8s_vault.teams import Team
-from airflow_k8s_vault.templates import PodTemplate
+from airflow_k8s_vault.templates import PodTemplate, lint
 from airflow_k8s_vault.templates.folder import SUFFIX, folder
 
 # Lint renders each template several times, about 10 ms in all: a list of more would keep the API server busy.

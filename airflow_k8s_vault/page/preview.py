@@ -7,10 +7,9 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from airflow_k8s_vault.commands import explain
 from airflow_k8s_vault.errors import K8sVaultError
 from airflow_k8s_vault.page.form import Form
-from airflow_k8s_vault.templates import PodTemplate, samples
+from airflow_k8s_vault.templates import PodTemplate, explain, samples
 
 
 class Preview(NamedTuple):

@@ -9,7 +9,8 @@ import re
 import pytest
 
 from airflow_k8s_vault import templates
-from airflow_k8s_vault.commands import explain, output, tree
+from airflow_k8s_vault.commands import output, tree
+from airflow_k8s_vault.templates import explain
 from tests.commands.test_templates import SHIPPED, run
 
 SENTENCE = "Loads into PostgreSQL: psql, more memory, away from the nodes where other loads already run."
