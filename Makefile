@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 LDAP := $(VENV)/ldap/.installed
 RELEASE := $(VENV)/release/.installed
 
-.PHONY: demo test chromium lint bench faults docs dist sbom advisories notes clean
+.PHONY: demo test chromium lint bench faults docs dist sbom advisories notes clean screenshots
 .DEFAULT_GOAL := test
 
 # uv installs the pinned versions in seconds where pip takes minutes; pip does it where uv cannot.
@@ -49,6 +49,10 @@ bench: $(STAMP)
 faults: $(STAMP)
 	$(BIN)/python -m tests.faults
 	K8S_VAULT_TEST_STRIKE_EVERY=1 $(BIN)/pytest -q tests/canary/test_interrupts.py tests/secrets_backend/test_interrupts.py
+
+# The pictures of the page in README.md.
+screenshots: $(STAMP) chromium
+	$(BIN)/python -m tests.page.screenshots
 
 # The manual, into build/site. A dead link or an orphan page is an error.
 docs: $(STAMP)
