@@ -93,7 +93,8 @@ SETTINGS = (
     Setting(
         "guard_team_namespaces",
         "False",
-        "Whether a DAG whose plain KubernetesPodOperator aims at the namespace of a team fails to import.",
+        "Whether what is no VaultPodOperator is kept out of the namespaces of teams: a DAG with a task of the "
+        "Kubernetes provider that aims there fails to import, and what only its run tells fails that run.",
         choices=("True", "False"),
     ),
     Setting(

@@ -26,6 +26,11 @@ def watched() -> Iterator[list[tuple[dict[str, Any], dict[str, Any]]]]:
         _SEEN.reset(token)
 
 
+def is_watching() -> bool:
+    """Whether VaultPodOperator builds its pod just now."""
+    return _SEEN.get() is not None
+
+
 # Around all implementations, also those of airflow_local_settings.
 @hookimpl(wrapper=True, tryfirst=True)
 def pod_mutation_hook(pod: Any) -> Iterator[None]:

@@ -1,13 +1,22 @@
-"""Airflow's cluster policy: no plain KubernetesPodOperator aims at a team's namespace.
+"""Airflow's cluster policy: into a team's namespace go pods of the team's templates, and nothing else.
 
 Loaded by the `airflow.policy` entry point in every Airflow process, so it imports nothing of weight, and before
 any DAG file: here the settings of this package are taken. Off unless `[k8s_vault] guard_team_namespaces` is True.
-What it sees is the DAG as it is imported; Kubernetes' RBAC is what keeps a worker out of a namespace.
+
+Every operator of the installed Kubernetes provider is looked at, by its class and not by its name: when the DAG is
+imported, as far as its arguments say where it aims, and again when the task runs, as Airflow has rendered them. A
+pod is looked at as it is when it is built. Code that calls Kubernetes itself is not seen; Kubernetes' RBAC is what
+keeps a worker out of a namespace.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import re
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextvars import ContextVar
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -17,33 +26,73 @@ from airflow_k8s_vault import config
 
 # What it says of places is taken with the other settings.
 from airflow_k8s_vault.lookups import located as _  # noqa: F401
+from airflow_k8s_vault.operators import aimed_namespaces, mutation_hook
 
 config.load()
+
+_PROVIDER = "airflow.providers.cncf.kubernetes."
+_NAMESPACE = re.compile(r"^namespace:\s*[\"']?([a-z0-9-]+)", re.MULTILINE)
+# Whether a task of the provider runs in this process: KubernetesExecutor calls the same hook for its workers.
+_RUNS: ContextVar[bool] = ContextVar("k8s_vault_guarded_task", default=False)
 
 
 @hookimpl
 def task_policy(task: Any) -> None:
     """Raise AirflowClusterPolicyViolation where the setting is on and the task aims at a team's namespace."""
-    classes = {kind.__name__ for kind in _class_of(task).__mro__}
-    if "KubernetesPodOperator" not in classes or "VaultPodOperator" in classes:
+    if config.get("guard_team_namespaces") != "True":
         return
-    if config.get("guard_team_namespaces") == "True":
-        _refuse(task, Path(config.get("templates_dir")))
+    given = getattr(task, "partial_kwargs", None)
+    _check_override(task, (given or vars(task)).get("executor_config"))
+    if not _is_of_the_provider(task):
+        return
+    if not _is_ours(_class_of(task)):
+        for arguments in _arguments(task):
+            _check(_named(task), aimed_namespaces.of(arguments), _violation)
+    _look_again_when_it_runs(task)
 
 
-def _refuse(task: Any, templates_dir: Path) -> None:
-    from airflow.exceptions import AirflowClusterPolicyViolation
+# After all others: what they make of the pod is what is looked at.
+@hookimpl(trylast=True)
+def pod_mutation_hook(pod: Any) -> None:
+    """Refuse a pod that a task builds for a team's namespace past VaultPodOperator, and another team's worker."""
+    if _RUNS.get():
+        if config.get("guard_team_namespaces") == "True" and not mutation_hook.is_watching():
+            _check(f"Pod '{pod.metadata.name}'", aimed_namespaces.of({"pod": pod}), _for_good)
+    elif config.multi_team():
+        from airflow_k8s_vault.operators import executor_guard
 
-    from airflow_k8s_vault import teams
+        executor_guard.require_own_team(pod, _owners)
 
-    owners = {teams.load(name, templates_dir).namespace: name for name in teams.names(templates_dir)}
-    for namespace in _namespaces(task):
-        if namespace in owners:
-            raise AirflowClusterPolicyViolation(
-                f"Task '{task.task_id}' is a {_class_of(task).__name__} that aims at namespace '{namespace}' of "
-                f"team '{owners[namespace]}'.\n"
-                "  Use VaultPodOperator with a pod template of that team: [k8s_vault] guard_team_namespaces is on."
-            )
+
+class LookAgain:
+    """Airflow's `pre_execute` of a guarded task, around the one that the DAG gave: by now all is rendered."""
+
+    def __init__(self, before: Callable[[Any], Any] | None) -> None:
+        self.before = before
+
+    def __call__(self, context: Any) -> None:
+        """Raise AirflowFailException where the task, as it is now, aims at a team's namespace."""
+        _RUNS.set(True)
+        if self.before is not None:
+            self.before(context)
+        task = context.get("task") or context["ti"].task
+        if not _is_ours(type(task)):
+            _check(_named(task), aimed_namespaces.of(vars(task)), _for_good)
+            _check(_named(task), _default_namespace(task), _for_good)
+
+    def __repr__(self) -> str:
+        # Airflow writes it into the serialized DAG, where it has to be the same at each import.
+        return f"{__name__}.{type(self).__name__}"
+
+    __str__ = __repr__
+
+
+def _look_again_when_it_runs(task: Any) -> None:
+    given = getattr(task, "partial_kwargs", None)
+    if given is not None:
+        given["pre_execute"] = LookAgain(given.get("pre_execute"))
+    else:
+        task._pre_execute_hook = LookAgain(task._pre_execute_hook)
 
 
 def _class_of(task: Any) -> type:
@@ -52,23 +101,99 @@ def _class_of(task: Any) -> type:
     return found if isinstance(found, type) else type(task)
 
 
-def _namespaces(task: Any) -> Iterator[object]:
-    """Yield every namespace that the task's arguments name."""
-    given = getattr(task, "partial_kwargs", None) or vars(task)
-    yield given.get("namespace")
-    mapped = getattr(getattr(task, "expand_input", None), "value", None)
-    if isinstance(mapped, Mapping) and isinstance(mapped.get("namespace"), list):
-        yield from mapped["namespace"]
-    yield from _of_manifest(given.get("pod_template_dict"))
-    spec = given.get("full_pod_spec")
-    yield getattr(getattr(spec, "metadata", None), "namespace", None)
-    file = given.get("pod_template_file")
-    if file and Path(file).is_file():
-        from airflow_k8s_vault.teams import document
-
-        yield from _of_manifest(document.parse(Path(file).read_text()).data)
+def _is_of_the_provider(task: Any) -> bool:
+    return any(kind.__module__.startswith(_PROVIDER) for kind in _class_of(task).__mro__)
 
 
-def _of_manifest(manifest: object) -> Iterator[object]:
-    if isinstance(manifest, Mapping):
-        yield (manifest.get("metadata") or {}).get("namespace")
+def _is_ours(kind: type) -> bool:
+    """Whether it is VaultPodOperator or extends it; nothing is where nobody has imported that."""
+    module = sys.modules.get("airflow_k8s_vault.operators.vault_pod")
+    return module is not None and module.VaultPodOperator in kind.__mro__
+
+
+def _arguments(task: Any) -> Iterator[Mapping[str, Any]]:
+    """Yield what is known of the arguments of a task, of a mapped one for each value that the DAG writes out."""
+    given = getattr(task, "partial_kwargs", None)
+    if given is None:
+        yield vars(task)
+        return
+    yield given
+    for name in ("expand_input", "op_kwargs_expand_input"):
+        value = getattr(getattr(task, name, None), "value", None)
+        if isinstance(value, Mapping):
+            for argument, items in value.items():
+                values = items if isinstance(items, Sequence) and not isinstance(items, str) else ()
+                yield from ({argument: item} for item in values)
+        elif isinstance(value, Sequence):
+            yield from (item for item in value if isinstance(item, Mapping))
+
+
+def _default_namespace(task: Any) -> Iterator[str]:
+    """Yield the namespace of the Kubernetes connection, for a task that names none.
+
+    A KubernetesPodOperator's is looked at in its pod.
+    """
+    if any(getattr(task, name, None) for name in ("namespace", "_namespace")) or hasattr(
+        task, "build_pod_request_obj"
+    ):
+        return
+    namespace = task.hook.get_namespace() if hasattr(type(task), "hook") else None
+    if namespace:
+        yield namespace
+
+
+def _named(task: Any) -> str:
+    return f"Task '{task.task_id}' is a {_class_of(task).__name__} that"
+
+
+def _check(what: str, aimed_at: Iterator[str], error: Callable[[], type[Exception]]) -> None:
+    for namespace in aimed_at:
+        if team := _owners().get(namespace):
+            raise error()(
+                f"{what} aims at namespace '{namespace}' of team '{team}'.\n"
+                "  Use VaultPodOperator with a pod template of that team: [k8s_vault] guard_team_namespaces is on."
+            )
+
+
+def _violation() -> type[Exception]:
+    from airflow.exceptions import AirflowClusterPolicyViolation
+
+    return AirflowClusterPolicyViolation
+
+
+def _for_good() -> type[Exception]:
+    from airflow.sdk.exceptions import AirflowFailException
+
+    return AirflowFailException
+
+
+def _check_override(task: Any, executor_config: Any) -> None:
+    """A worker pod that a DAG makes itself is no pod of a team's template either."""
+    pod = executor_config.get("pod_override") if isinstance(executor_config, Mapping) else None
+    module = sys.modules.get("airflow_k8s_vault.operators.executor_pod")
+    if pod is None or (module is not None and module.is_made_here(pod)):
+        return
+    what = f"Task '{task.task_id}' has a pod_override that"
+    _check(what, aimed_namespaces.of({"pod": pod}), _violation)
+
+
+def _owners() -> dict[str, str]:
+    """Return namespace to team. Files are looked at each second: a DAG file may make a thousand tasks."""
+    return _owners_in(config.get("templates_dir"), int(time.monotonic()))
+
+
+@lru_cache(maxsize=4)
+def _owners_in(templates_dir: str, second: int) -> dict[str, str]:
+    from airflow_k8s_vault import teams
+    from airflow_k8s_vault.errors import TeamError
+
+    owners: dict[str, str] = {}
+    folder = Path(templates_dir)
+    for name in teams.names(folder):
+        try:
+            owners[teams.load(name, folder).namespace] = name
+        except TeamError:
+            # Its own tasks are told so. Its namespace is guarded as far as its file still names it.
+            text = (folder / name / "team.yaml").read_text(errors="replace")
+            owners.update(dict.fromkeys(_NAMESPACE.findall(text), name))
+    return owners

@@ -7,10 +7,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from airflow.exceptions import AirflowClusterPolicyViolation
-from airflow.providers.cncf.kubernetes.operators.pod import KubernetesPodOperator
-from airflow.sdk import DAG
-from kubernetes.client import models
 
 from airflow_k8s_vault import VaultPodOperator, VaultSecret
 from airflow_k8s_vault.errors import PolicyError, SecretSpecError, TemplateError
@@ -58,45 +54,6 @@ def test_a_run_gets_the_pods_of_its_own_team(monkeypatch: pytest.MonkeyPatch, mu
     task = VaultPodOperator(task_id="load", pod_template="payments/etl")
 
     assert task.build_pod_request_obj(run_of(team), dry_run=True).metadata.namespace == "team-payments"
-
-
-IN_TEAM = models.V1Pod(
-    metadata=models.V1ObjectMeta(namespace="team-payments"), spec=models.V1PodSpec(containers=[])
-)
-
-
-@pytest.mark.parametrize(
-    "aimed",
-    [
-        {"namespace": "team-payments"},
-        {"full_pod_spec": IN_TEAM},
-        {"pod_template_dict": {"metadata": {"namespace": "team-payments"}}},
-    ],
-    ids=lambda aimed: next(iter(aimed)),
-)
-def test_the_guard_refuses_a_plain_operator_that_aims_at_a_teams_namespace(
-    monkeypatch: pytest.MonkeyPatch, aimed: dict[str, Any]
-) -> None:
-    task = KubernetesPodOperator(task_id="sneaky", **aimed)
-
-    namespace_guard.task_policy(task)  # off by default
-
-    monkeypatch.setenv("AIRFLOW__K8S_VAULT__GUARD_TEAM_NAMESPACES", "True")
-    with pytest.raises(AirflowClusterPolicyViolation, match="namespace 'team-payments' of team 'payments'"):
-        namespace_guard.task_policy(task)
-
-
-def test_the_guard_sees_mapped_operators_and_lets_the_others_be(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AIRFLOW__K8S_VAULT__GUARD_TEAM_NAMESPACES", "True")
-    with DAG("d", schedule=None):
-        one = KubernetesPodOperator.partial(task_id="one", namespace="team-payments").expand(cmds=[["a"], ["b"]])
-        two = KubernetesPodOperator.partial(task_id="two").expand(namespace=["default", "team-payments"])
-
-    for mapped in (one, two):
-        with pytest.raises(AirflowClusterPolicyViolation):
-            namespace_guard.task_policy(mapped)
-    namespace_guard.task_policy(KubernetesPodOperator(task_id="elsewhere", namespace="default"))
-    namespace_guard.task_policy(VaultPodOperator(task_id="load", pod_template="payments/etl"))
 
 
 def test_airflow_loads_the_guard_as_a_cluster_policy() -> None:
