@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from airflow_k8s_vault.operators import VaultPodOperator, pod_override
     from airflow_k8s_vault.secrets_backend import VaultSecretsBackend
+    from airflow_k8s_vault.vault_file import VaultFile
     from airflow_k8s_vault.vault_secret import VaultSecret
 
-__all__ = ["VaultPodOperator", "VaultSecret", "VaultSecretsBackend", "pod_override"]
+__all__ = ["VaultFile", "VaultPodOperator", "VaultSecret", "VaultSecretsBackend", "pod_override"]
 
 _HOMES = {
+    "VaultFile": "airflow_k8s_vault.vault_file",
     "VaultPodOperator": "airflow_k8s_vault.operators",
     "VaultSecret": "airflow_k8s_vault.vault_secret",
     "pod_override": "airflow_k8s_vault.operators",

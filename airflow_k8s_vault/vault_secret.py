@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Self, final
 
-from airflow_k8s_vault import vault_path
+from airflow_k8s_vault import vault_env, vault_parameters, vault_path
+from airflow_k8s_vault.vault_file import DIRECTORY, VaultFile, copied, name_errors
 from airflow_k8s_vault.vault_path import Location
 
 ENGINES = ("kv2", "kv1", "dynamic")
@@ -14,24 +15,25 @@ ENGINES = ("kv2", "kv1", "dynamic")
 # The variable is the one in which Airflow looks: airflow.secrets.environment_variables.
 LOOKUPS = {"connection": "AIRFLOW_CONN_", "variable": "AIRFLOW_VAR_"}
 
-# What every version of Kubernetes takes as the name of a variable (IsEnvVarName). Since 1.34 it takes more.
-_VARIABLE = re.compile(r"[A-Za-z_.-][A-Za-z0-9_.-]*")
 # Ids of Airflow's end up in the name of a variable.
 _ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,200}")
 # DNS-1123 label: what Kubernetes takes as a container's name.
 _CONTAINER = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
-_LONGEST_FILE_NAME_BYTES, _LONGEST_KEY_BYTES = 255, 4096
 
 
 @final
 @dataclass(frozen=True)
 class VaultSecret:
-    """One secret of Vault, and the variables and the file that a container gets from it.
+    """One secret of Vault, and the variables and files that a container gets from it.
 
-    path: what `vault kv get` or `vault read` takes: mount first, no `data/` ("secret/payments/warehouse").
-    engine: "kv2" (default), "kv1", or "dynamic" for any path that makes a new credential at each read.
-    env: environment variable to key of the secret.
-    file: a name under /vault/secrets/; holds the value of `key`, or the whole secret as JSON where key is None.
+    path: what `vault kv get`, `vault read` or `vault write` takes: mount first ("secret/payments/warehouse").
+    engine: "kv2" (default), "kv1", or "dynamic" for any path that makes a new credential for the pod.
+    parameters: what Vault is told when it makes one on request (`vault write`); only with "dynamic".
+    version: of a secret in KV 2; None: the newest.
+    env: environment variable to key, or a list of keys whose variables are called as they are, in upper case and
+    with `prefix` before them.
+    file: a name under `directory`; holds the value of `key`, or the whole secret as JSON where key is None. files:
+    several, as VaultFile or as name to key. mode, directory, decode: of the files that are given by name alone.
     container: the container that gets it; None is the task's own (the base container).
 
     Building one never raises: the operator reports the mistakes of all its secrets at once (see `mistakes`).
@@ -46,9 +48,16 @@ name of an environment variable: letters, digits, _ . -, and no digit first."]
 
     path: str
     engine: str = field(default="kv2", kw_only=True)
-    env: dict[str, str] | None = field(default=None, kw_only=True, hash=False)
+    parameters: dict[str, Any] | None = field(default=None, kw_only=True, hash=False)
+    version: int | None = field(default=None, kw_only=True)
+    env: dict[str, str] | list[str] | None = field(default=None, kw_only=True, hash=False)
+    prefix: str = field(default="", kw_only=True)
     file: str | None = field(default=None, kw_only=True)
     key: str | None = field(default=None, kw_only=True)
+    mode: str | None = field(default=None, kw_only=True)
+    directory: str | None = field(default=None, kw_only=True)
+    decode: str | None = field(default=None, kw_only=True)
+    files: list[VaultFile] | dict[str, str | None] | None = field(default=None, kw_only=True, hash=False)
     container: str | None = field(default=None, kw_only=True)
     # Set by `located` alone: what the secret has to be, and where else it is looked for, in order.
     kind: str = field(default="", init=False, repr=False)
@@ -106,7 +115,36 @@ name of an environment variable: letters, digits, _ . -, and no digit first."]
         {'path': 'secret/payments/partner', 'engine': 'kv2', 'file': 'partner.key', 'key': 'api_key'}
         """
         given = {item.name: getattr(self, item.name) for item in fields(self) if item.init}
-        return {name: value for name, value in given.items() if value is not None}
+        if type(self.files) is list:
+            given["files"] = [asdict(file) for file in self.files if type(file) is VaultFile]
+        return {name: value for name, value in given.items() if value not in (None, "")}
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """Environment variable to key, of a secret without mistakes."""
+        return vault_env.variables(self.env, self.prefix)
+
+    @property
+    def outputs(self) -> tuple[VaultFile, ...]:
+        """The files, of a secret without mistakes."""
+        files: Any = self.files or []
+        named = {self.file: self.key} if self.file is not None else {}
+        named |= files if isinstance(files, dict) else {}
+        common = {"mode": self.mode or "0444", "directory": self.directory or DIRECTORY, "decode": self.decode}
+        by_name = [VaultFile(name, key=key, **common) for name, key in named.items()]  # type: ignore[arg-type]
+        return (*by_name, *(files if not isinstance(files, dict) else ()))
+
+    @property
+    def targets(self) -> dict[str, str]:
+        """Each variable, and the path of each file, to the key whose value it holds; for people to read."""
+        files = {file.path: file.key or "all keys, as JSON" for file in self.outputs}
+        return {**self.variables, **files}
+
+    @property
+    def source(self) -> tuple[Any, ...]:
+        """What is the same of secrets that are one read, or one issue, of Vault's."""
+        parameters = tuple(sorted(vault_parameters.texts(self.parameters or {}).items()))
+        return (self.engine, self.locations, self.version, parameters)
 
     @property
     def locations(self) -> tuple[Location, ...]:
@@ -123,7 +161,7 @@ name of an environment variable: letters, digits, _ . -, and no digit first."]
         # What is checked has to be what is delivered: a copy, in which text is exactly str.
         # By its own dictionary: a DAG file may make a thousand of them.
         values = vars(self)
-        values.update({name: _plain(value) for name, value in values.items()})
+        values.update({name: _plain(values[name]) for name in _GIVEN})
 
     def mistakes(self) -> list[str]:
         """Return one sentence per mistake; empty where there is none."""
@@ -132,15 +170,10 @@ name of an environment variable: letters, digits, _ . -, and no digit first."]
         errors = self._path_errors()
         if type(self.engine) is not str or self.engine not in ENGINES:
             errors.append(f"engine {self.engine!r} is none of {', '.join(ENGINES)}.")
-        errors += self._env_errors()
-        if self.env is None and self.file is None:
+        errors += self._request_errors() + self._file_errors()
+        errors += vault_env.errors(self.path, self.env, self.prefix, any_name=bool(self.kind))
+        if self.env is None and self.file is None and self.files is None:
             errors.append(f"{self.path!r} goes nowhere: give env, file, or both.")
-        if self.key is not None and self.file is None:
-            errors.append(f"key {self.key!r} of {self.path!r} needs file: env names its keys itself.")
-        if self.file is not None:
-            errors += _file_name_errors(self.file)
-        if self.key is not None:
-            errors += _key_errors(self.key)
         return errors + self._container_errors()
 
     @property
@@ -150,23 +183,40 @@ name of an environment variable: letters, digits, _ . -, and no digit first."]
             return not self._lookup_errors()
         return not self._path_errors()
 
-    def _env_errors(self) -> list[str]:
-        mapping: object = self.env
-        if mapping is None:
-            return []
-        if type(mapping) is not dict:
-            return [f"env of {self.path!r} is {mapping!r}; it maps variable to key: {{'PGPASSWORD': 'password'}}."]
-        if not mapping:
-            return [f"env of {self.path!r} maps nothing: give variable to key, or leave it out."]
+    def _request_errors(self) -> list[str]:
+        """What is wrong with how Vault is asked: parameters and version."""
         errors = []
-        for variable, key in mapping.items():
-            if not _matches(_VARIABLE, variable) and not self.kind:
-                errors.append(
-                    f"{variable!r} is no name of an environment variable: letters, digits, _ . -, and no "
-                    "digit first."
-                )
-            errors += _key_errors(key)
+        if self.parameters is not None and self.engine != "dynamic":
+            errors.append(
+                f"parameters of {self.path!r}: KV takes none. Where Vault makes a credential on request, engine "
+                "is 'dynamic'."
+            )
+        elif self.parameters is not None:
+            errors += vault_parameters.errors(self.path, self.parameters)
+        if self.version is not None and (type(self.version) is not int or self.version < 1):
+            errors.append(f"version of {self.path!r} is {self.version!r}: give a whole number, 1 or more.")
+        elif self.version is not None and self.engine != "kv2":
+            errors.append(f"version of {self.path!r}: only KV 2 keeps versions (engine='kv2').")
         return errors
+
+    def _file_errors(self) -> list[str]:
+        files: object = self.files
+        name: object = self.file
+        if name is not None and type(name) is not str:
+            hint = " Give files=[VaultFile(…)]." if type(name) is VaultFile else ""
+            return [f"{error}{hint}" for error in name_errors(name)]
+        if files is not None and (type(files) not in (dict, list) or not files):
+            return [f"files of {self.path!r} are {files!r}: give a list of VaultFile, or name to key."]
+        if isinstance(files, list) and (others := [item for item in files if type(item) is not VaultFile]):
+            return [f"files of {self.path!r} holds a {type(others[0]).__name__}: give VaultFile(name, key=…)."]
+        by_name = self.file is not None or isinstance(files, dict)
+        errors = []
+        if self.key is not None and self.file is None:
+            errors.append(f"key {self.key!r} of {self.path!r} needs file: env names its keys itself.")
+        for name in ("mode", "directory", "decode"):
+            if getattr(self, name) is not None and not by_name:
+                errors.append(f"{name} of {self.path!r} needs file: it says it of the file that is named there.")
+        return errors + [error for file in self.outputs for error in file.errors()]
 
     def _container_errors(self) -> list[str]:
         if self.container is None or _matches(_CONTAINER, self.container):
@@ -198,9 +248,11 @@ name of an environment variable: letters, digits, _ . -, and no digit first."]
 
     def _is_as_looked_up(self) -> bool:
         # By text that is exactly str: what only claims to be equal is not.
-        exact = type(self.env) is dict and all(type(text) is str for item in self.env.items() for text in item)
-        expected = _looked_up(self.engine, self.path)
-        return exact and self.env == expected and self.file is None and self.key is None
+        env = self.env
+        exact = type(env) is dict and all(type(text) is str for item in env.items() for text in item)
+        more = ("parameters", "version", "prefix", "file", "key", "mode", "directory", "decode", "files")
+        plain = all(getattr(self, name) in (None, "") for name in more)
+        return exact and plain and env == _looked_up(self.engine, self.path)
 
 
 _GIVEN = tuple(item.name for item in fields(VaultSecret) if item.init)
@@ -211,37 +263,15 @@ def _looked_up(kind: str, name: object) -> dict[str, str]:
     return {f"{LOOKUPS[kind]}{name.upper()}": kind} if isinstance(name, str) else {}
 
 
-def _key_errors(key: object) -> list[str]:
-    """What Vault takes as a key: any text. What looks like Jinja or cannot be seen is a mistake of the DAG's."""
-    if type(key) is not str or not key:
-        return [f"{key!r} is no key of a secret: give its name as text."]
-    if vault_path.is_templated(key):
-        return [f"{key!r} is no key of a secret: keys are not templated."]
-    if not key.isprintable() or len(key.encode()) > _LONGEST_KEY_BYTES:
-        return [f"{key!r} is no key of a secret: printable characters, {_LONGEST_KEY_BYTES} bytes at most."]
-    return []
-
-
-def _file_name_errors(name: object) -> list[str]:
-    """A file's name as Linux takes it; two dots first are what Kubernetes keeps for its own in a volume."""
-    if type(name) is str and vault_path.is_templated(name):
-        return [f"{name!r} is no file name: file names are not templated."]
-    if type(name) is not str or not name or "/" in name or name == "." or name.startswith(".."):
-        return [
-            f"{name!r} is no file name: it has no slash, and no two dots first; it will lie in /vault/secrets/."
-        ]
-    if not name.isprintable() or len(name.encode()) > _LONGEST_FILE_NAME_BYTES:
-        return [f"{name!r} is no file name: printable characters, {_LONGEST_FILE_NAME_BYTES} bytes at most."]
-    return []
-
-
 def _plain(value: Any) -> Any:
     # By the type, which an object cannot lie about, and by the type's own methods.
     if type(value) is str or value is None:
         return value
     if issubclass(type(value), dict):
         return {_plain(key): _plain(item) for key, item in dict.items(value)}
-    return str.__str__(value) if issubclass(type(value), str) else value
+    if type(value) in (list, tuple):
+        return [_plain(item) for item in value]
+    return str.__str__(value) if issubclass(type(value), str) else copied(value)
 
 
 def _matches(pattern: re.Pattern[str], value: object) -> bool:

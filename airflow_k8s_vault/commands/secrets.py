@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from airflow_k8s_vault import config, teams
+from airflow_k8s_vault import config, teams, vault_parameters
 from airflow_k8s_vault.commands import dag_secrets, output
 from airflow_k8s_vault.compile import Declared
 from airflow_k8s_vault.errors import K8sVaultError, did_you_mean
@@ -60,15 +60,16 @@ class _Ceilings:
     def word(self, declared: Declared, path: str) -> str:
         """Return "below" or "over", and "unknown" where the team's file cannot be read."""
         team = self._team(declared.team)
-        return "unknown" if team is None else "below" if team.allows_path(path) else "over"
+        return "unknown" if team is None else "below" if _is_allowed(team, declared, path) else "over"
 
     def errors(self, shown: Sequence[tuple[Declared, str]]) -> Iterator[str]:
         for declared, path in shown:
             team = self._team(declared.team)
-            if team is not None and not team.allows_path(path):
+            if team is not None and not _is_allowed(team, declared, path):
+                may, key = ("write to", "update") if declared.secret.parameters else ("read", "secrets")
                 yield (
                     f"{declared.file}: task '{declared.task}' asks for {path}, which team '{team.name}' may not "
-                    f"read ({team.where('secrets')})."
+                    f"{may} ({team.where(key)})."
                 )
 
     def _team(self, name: str) -> Team | None:
@@ -82,9 +83,13 @@ class _Ceilings:
         return self._teams[name]
 
 
+def _is_allowed(team: Team, declared: Declared, path: str) -> bool:
+    return team.allows_path(path, bool(declared.secret.parameters))
+
+
 def _row(declared: Declared, path: str, ceilings: _Ceilings) -> dict[str, Any]:
     secret = declared.secret
-    names = [*(secret.env or {}), *([f"/vault/secrets/{secret.file}"] if secret.file else [])]
+    given = vault_parameters.texts(secret.parameters or {})
     return {
         "dag": declared.dag_id,
         "task": declared.task_id,
@@ -93,5 +98,6 @@ def _row(declared: Declared, path: str, ceilings: _Ceilings) -> dict[str, Any]:
         "path": path,
         "ceiling": ceilings.word(declared, path),
         "engine": secret.engine,
-        "as": names,
+        "as": list(secret.targets),
+        "parameters": [f"{name}={value}" for name, value in given.items()],
     }

@@ -65,6 +65,7 @@ def show(arguments: Namespace) -> None:
         "pod_security": team.pod_security,
         "images": dict(team.images),
         "secrets": list(team.secrets),
+        "update": list(team.update),
         "overridable": list(team.overridable),
         "variables": {
             name: {**variable.schema, "required": variable.required}

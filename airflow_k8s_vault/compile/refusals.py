@@ -56,8 +56,8 @@ def _of_platform(team: Team) -> Iterator[str]:
 
 
 def _of_ceiling(team: Team) -> Iterator[str]:
-    for index, path in enumerate(team.secrets):
-        where = f"{team.where(f'secrets[{index}]')}: '{path}'"
+    for key, path in [(f"{k}[{n}]", p) for k in ("secrets", "update") for n, p in enumerate(getattr(team, k))]:
+        where = f"{team.where(key)}: '{path}'"
         mount, _, rest = path.partition("/")
         if mount in _RESERVED:
             yield f"{where} is Vault's own: who reads or writes there decides about everybody's rights."

@@ -3,29 +3,54 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import combinations
 from typing import Any
 
 from airflow_k8s_vault.delivery import references
 from airflow_k8s_vault.errors import DeliveryRefused
 from airflow_k8s_vault.neighbours import openings
+from airflow_k8s_vault.vault_file import DIRECTORY, VaultFile
 from airflow_k8s_vault.vault_secret import VaultSecret
-
-FILES_DIR = "/vault/secrets"
 
 
 def conflicts(secrets: Iterable[VaultSecret], base_container: str) -> list[str]:
     """Return a sentence for each variable or file that two secrets would give to one container."""
     found, taken = [], dict[tuple[str, str], VaultSecret]()
+    secrets = list(secrets)
     for secret in secrets:
         container = secret.container or base_container
-        names = [f"variable {name}" for name in secret.env or {}]
-        names += [f"file {secret.file}"] if secret.file else []
-        for name in names:
+        names = [f"variable {name}" for name in secret.variables]
+        for name in [*names, *(f"file {_shown(file)}" for file in secret.outputs)]:
             if (container, name) in taken:
                 other = taken[container, name].path
                 found.append(f"{name} of container '{container}' comes from both '{other}' and '{secret.path}'.")
             taken[container, name] = secret
+    for container, of_container in by_container(secrets, base_container).items():
+        for one, other in combinations(sorted(directories(of_container)), 2):
+            if _overlap(one, other):
+                found.append(
+                    f"files of container '{container}' go to both '{one}' and '{other}', one in the other."
+                )
     return found
+
+
+def _shown(file: VaultFile) -> str:
+    return file.name if file.directory == DIRECTORY else file.path
+
+
+def directories(secrets: Iterable[VaultSecret]) -> dict[str, list[tuple[VaultSecret, VaultFile]]]:
+    """Return the files of these secrets by the directory in which they lie."""
+    found: dict[str, list[tuple[VaultSecret, VaultFile]]] = {}
+    for secret in secrets:
+        for file in secret.outputs:
+            found.setdefault(file.directory, []).append((secret, file))
+    return found
+
+
+def mount_files(container: dict[str, Any], volume: str, directory: str) -> None:
+    """Let a container have a volume of its files, which nobody can change, at a directory."""
+    mount = {"name": volume, "mountPath": directory, "readOnly": True}
+    container["volumeMounts"] = [*(container.get("volumeMounts") or ()), mount]
 
 
 def by_container(secrets: Iterable[VaultSecret], base: str) -> dict[str, list[VaultSecret]]:
@@ -40,7 +65,7 @@ def refuse_clashes(pod: dict[str, Any], wanted: dict[str, list[VaultSecret]], ot
     """Raise DeliveryRefused, with all errors (`others` among them), where a secret has no safe place to go."""
     spec = pod["spec"]
     containers = {c["name"]: c for c in [*(spec.get("initContainers") or ()), *spec["containers"]]}
-    variables = {name: {v for secret in secrets for v in secret.env or {}} for name, secrets in wanted.items()}
+    variables = {name: {v for secret in secrets for v in secret.variables} for name, secrets in wanted.items()}
     with_secrets = {
         section: [_with_variables(c, variables.get(c["name"], ())) for c in spec.get(section) or ()]
         for section in ("initContainers", "containers")
@@ -51,11 +76,14 @@ def refuse_clashes(pod: dict[str, Any], wanted: dict[str, list[VaultSecret]], ot
             found.append(f"there is no container '{name}'; the pod has: {', '.join(containers)}.")
             continue
         own = {variable["name"] for variable in containers[name].get("env", [])}
-        for variable in sorted(own & {v for secret in secrets for v in secret.env or {}}):
+        for variable in sorted(own & {v for secret in secrets for v in secret.variables}):
             found.append(f"container '{name}' sets {variable} itself, and a VaultSecret does too.")
         taken = [m["mountPath"] for m in containers[name].get("volumeMounts", [])]
-        if any(secret.file for secret in secrets) and any(_overlap(path, FILES_DIR) for path in taken):
-            found.append(f"container '{name}' mounts a volume of its own over {FILES_DIR}.")
+        found += [
+            f"container '{name}' mounts a volume of its own over {directory}."
+            for directory in directories(secrets)
+            if any(_overlap(path, directory) for path in taken)
+        ]
     found += references.errors({"spec": with_secrets})
     if found:
         raise DeliveryRefused("\n  - ".join(["The secrets cannot be delivered:", *found]))

@@ -37,9 +37,9 @@ def variable_errors(what: str, name: str, value: str) -> list[str]:
     return []
 
 
-def secret_errors(values: Mapping[str, str]) -> list[str]:
+def secret_errors(values: Mapping[str, str | bytes]) -> list[str]:
     """Return a sentence where these values, by what they are, are too much for one Secret."""
-    sizes = {what: len(value.encode()) for what, value in values.items()}
+    sizes = {what: len(value.encode() if isinstance(value, str) else value) for what, value in values.items()}
     if sum(sizes.values()) <= SECRET_BYTES:
         return []
     largest = sorted(sizes, key=lambda what: -sizes[what])[:3]

@@ -60,7 +60,7 @@ class PodSecrets:
         )
         return kept_token(found) if found and self._owns(found) else None
 
-    def create(self, values: SecretValue[dict[str, str]]) -> None:
+    def create(self, values: SecretValue[dict[str, str | bytes]]) -> None:
         self._create(self.name, values)
 
     def open_gate(self) -> None:
@@ -118,13 +118,13 @@ class PodSecrets:
             raise DeliveryRefused(f"Pod {self.namespace}/{found.metadata.name} is another one by now.")
         return True if not any(gate.name == GATE for gate in found.spec.scheduling_gates or ()) else None
 
-    def _create(self, name: str, values: SecretValue[dict[str, str]]) -> None:
+    def _create(self, name: str, values: SecretValue[dict[str, str | bytes]]) -> None:
         meta = self.pod.metadata
         owner = {"apiVersion": "v1", "kind": "Pod", "name": meta.name, "uid": meta.uid}
         head = {"name": name, "labels": {LABEL: LABEL_VALUE}, "ownerReferences": [owner]}
 
         def send() -> bool:
-            body = {"metadata": head, "immutable": True, "type": "Opaque", "stringData": values.reveal()}
+            body = {"metadata": head, "immutable": True, "type": "Opaque", **_data(values)}
             _decoded(self._core.create_namespaced_secret(self.namespace, body, **_RAW))
             return True
 
@@ -139,6 +139,17 @@ class PodSecrets:
     def _owns(self, secret: SecretValue[dict[str, Any]]) -> bool:
         owners = secret.reveal()["metadata"].get("ownerReferences", [])
         return [owner["uid"] for owner in owners] == [self.pod.metadata.uid]
+
+
+def _data(values: SecretValue[dict[str, str | bytes]]) -> dict[str, dict[str, str]]:
+    """Return the values as a Secret has them: text as it is, bytes in base64."""
+    text = {name: value for name, value in values.reveal().items() if isinstance(value, str)}
+    coded = {
+        name: base64.b64encode(value).decode()
+        for name, value in values.reveal().items()
+        if isinstance(value, bytes)
+    }
+    return {"stringData": text, "data": coded}
 
 
 def kept_token(secret: SecretValue[dict[str, Any]]) -> SecretValue[str] | None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Sequence
 from typing import Any
 
-from airflow_k8s_vault import vault_path
+from airflow_k8s_vault import vault_parameters, vault_path
 from airflow_k8s_vault.delivery import secret as delivery
 from airflow_k8s_vault.errors import DeliveryRefused, SecretShapeError, VaultRefused, problems
 from airflow_k8s_vault.lookups import connection_text, value_text
@@ -30,7 +31,7 @@ class PodValues:
         self._lifetime_seconds = lifetime_seconds
         self.are_leased = any(secret.engine == "dynamic" for secret in secrets)
 
-    def read(self, session: Session) -> SecretValue[dict[str, str]]:
+    def read(self, session: Session) -> SecretValue[dict[str, str | bytes]]:
         """Return the Secret's content. Each secret is read once, however many places it goes to.
 
         Raises DeliveryRefused (a secret or key that is not there, a lease that is too short), VaultRefused and
@@ -40,14 +41,14 @@ class PodValues:
         if self.are_leased:
             lives = session.live(self._lifetime_seconds or LONGEST_SECONDS)
             short += self._too_short("the login, and with it every lease", lives)
-        answers, reads = {}, dict[tuple[str, ...], Found]()
+        reads: dict[tuple[Any, ...], Found] = {}
         for secret in self._secrets:
-            key = (secret.engine, secret.path, *secret.elsewhere)
-            if key not in reads:
-                reads[key] = _read(session, secret)
-            answers[secret] = reads[key]
-        for (_, path, *_elsewhere), answer in reads.items():
-            short += self._lease_problems(session, path, answer)
+            if secret.source not in reads:
+                reads[secret.source] = _read(session, secret)
+                short += self._lease_problems(session, secret.path, reads[secret.source])
+                if secret.engine == "dynamic":
+                    short += self._certificate_problems(secret.path, reads[secret.source])
+        answers = {secret: reads[secret.source] for secret in self._secrets}
         if short and self._lifetime_seconds:
             raise DeliveryRefused(problems("The credentials would end before the task may:", short))
         for line in short:
@@ -62,6 +63,13 @@ class PodValues:
         if answer.renewable and lives < wanted:
             lives = max(lives, session.extend(answer.lease_id, wanted))
         return self._too_short(f"the lease of '{path}'", lives)
+
+    def _certificate_problems(self, path: str, answer: Found) -> list[str]:
+        """Nobody renews what is in a Secret: a certificate without a lease has to live as long as the task."""
+        ends = answer.data.reveal().get("expiration")
+        if answer.lease_id or "certificate" not in answer.data.reveal() or not isinstance(ends, int):
+            return []
+        return self._too_short(f"the certificate of '{path}'", max(1, int(ends - time.time())))
 
     def _too_short(self, what: str, lives_seconds: int) -> list[str]:
         limit = self._lifetime_seconds
@@ -83,7 +91,9 @@ def _read(session: Session, secret: VaultSecret) -> Found:
         refused = ""
         try:
             if secret.engine == "kv2":
-                answer = _read_kv2(session, location)
+                answer = _read_kv2(session, location, secret.version)
+            elif secret.parameters:
+                answer = _written(session, secret)
             else:
                 answer = session.read(location.path, once=secret.engine == "dynamic")
         except VaultRefused as refusal:
@@ -91,25 +101,33 @@ def _read(session: Session, secret: VaultSecret) -> Found:
         if refused:
             # Any other status is no matter of rights: 400 is an unknown database role.
             path = location.path
-            what = f"it may not read '{path}'" if refused.startswith("403") else f"'{path}' cannot be read"
+            may, done = ("write to", "written to") if secret.parameters else ("read", "read")
+            what = f"it may not {may} '{path}'" if refused.startswith("403") else f"'{path}' cannot be {done}"
             raise VaultRefused(f"{what} ({refused}).")
         if answer is not None:
             return answer
     places = "', '".join(location.path for location in secret.locations)
-    raise DeliveryRefused(f"There is no secret at '{places}' in Vault at {session.settings.url}.")
+    what = f"version {secret.version} of the secret" if secret.version else "secret"
+    raise DeliveryRefused(f"There is no {what} at '{places}' in Vault at {session.settings.url}.")
 
 
-def _read_kv2(session: Session, location: Location) -> Found | None:
+def _written(session: Session, secret: VaultSecret) -> Found | None:
+    if session.engine_of(secret.path) == "kv":
+        raise DeliveryRefused(f"'{secret.path}' is in a KV engine, which takes no parameters.")
+    return session.write(secret.path, vault_parameters.texts(secret.parameters or {}))
+
+
+def _read_kv2(session: Session, location: Location, version: int | None) -> Found | None:
     """Read below the first segment as the mount, as most are; ask Vault for the mount where that leads nowhere."""
     refused = ""
     try:
-        if answer := session.read(vault_path.kv_data(location, 2), once=False):
+        if answer := session.read(vault_path.kv_data(location, 2), once=False, version=version):
             return answer
     except VaultRefused as refusal:
         refused = str(refusal)
     real = "" if location.mount else session.mount_of(location.path).strip("/")
     if real and real != location.assumed_mount and location.path.startswith(f"{real}/"):
-        return session.read(vault_path.kv_data(location._replace(mount=real), 2), once=False)
+        return session.read(vault_path.kv_data(location._replace(mount=real), 2), once=False, version=version)
     if refused:
         raise VaultRefused(refused)
     return None

@@ -193,7 +193,7 @@ def secrets(request: TaskRequest) -> None:
     sound = request.sound_secrets
     found += placement.conflicts(sound, task_pod.BASE_CONTAINER)
     env_vars = _variables(request.arguments.get("env_vars"))
-    for name in sorted(env_vars & {v for s in sound if not s.container for v in s.env or {}}):
+    for name in sorted(env_vars & {v for s in sound if not s.container for v in s.variables}):
         found.append(f"variable {name} is set by env_vars and by a VaultSecret.")
     if request.delivery not in (None, *config.DELIVERIES):
         found.append(f"delivery is {request.delivery!r}, which is none of: {', '.join(config.DELIVERIES)}.")
@@ -230,11 +230,13 @@ def limits(request: TaskRequest, team: Team, resolved: Sequence[VaultSecret]) ->
 
 
 def _over_the_ceiling(task_id: str, team: Team, resolved: Sequence[VaultSecret]) -> str | None:
-    requested = [path for secret in resolved for path in (secret.path, *secret.elsewhere)]
-    paths = [path for path in requested if not team.allows_path(path)]
-    if not paths:
-        return None
-    return (
-        f"Task '{task_id}' asks for {', '.join(paths)}, which team '{team.name}' may not read.\n"
-        f"  Its ceiling: {', '.join(team.secrets) or 'nothing'} ({team.where('secrets')})."
-    )
+    errors = []
+    for key, written, may in (("secrets", False, "read"), ("update", True, "write to")):
+        asked = [path for s in resolved if bool(s.parameters) is written for path in (s.path, *s.elsewhere)]
+        paths = [path for path in asked if not team.allows_path(path, written)]
+        if paths:
+            errors.append(
+                f"Task '{task_id}' asks for {', '.join(paths)}, which team '{team.name}' may not {may}.\n"
+                f"  Its ceiling: {', '.join(team.ceiling(written)) or 'nothing'} ({team.where(key)})."
+            )
+    return "\n".join(errors) or None

@@ -139,7 +139,4 @@ def read(context: Any) -> dict[str, Any]:
 
 def _credentials(secret: VaultSecret) -> list[dict[str, str]]:
     common = {"path": secret.path, "container": secret.container or "base"}
-    targets = {variable: str(key) for variable, key in (secret.env or {}).items()}
-    if secret.file:
-        targets[f"/vault/secrets/{secret.file}"] = secret.key or "all keys, as JSON"
-    return [{**common, "target": target, "key": key} for target, key in targets.items()]
+    return [{**common, "target": target, "key": key} for target, key in secret.targets.items()]

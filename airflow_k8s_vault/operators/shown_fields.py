@@ -27,8 +27,8 @@ def paths(secrets: Iterable[VaultSecret]) -> list[str]:
 
 
 def _names(secret: VaultSecret) -> list[str]:
-    names = [f"{variable} ({key})" for variable, key in (secret.env or {}).items()]
-    names += [f"/vault/secrets/{secret.file}" + (f" ({secret.key})" if secret.key else "")] if secret.file else []
+    names = [f"{variable} ({key})" for variable, key in secret.variables.items()]
+    names += [file.path + (f" ({file.key})" if file.key else "") for file in secret.outputs]
     return names + ([f"in container {secret.container}"] if secret.container else [])
 
 

@@ -103,7 +103,7 @@ class VaultPodOperator(RunsPod):
         request = {
             "pod_template": name,
             "delivery": (self.delivery or config.get("default_delivery")) if self.vault_secrets else "",
-            "vault_secrets": [secret.serialize() for secret in self.vault_secrets],
+            "vault_secrets": [{**s.serialize(), "targets": s.targets} for s in self.vault_secrets],
         }
         return json.dumps(request, sort_keys=True)
 

@@ -42,6 +42,7 @@ class TeamPage(NamedTuple):
             ("Service account", [team.service_account], "service_account"),
             ("Vault role", [team.vault_role], "vault_role"),
             ("May ask Vault for", list(team.secrets) or ["nothing"], "secrets"),
+            *([("May have Vault make", list(team.update), "update")] if team.update else []),
             ("A DAG may set", list(team.overridable) or ["nothing"], "overridable"),
             ("Images", [f"{alias}: {image}" for alias, image in team.images.items()] or ["none"], "images"),
             ("Pod Security Standard", [team.pod_security], "pod_security"),

@@ -82,6 +82,10 @@ def rows(tasks_: Iterable[Task]) -> Iterator[Row]:
 
 
 def _targets(secret: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    if isinstance(secret.get("targets"), Mapping) and secret["targets"]:
+        yield from ((str(target), str(key)) for target, key in secret["targets"].items())
+        return
+    # As versions of a DAG have it that were serialized before.
     yield from sorted(_variables(secret.get("env")))
     if secret.get("file"):
         yield f"/vault/secrets/{secret['file']}", str(secret.get("key") or "all keys, as JSON")

@@ -62,7 +62,8 @@ class Platform:
 class Team:
     """One team's limits, as its team.yaml has them, narrowed by the platform's.
 
-    images: alias to image reference. secrets: the ceiling, as written. overridable: what a DAG may set.
+    images: alias to image reference. secrets: the ceiling, as written; update: the one of paths
+    that are written to, with parameters. overridable: what a DAG may set.
     walls: what is compiled to Vault and Kubernetes. lines: key of the file, dotted ("secrets[0]"), to its line,
     counted from 1.
     """
@@ -82,8 +83,13 @@ class Team:
     asked_overridable: tuple[str, ...] = ()
     walls: Walls = _NO_WALLS
     agent: AgentSettings = _DEFAULT_AGENT
+    update: tuple[str, ...] = ()
 
-    def allows_path(self, path: str) -> bool:
+    def ceiling(self, written: bool) -> tuple[str, ...]:
+        """Return the paths that pods may read, or those that they may write parameters to for a credential."""
+        return self.update if written else self.secrets
+
+    def allows_path(self, path: str, written: bool = False) -> bool:
         """Return whether the team's ceiling covers a Vault path, written as `vault kv get` takes it.
 
         `*` stands for any characters within one segment, `/*` at the end for everything below, at any depth.
@@ -92,7 +98,7 @@ class Team:
         """
         if not isinstance(path, str) or vault_path.errors(path):
             return False
-        return any(covers(ceiling, path) for ceiling in self.secrets)
+        return any(covers(ceiling, path) for ceiling in self.ceiling(written))
 
     def where(self, key: str) -> str:
         """Return the file and line of a key, as messages show it: "pod_templates/payments/team.yaml, line 9"."""
@@ -227,4 +233,5 @@ def _read_team(file: Path, limits: Platform, text: str) -> Team:
         asked_overridable=tuple(data.get("overridable", ())),
         walls=read_walls(data, limits.token),
         agent=limits.agent.with_those_of(data),
+        update=tuple(data.get("update", ())),
     )

@@ -173,6 +173,14 @@ TEAM_KEYS = (
         "a path that ends in /* covers everything below.",
         _CEILING,
     ),
+    Key(
+        "update",
+        "list",
+        "a Vault path with `*` as the only wildcard, and no wildcard in the mount ('pki/issue/payments')",
+        "Ceiling of where the team's pods may have Vault make a credential on request (parameters=), "
+        "written as in `secrets`. Nothing without it.",
+        _CEILING,
+    ),
     _OVERRIDABLE,
     _POD_SECURITY,
     Key(

@@ -105,9 +105,10 @@ def _of_pod(pod: dict[str, Any], team: Team) -> Iterator[str]:
 def _of_team(team: Team) -> Iterator[Finding]:
     for image in team.images.values():
         yield from _of_image(image, team)
-    for ceiling in team.secrets:
-        if said := _too_wide(ceiling):
-            yield Finding("warning", team.where("secrets"), f"'{ceiling}' {said}")
+    for key in ("secrets", "update"):
+        for ceiling in getattr(team, key):
+            if said := _too_wide(ceiling):
+                yield Finding("warning", team.where(key), f"'{ceiling}' {said}")
     written = team.asked_overridable
     for name in sorted(set(written) - set(team.overridable)):
         closed = team.platform_where("overridable")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -62,10 +63,36 @@ class Session:
         answer = self._asked(lambda: self._requests().post("/v1/auth/token/renew-self", {"increment": seconds}))
         return int(answer["auth"].get("lease_duration") or 0)
 
-    def read(self, path: str, once: bool) -> Found | None:
-        """GET a path of the API below /v1/; None where there is nothing. once: the read makes a credential."""
+    def read(self, path: str, once: bool, version: int | None = None) -> Found | None:
+        """GET a path of the API below /v1/; None where there is nothing.
+
+        once: the read makes a credential. version: of a secret in KV 2, None for the newest.
+        """
+        query = f"?version={version}" if version else ""
+        return self._found(lambda: self._requests().get(f"/v1/{vault_path.encoded(path)}{query}", once=once))
+
+    def write(self, path: str, parameters: dict[str, str]) -> Found | None:
+        """POST to a path of the API below /v1/, once, for the credential that Vault makes; None for none."""
+        return self._found(lambda: self._requests().post(f"/v1/{vault_path.encoded(path)}", parameters, once=True))
+
+    def mount_of(self, path: str) -> str:
+        """Return the mount that a path is in, with its slash at the end; "" where Vault does not say."""
+        return str(self._about_mount(path).get("path") or "")
+
+    def engine_of(self, path: str) -> str:
+        """Return the type of the engine that a path is in ("kv", "pki"); "" where Vault does not say."""
+        return str(self._about_mount(path).get("type") or "")
+
+    def _about_mount(self, path: str) -> dict[str, Any]:
         try:
-            answer = self._requests().get(f"/v1/{vault_path.encoded(path)}", once=once)
+            answer = self._requests().get(f"/v1/sys/internal/ui/mounts/{vault_path.encoded(path)}")
+        except Rejected:
+            return {}
+        return answer.get("data") or {}
+
+    def _found(self, ask: Callable[[], dict[str, Any]]) -> Found | None:
+        try:
+            answer = ask()
         except Rejected as rejected:
             if rejected.status == 404:
                 return None
@@ -90,14 +117,6 @@ class Session:
                 return None
             words = str(rejected)
         raise VaultRefused(words)
-
-    def mount_of(self, path: str) -> str:
-        """Return the mount that a path is in, with its slash at the end; "" where Vault does not say."""
-        try:
-            answer = self._requests().get(f"/v1/sys/internal/ui/mounts/{vault_path.encoded(path)}")
-        except Rejected:
-            return ""
-        return str((answer.get("data") or {}).get("path") or "")
 
     def extend(self, lease_id: str, seconds: int) -> int:
         """Let a lease live for that long from now; return what it got, 0 where the role may not extend it."""

@@ -53,7 +53,7 @@ def deliver(request: pytest.FixtureRequest, openbao: OpenBao, render: Render) ->
     """Return the variables that the secrets become, by name."""
 
     def run(secrets: Sequence[VaultSecret]) -> dict[str, str]:
-        names = [name for secret in secrets for name in secret.env or {}]
+        names = [name for secret in secrets for name in secret.variables]
         if request.param == "secret":
             return dict(zip(names, by_worker(openbao, secrets), strict=True))
         content = render(env_file(secrets)).encode()

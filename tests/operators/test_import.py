@@ -49,7 +49,7 @@ def test_all_that_is_wrong_with_the_secrets_is_listed_with_the_task() -> None:
         VaultSecret("warehouse", env={"A": "a"}),
         VaultSecret("secret/payments/x", env={}),
         VaultSecret("secret/payments/x", env={"NOT A NAME": "k"}),
-        VaultSecret("secret/payments/list", env=["PGPASSWORD"]),  # type: ignore[arg-type]
+        VaultSecret("secret/payments/list", env="PGPASSWORD"),  # type: ignore[arg-type]
         VaultSecret("secret/payments/x", file="a/b"),
         "secret/payments/x",
     ]
@@ -62,7 +62,7 @@ def test_all_that_is_wrong_with_the_secrets_is_listed_with_the_task() -> None:
     for part in (
         "path 'warehouse'",
         "maps nothing",
-        "env of 'secret/payments/list' is ['PGPASSWORD']; it maps variable to key",
+        "env of 'secret/payments/list' is 'PGPASSWORD'; it maps variable to key",
         "'NOT A NAME' is no name",
         "'a/b' is no file name",
         "vault_secrets holds a str: give VaultSecret",

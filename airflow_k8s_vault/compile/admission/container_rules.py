@@ -150,7 +150,8 @@ def _agent_file() -> str:
     """Return whether a variable refers to the environment file that the agent writes for this container."""
     ref = "e.valueFrom.fileKeyRef"
     optional = cel.absent_or(ref, "optional", f"{ref}.optional == false")
-    return f'{ref}.volumeName == "vault-env" && {ref}.path == c.name + ".env" && {optional}'
+    named = f'{ref}.path.matches("^" + c.name + "([.][0-9]+)?[.]env$")'
+    return f'{ref}.volumeName == "vault-env" && {named} && {optional}'
 
 
 def _env_sources(known: Mapping[str, list[Container]], kind: str) -> Iterator[Mapping[str, Any]]:

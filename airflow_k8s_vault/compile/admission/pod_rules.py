@@ -84,7 +84,7 @@ def of_fields(source: Source) -> Iterator[Rule]:
     """Yield the rules on the fields of the pod's spec."""
     known = {*_DEFAULTS, *_keys(pod["spec"] for pod in source.pods), "containers", "initContainers", "volumes"}
     known |= {"nodeName", "schedulingGates", "activeDeadlineSeconds", "ephemeralContainers"}
-    known |= {"imagePullSecrets"} if source.team.walls.image_pull_secrets else set()
+    known |= {"imagePullSecrets"} if _pull_secrets(source) else set()
     known |= {field for field in _spec_fields() if is_open(source, f"spec.{field}")}
     yield Rule(
         cel.keys_within("object.spec", known),
@@ -117,9 +117,13 @@ def one_of(at: str, field: str, values: Collection[Any], default: Any = None, st
     return "true" if "true" in options else cel.any_of(options)
 
 
+def _pull_secrets(source: Source) -> set[str]:
+    return {*source.team.walls.image_pull_secrets, *source.login.agent.image_pull_secrets}
+
+
 def _of_lists(source: Source) -> Iterator[Rule]:
     lists: dict[str, tuple[str, set[str]]] = {
-        "imagePullSecrets": ("name", set(source.team.walls.image_pull_secrets)),
+        "imagePullSecrets": ("name", _pull_secrets(source)),
         "schedulingGates": ("name", {GATE} if "secret" in source.deliveries else set()),
     }
     for field, (key, names) in lists.items():

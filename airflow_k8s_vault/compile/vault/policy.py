@@ -107,6 +107,9 @@ def _policy(name: str, where: str, paths: _Paths) -> Policy:
 
 def _of_ceiling(source: Source) -> _Paths:
     paths = _Paths()
+    for index, glob in enumerate(source.team.update):
+        reason = f"{source.team.where(f'update[{index}]')}: {glob}"
+        paths.add(api_path(Location(wildcards(glob)), "dynamic", source), "update", reason)
     for index, glob in enumerate(source.team.secrets):
         reason = f"{source.team.where(f'secrets[{index}]')}: {glob}"
         path = wildcards(glob)
@@ -120,7 +123,8 @@ def _of_dags(source: Source, declared: Iterable[Declared]) -> _Paths:
     paths = _Paths()
     for item in declared:
         for location in item.located.locations:
-            paths.add(api_path(location, item.located.engine, source), "read", item.task)
+            capability = "update" if item.located.parameters else "read"
+            paths.add(api_path(location, item.located.engine, source), capability, item.task)
         if item.located.elsewhere:
             # Which of the places it is, the agent finds out by listing their folders: a read of none fails it.
             for location in item.located.locations:
@@ -163,16 +167,19 @@ def asks_for(rule: Rule, path: str, source: Source) -> bool:
 def errors(source: Source) -> Iterator[str]:
     """Yield what no policy of Vault can say: a wildcard within a segment, or a name that is one to Vault."""
     team = source.team
-    for index, glob in enumerate(team.secrets):
+    globs = [(f"{key}[{n}]", g) for key in ("secrets", "update") for n, g in enumerate(getattr(team, key))]
+    for key, glob in globs:
         *folders, last = glob.split("/")
         if any("*" in folder and folder != "*" for folder in folders) or "*" in last[:-1]:
             yield (
-                f"{team.where(f'secrets[{index}]')}: '{glob}' has a wildcard within a name, which a policy of "
+                f"{team.where(key)}: '{glob}' has a wildcard within a name, which a policy of "
                 "Vault cannot say: let * stand for a whole segment, or at the very end."
             )
     for item in source.declared or ():
         for path in item.paths:
-            if not team.allows_path(path):
-                yield f"{item.file}: {item.task} declares {path}, which {team.where('secrets')} does not allow."
+            written = bool(item.secret.parameters)
+            if not team.allows_path(path, written):
+                where = team.where("update" if written else "secrets")
+                yield f"{item.file}: {item.task} declares {path}, which {where} does not allow."
             elif path.endswith("*") or "+" in path.split("/") or "{{" in path:
                 yield f"{item.file}: {item.task} declares {path}, which a policy of Vault takes for a wildcard."

@@ -12,15 +12,23 @@
 from __future__ import annotations
 
 import copy
+import itertools
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from airflow_k8s_vault.delivery import ownership
 from airflow_k8s_vault.delivery.agent import configuration
 from airflow_k8s_vault.delivery.agent.configuration import AGENT_DIR, TOKEN_DIR
 from airflow_k8s_vault.delivery.agent.script import CHECKED, LEASES, LIMIT, SCRIPT, WAIT_FOR_FILES
-from airflow_k8s_vault.delivery.agent.template import env_files, file_key, lease_list, secret_file
+from airflow_k8s_vault.delivery.agent.template import env_files, file_contents, file_key, lease_list
 from airflow_k8s_vault.delivery.login import VaultLogin
-from airflow_k8s_vault.delivery.placement import FILES_DIR, add_variables, by_container, refuse_clashes
+from airflow_k8s_vault.delivery.placement import (
+    add_variables,
+    by_container,
+    directories,
+    mount_files,
+    refuse_clashes,
+)
 from airflow_k8s_vault.teams import BY_CLUSTER, AgentSettings
 from airflow_k8s_vault.vault_secret import VaultSecret
 
@@ -47,7 +55,7 @@ def attach(
     """Return a copy of the v1 Pod manifest in which the agent delivers the secrets; as it is where there are none.
 
     Raises DeliveryRefused, listing all problems, where a container that is to get a secret does not exist, sets
-    such a variable itself, or mounts something at /vault/secrets.
+    such a variable itself, or mounts something where its files will be.
     """
     if not secrets:
         return copy.deepcopy(pod)
@@ -55,46 +63,52 @@ def attach(
     spec = pod["spec"]
     containers = {c["name"]: c for c in [*spec.get("initContainers", []), *spec["containers"]]}
     wanted = by_container(secrets, base_container)
-    refuse_clashes(pod, wanted, _in_the_way(containers))
+    blocked = [*_in_the_way(containers), *ownership.agent_errors(pod, wanted, login.agent)]
+    refuse_clashes(pod, wanted, blocked)
     templates, volumes, mounts = [], [_in_memory(_AGENT_VOLUME)], [_mount(_AGENT_VOLUME, AGENT_DIR)]
-    if any(secret.env for secret in secrets):
+    if needs_file_key_ref(secrets):
         volumes.append(_in_memory(_ENV_VOLUME))
         mounts.append(_mount(_ENV_VOLUME, _ENV_DIR))
-    for number, (name, asked) in enumerate(wanted.items()):
+    # By number: a container's name may be as long as a volume's is allowed to be.
+    numbers = itertools.count()
+    for name, asked in wanted.items():
         container = containers[name]
-        variables = [secret for secret in asked if secret.env]
-        if variables:
-            found = list(env_files(variables, name))
-            templates += [_template(file.contents, f"{_ENV_DIR}/{file.name}", "0400") for file in found]
-            add_variables(container, [_reference(file.name, name) for file in found for name in file.variables])
-        files = [secret for secret in asked if secret.file]
-        if files:
-            # By number: a container's name may be as long as a volume's is allowed to be.
+        for env in env_files([secret for secret in asked if secret.variables], name):
+            templates.append(_template(env.contents, f"{_ENV_DIR}/{env.name}", "0400"))
+            add_variables(container, [_reference(env.name, variable) for variable in env.variables])
+        for directory, files in directories(asked).items():
+            number = next(numbers)
             volume, folder = f"vault-files-{number}", f"/vault/files/{number}"
             volumes.append(_in_memory(volume))
             mounts.append(_mount(volume, folder))
-            templates += [_template(secret_file(secret), f"{folder}/{secret.file}", "0444") for secret in files]
-            mount = {**_mount(volume, FILES_DIR), "readOnly": True}
-            container["volumeMounts"] = [*container.get("volumeMounts", []), mount]
+            templates += [
+                _template(file_contents(s, file), f"{folder}/{file.name}", file.mode) for s, file in files
+            ]
+            mount_files(container, volume, directory)
     limit_seconds = spec.get("activeDeadlineSeconds")
-    leased = [secret for secret in secrets if secret.engine == "dynamic" and secret.env]
+    leased = [secret for secret in secrets if secret.engine == "dynamic" and secret.variables]
     if limit_seconds and leased:
         templates.append(_template(lease_list(leased), LEASES, "0400"))
     volumes.append(_token(login.audience))
     mounts.append({**_mount(_TOKEN_VOLUME, TOKEN_DIR), "readOnly": True})
     spec["volumes"] = [*spec.get("volumes", []), *volumes]
-    sidecar = _sidecar(login, templates, mounts, limit_seconds if leased else None)
-    sidecar["securityContext"] |= _user(spec, login.agent)
+    has_written = any(secret.parameters for secret in secrets)
+    environment = _environment(login, templates, has_written)
+    sidecar = _sidecar(login, templates, mounts, environment, limit_seconds if leased else None)
+    sidecar["securityContext"] |= _user(spec, login.agent, ownership.agent_user(pod, wanted))
     _add_pull_secrets(spec, login.agent.image_pull_secrets)
     spec["initContainers"] = [sidecar, *spec.get("initContainers", [])]
     return pod
 
 
-def _user(spec: dict[str, Any], settings: AgentSettings) -> dict[str, int]:
-    """Return the agent's own runAsUser, where it has one: root never runs it."""
+def _user(spec: dict[str, Any], settings: AgentSettings, owner: int | None) -> dict[str, int]:
+    """Return the agent's own runAsUser, where it has one: root never runs it. owner: of private files."""
+    pods = (spec.get("securityContext") or {}).get("runAsUser")
+    if owner is not None:
+        return {} if owner == pods and settings.run_as_user is None else {"runAsUser": owner}
     if isinstance(settings.run_as_user, int):
         return {"runAsUser": settings.run_as_user}
-    if settings.run_as_user == BY_CLUSTER or (spec.get("securityContext") or {}).get("runAsUser"):
+    if settings.run_as_user == BY_CLUSTER or pods:
         return {}
     return {"runAsUser": _USER_ID}
 
@@ -114,7 +128,7 @@ def _in_the_way(containers: Iterable[str]) -> list[str]:
 
 def needs_file_key_ref(secrets: Iterable[VaultSecret]) -> bool:
     """Whether the cluster has to know `fileKeyRef` (Kubernetes 1.35, or 1.34 behind the gate EnvFiles)."""
-    return any(secret.env for secret in secrets)
+    return any(secret.variables for secret in secrets)
 
 
 def _reference(path: str, variable: str) -> dict[str, Any]:
@@ -127,10 +141,13 @@ def _template(contents: str, destination: str, mode: str) -> dict[str, Any]:
 
 
 def _sidecar(
-    login: VaultLogin, templates: list[dict[str, Any]], mounts: list[dict[str, Any]], limit_seconds: int | None
+    login: VaultLogin,
+    templates: list[dict[str, Any]],
+    mounts: list[dict[str, Any]],
+    environment: list[dict[str, str]],
+    limit_seconds: int | None,
 ) -> dict[str, Any]:
     awaited = [template["destination"] for template in templates]
-    environment = _environment(login, templates)
     if limit_seconds:
         awaited.append(CHECKED)
         environment.append({"name": LIMIT, "value": str(limit_seconds)})
@@ -150,9 +167,9 @@ def _sidecar(
     }
 
 
-def _environment(login: VaultLogin, templates: list[dict[str, Any]]) -> list[dict[str, str]]:
+def _environment(login: VaultLogin, templates: list[dict[str, Any]], has_written: bool) -> list[dict[str, str]]:
     values = {
-        **configuration.variables(login, templates),
+        **configuration.variables(login, templates, has_written),
         "AGENT_CACERT": login.cacert,
         "AGENT_LOG_LEVEL": login.agent.log_level,
         "HOME": AGENT_DIR,

@@ -13,17 +13,22 @@ from airflow_k8s_vault.errors import DeliveryRefused
 
 AGENT_DIR = "/vault/agent"
 TOKEN_DIR = "/var/run/secrets/vault"  # noqa: S105 - a folder
-# How often the agent looks whether a KV secret has changed; a file then changes in the running pod.
-_RENDER_INTERVAL = "1m"
+# How often the agent looks whether a KV secret has changed; a file then changes in the running pod. And how often
+# where there is a credential that Vault makes on request: one of which Vault tells no end, such as an SSH
+# certificate, is made anew as often.
+_RENDER_INTERVAL, _WRITTEN_INTERVAL = "1m", "5m"
 
 
-def variables(login: VaultLogin, templates: Sequence[dict[str, Any]]) -> dict[str, str]:
+def variables(login: VaultLogin, templates: Sequence[dict[str, Any]], has_written: bool) -> dict[str, str]:
     """Return the variables whose values, one after the other, are the configuration as JSON.
+
+    has_written: whether Vault makes some of the credentials on request.
 
     Each is short enough for Linux, and each but the first begins with a template, so that an admission policy can
     tell by each alone that it is nothing but a list of templates. Raises DeliveryRefused where they are too much.
     """
-    parts = list(_parts(login, templates))
+    interval = _WRITTEN_INTERVAL if has_written else _RENDER_INTERVAL
+    parts = list(_parts(_without_templates(login, interval), templates))
     size = sum(map(len, parts))
     if size > sizes.AGENT_CONFIG_BYTES:
         raise DeliveryRefused(
@@ -34,8 +39,8 @@ def variables(login: VaultLogin, templates: Sequence[dict[str, Any]]) -> dict[st
     return {f"{CONFIG}_{number}" if number else CONFIG: part for number, part in enumerate(parts)}
 
 
-def _parts(login: VaultLogin, templates: Sequence[dict[str, Any]]) -> Iterator[str]:
-    part = json.dumps(_without_templates(login))[:-1] + ', "template": ['
+def _parts(head: dict[str, Any], templates: Sequence[dict[str, Any]]) -> Iterator[str]:
+    part = json.dumps(head)[:-1] + ', "template": ['
     for number, template in enumerate(templates):
         text = json.dumps(template) + ("]}" if number + 1 == len(templates) else ", ")
         if len(part) + len(text) > sizes.AGENT_CONFIG_PART_BYTES:
@@ -45,14 +50,14 @@ def _parts(login: VaultLogin, templates: Sequence[dict[str, Any]]) -> Iterator[s
     yield part
 
 
-def _without_templates(login: VaultLogin) -> dict[str, Any]:
+def _without_templates(login: VaultLogin, interval: str) -> dict[str, Any]:
     return {
         "vault": {"address": login.address, "retry": {"num_retries": 2}},
         "auto_auth": {
             "method": [_method(login)],
             "sink": [{"type": "file", "config": {"path": f"{AGENT_DIR}/token", "mode": 0o600}}],
         },
-        "template_config": {"exit_on_retry_failure": True, "static_secret_render_interval": _RENDER_INTERVAL},
+        "template_config": {"exit_on_retry_failure": True, "static_secret_render_interval": interval},
     }
 
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from airflow_k8s_vault.delivery import sizes
+from airflow_k8s_vault.delivery import base64_text, sizes
 from airflow_k8s_vault.delivery.agent.failure import fail
-from airflow_k8s_vault.delivery.agent.go import call, when
+from airflow_k8s_vault.delivery.agent.go import call, text, when
 from airflow_k8s_vault.delivery.sizes import EMPTY
 
 # What the kubelet's format has no way to write, as Go writes it, and what it is called.
@@ -22,9 +22,9 @@ def _carried() -> str:
     """Of value, what, way: whether the kubelet's environment file can carry it."""
     # For the kubelet an empty value is a key that is not there.
     checks = [when('eq .value ""', fail(f"%s {EMPTY}", ".what"))]
-    for text, name in _UNWRITABLE.items():
+    for characters, name in _UNWRITABLE.items():
         told = fail(f"%s holds {name}, which a variable cannot carry here: use %s", ".what", ".way")
-        checks.append(when(f"sprig_contains {text} .value", told))
+        checks.append(when(f"sprig_contains {characters} .value", told))
     limit = sizes.AGENT_VARIABLE_BYTES
     too_long = f"%s has %d bytes, and a variable carries {limit} at most here: use %s"
     checks.append(when(f"gt (len .value) {limit}", fail(too_long, ".what", "(len .value)", ".way")))
@@ -38,9 +38,15 @@ BODIES = {
     # Of a map: the names of its keys.
     "keys": '{{ sprig_keys . | sprig_sortAlpha | sprig_join ", " }}',
     # Of answer, path: whether it is what the engine gives.
-    "kv2": when(
-        'not (sprig_get .answer "data")', fail("'%s' is no KV 2 secret, or empty: is engine= right?", ".path")
-    ),
+    "kv2": '{{ $about := sprig_get .answer "metadata" }}'
+    + when(
+        'sprig_kindIs "map" $about',
+        when(
+            'sprig_get $about "destroyed"',
+            fail("version %s of '%s' was destroyed", '(sprig_toString (sprig_get $about "version"))', ".path"),
+        ),
+    )
+    + when('not (sprig_get .answer "data")', fail("'%s' is no KV 2 secret, or empty: is engine= right?", ".path")),
     # The envelope of KV 2 would pass for a secret with the keys `data` and `metadata`.
     "plain": when(
         'and (eq (len .answer) 2) (sprig_hasKey .answer "data") (sprig_hasKey .answer "metadata")',
@@ -60,6 +66,13 @@ BODIES = {
         + when('not (sprig_typeIs "string" $value)', "{{ $value = $value | toUnescapedJSON }}")
         + "{{ $value }}"
     ),
+    # As `value`, of base64: the bytes. In lines, as many programs write it, too.
+    "bytes": '{{ $text := executeTemplate "value" . | regexReplaceAll "[\\\\r\\\\n]" "" }}'
+    + when(
+        f"not (sprig_regexMatch {text(base64_text.PATTERN)} $text)",
+        fail("key '%s' of '%s' is no base64", _KEY, ".path"),
+    )
+    + "{{ base64Decode $text }}",
     "carried": _carried(),
     # Of name, value, what, way: one line of an environment file.
     "line": "{{ template \"carried\" . }}{{ .name }}='{{ .value }}'\n",

@@ -36,6 +36,10 @@ revoke() {{
   sort -u tokens | while read -r token; do VAULT_TOKEN=$token "$vault" token revoke -self; done
   rm -f token tokens
 }}
+empty() {{
+  # Names that begin with a dot, too.
+  rm -f /vault/env/* /vault/files/*/* /vault/files/*/.[!.]*
+}}
 stop() {{
   # A login that is under way would leave a token that nobody knows: wait, 4 s at most, for the agent to have it.
   tries=0
@@ -92,7 +96,8 @@ unset text
 remember
 rm -f token
 if [ ! -e started ]; then
-  rm -f /vault/env/* /vault/files/*/* leases refused checked
+  empty
+  rm -f leases refused checked
   if [ -e begun ]; then
     # Killed before it was done, all of it or the agent alone, and perhaps before it knew of its login: no second
     # one. The kubelet would pause after the next kill, with nobody there to end what that one logged in for.
@@ -110,7 +115,7 @@ while :; do
   wait "$agent"
   status=$?
   if [ ! -e started ]; then
-    rm -f /vault/env/* /vault/files/*/*
+    empty
     revoke
     [ ! -e refused ] || {{ cat refused >&2; rm -f begun; exit 1; }}
     [ "$status" -gt 128 ] || rm -f begun

@@ -11,11 +11,12 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from airflow_k8s_vault import vault_path
+from airflow_k8s_vault import vault_parameters, vault_path
 from airflow_k8s_vault.delivery import sizes
 from airflow_k8s_vault.delivery.agent import go, library, lookup
 from airflow_k8s_vault.delivery.agent.failure import fail, shown
 from airflow_k8s_vault.delivery.agent.go import call, result, when, with_secret
+from airflow_k8s_vault.vault_file import VaultFile
 from airflow_k8s_vault.vault_path import Location
 from airflow_k8s_vault.vault_secret import VaultSecret
 
@@ -42,7 +43,8 @@ def env_files(secrets: Iterable[VaultSecret], container: str) -> Iterator[EnvFil
         names = tuple(name for _, lines in group for name in lines)
         parts = [_read(secret, "".join(map(_counted, lines.values()))) for secret, lines in group]
         contents = _complete(["{{ $size := 0 }}", *parts, _refuse_too_large(container)])
-        yield EnvFile(f"{container}-{number}.env" if number else f"{container}.env", contents, names)
+        # No container has a dot in its name: none of another has a file of this name.
+        yield EnvFile(f"{container}.{number}.env" if number else f"{container}.env", contents, names)
 
 
 def env_file(secrets: Iterable[VaultSecret]) -> str:
@@ -75,7 +77,8 @@ def _groups(secrets: Iterable[VaultSecret]) -> Iterator[list[tuple[VaultSecret, 
                 group.append((secret, {}))
             group[-1][1][name] = line
             size += len(line)
-    yield group
+    if group:
+        yield group
 
 
 def file_key(variable: str) -> str:
@@ -90,24 +93,34 @@ def file_key(variable: str) -> str:
     return key if len(key) <= _KEY_CHARACTERS else f"_{hashlib.sha256(key.encode()).hexdigest()}"
 
 
-def secret_file(secret: VaultSecret) -> str:
+def file_contents(secret: VaultSecret, file: VaultFile) -> str:
     """Return the template of a file: the value of one key, or the whole secret as JSON where it names none."""
-    if secret.key is None:
+    if file.key is None:
         return _complete([_read(secret, "{{ $data | toUnescapedJSON }}")])
-    return _complete([_read(secret, call("value", _arguments(secret, secret.key)))])
+    name = "bytes" if file.decode else "value"
+    return _complete([_read(secret, call(name, _arguments(secret, file.key)))])
+
+
+def secret_file(secret: VaultSecret) -> str:
+    """Return the template of the file of a secret that has one."""
+    (file,) = secret.outputs
+    return file_contents(secret, file)
 
 
 def lease_list(secrets: Iterable[VaultSecret]) -> str:
-    """Return the template of a file with three lines a lease: seconds and whether it is renewable; id; path."""
+    """Return the template of a file with three lines a credential that ends: seconds and whether it is renewable;
+    the lease's id, "-" where it is a certificate without one; path.
+    """
     lease = "{{ .LeaseDuration }} {{ .Renewable }}\n{{ .LeaseID }}\n"
-    leases = dict.fromkeys(
-        with_secret(
-            _path(secret.locations[0]),
-            f"{{{{ if .LeaseID }}}}{lease}{{{{ {go.text(shown(secret.path))} }}}}\n{{{{ end }}}}",
-        )
-        for secret in secrets
-    )
-    return "".join(leases)
+    left = '(subtract (parseInt (timestamp "unix")) (parseInt (sprig_toString .Data.expiration)))'
+    certificate = f"{{{{ {left} }}}} false\n-\n"
+    is_certificate = 'and (sprig_hasKey .Data "certificate") (sprig_hasKey .Data "expiration")'
+    found: dict[str, None] = {}
+    for secret in secrets:
+        path = f"{{{{ {go.text(shown(secret.path))} }}}}\n"
+        other = when(is_certificate, certificate + path)
+        found[_reading(secret, when(".LeaseID", lease + path, other))] = None
+    return "".join(found)
 
 
 def _complete(parts: Iterable[str]) -> str:
@@ -117,10 +130,10 @@ def _complete(parts: Iterable[str]) -> str:
 def _lines(secret: VaultSecret) -> dict[str, str]:
     """Return variable to the expression of its line."""
     if secret.kind:
-        return {variable: lookup.line(secret, file_key(variable)) for variable in secret.env or {}}
+        return {variable: lookup.line(secret, file_key(variable)) for variable in secret.variables}
     return {
         variable: result("variable", f'{_arguments(secret, key)} "name" {go.text(file_key(variable))}')
-        for variable, key in (secret.env or {}).items()
+        for variable, key in secret.variables.items()
     }
 
 
@@ -137,28 +150,52 @@ def _read(secret: VaultSecret, body: str) -> str:
     else:
         kind = {"kv1": "KV 1", "dynamic": "dynamic"}[secret.engine]
         check, data = call("plain", f'sprig_dict {name} "engine" "{kind}"'), ".Data"
-    body = f"{check}{{{{ $data := {data} }}}}{body}"
+    return _reading(secret, f"{check}{{{{ $data := {data} }}}}{body}")
+
+
+def _reading(secret: VaultSecret, body: str) -> str:
+    """Return the text that asks Vault for the secret; the answer is the body's dot.
+
+    What is asked in the same words is asked once for all templates of the agent.
+    """
+    if secret.parameters:
+        return _written(secret, body)
     version = 2 if secret.engine == "kv2" else 1
     if secret.elsewhere:
         before, path, after = lookup.find(secret, version)
         return f"{before}{with_secret(path, body)}{after}"
     location = secret.locations[0]
+    query = f"?version={secret.version}" if secret.version else ""
     if version == 2 and location.may_be_taken_for_the_api:
-        return _below_its_mount(location, body)
+        return _below_its_mount(location, query, body)
     explicit = vault_path.kv_data(location, version) if location.mount else location.path
-    return with_secret(_path(Location(explicit)), body)
+    return with_secret(_path(explicit, query), body)
 
 
-def _below_its_mount(location: Location, body: str) -> str:
+def _written(secret: VaultSecret, body: str) -> str:
+    """Have Vault make the credential; its path, unlike one that is read, is no URL to the agent.
+
+    The agent would write parameters into a KV engine just as well: where the path is in one, nothing is sent.
+    """
+    sent = [go.text(f"{name}={value}") for name, value in vault_parameters.texts(secret.parameters or {}).items()]
+    refused = fail("'%s' is in a KV engine, which takes no parameters", go.text(shown(secret.path)))
+    written = with_secret(" ".join([go.text(secret.path), *sent]), body)
+    return with_secret(_mount_of(secret.path), when('eq .Data.type "kv"', refused, written))
+
+
+def _below_its_mount(location: Location, query: str, body: str) -> str:
     """Ask Vault where the mount ends: the agent, which asks as well, would take the rest for a path of the API."""
     segments = location.path.split("/")
     mounts = ["/".join(segments[:count]) for count in range(1, len(segments))]
-    paths = [_path(Location(vault_path.kv_data(Location(location.path, mount), 2))) for mount in mounts]
+    paths = [_path(vault_path.kv_data(Location(location.path, mount), 2), query) for mount in mounts]
     # The mount comes with a slash at its end: "secret/" is the first of them.
     chosen = f'index (sprig_list {" ".join(paths)}) (subtract 2 (len (split "/" .Data.path)))'
-    question = _path(Location(f"sys/internal/ui/mounts/{location.path}"))
-    return with_secret(question, f"{{{{ $path := {chosen} }}}}{with_secret('$path', body)}")
+    return with_secret(_mount_of(location.path), f"{{{{ $path := {chosen} }}}}{with_secret('$path', body)}")
 
 
-def _path(location: Location) -> str:
-    return go.text(vault_path.encoded(location.path))
+def _mount_of(path: str) -> str:
+    return _path(f"sys/internal/ui/mounts/{path}", "")
+
+
+def _path(path: str, query: str) -> str:
+    return go.text(vault_path.encoded(path) + query)

@@ -12,14 +12,16 @@ from __future__ import annotations
 
 import copy
 import datetime
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from airflow_k8s_vault import json_text
-from airflow_k8s_vault.delivery import REQUEST_ANNOTATION, sizes
-from airflow_k8s_vault.delivery.placement import FILES_DIR, add_variables, by_container, refuse_clashes
+from airflow_k8s_vault.delivery import REQUEST_ANNOTATION, base64_text, ownership, sizes
+from airflow_k8s_vault.delivery.placement import add_variables, by_container, mount_files, refuse_clashes
 from airflow_k8s_vault.errors import DeliveryRefused, problems
+from airflow_k8s_vault.vault_file import VaultFile
 from airflow_k8s_vault.vault_secret import VaultSecret
 
 GATE = "airflow-k8s-vault/credentials"
@@ -41,7 +43,7 @@ class Place:
     secret: VaultSecret
     key_in_vault: str | None
     variable: str | None = None
-    file: str | None = None
+    file: VaultFile | None = None
 
 
 def secret_name(request: str) -> str:
@@ -64,20 +66,21 @@ def attach(pod: dict[str, Any], secrets: Sequence[VaultSecret], base_container: 
         return pod
     spec, name = pod["spec"], secret_name(pod["metadata"]["annotations"][REQUEST_ANNOTATION])
     containers = {c["name"]: c for c in [*spec.get("initContainers", []), *spec["containers"]]}
-    refuse_clashes(pod, by_container(secrets, base_container))
+    wanted = by_container(secrets, base_container)
+    refuse_clashes(pod, wanted, ownership.secret_errors(pod, wanted))
     found = list(places(secrets, base_container))
-    for number, (container_name, container) in enumerate(containers.items()):
+    # By number: a container's name may be as long as a volume's is allowed to be.
+    numbers = itertools.count()
+    for container_name, container in containers.items():
         mine = [place for place in found if place.container == container_name]
-        variables = [_variable(place, name) for place in mine if place.variable]
-        if variables:
+        if variables := [_variable(place, name) for place in mine if place.variable]:
             add_variables(container, variables)
-        files = [{"key": place.key, "path": place.file} for place in mine if place.file]
-        if files:
-            # By number: a container's name may be as long as a volume's is allowed to be.
+        for directory in dict.fromkeys(place.file.directory for place in mine if place.file):
+            volume = f"vault-files-{next(numbers)}"
+            files = [_item(p.key, p.file) for p in mine if p.file and p.file.directory == directory]
             source = {"secretName": name, "defaultMode": 0o444, "items": files}
-            spec["volumes"] = [*spec.get("volumes", []), {"name": f"vault-files-{number}", "secret": source}]
-            mount = {"name": f"vault-files-{number}", "mountPath": FILES_DIR, "readOnly": True}
-            container["volumeMounts"] = [*container.get("volumeMounts", []), mount]
+            spec["volumes"] = [*spec.get("volumes", []), {"name": volume, "secret": source}]
+            mount_files(container, volume, directory)
     pod["metadata"].setdefault("labels", {})[LABEL] = LABEL_VALUE
     spec["schedulingGates"] = [*spec.get("schedulingGates", []), {"name": GATE}]
     return pod
@@ -88,34 +91,43 @@ def places(secrets: Sequence[VaultSecret], base_container: str) -> Iterator[Plac
     number = 0
     for secret in secrets:
         container = secret.container or base_container
-        for variable, key in (secret.env or {}).items():
+        for variable, key in secret.variables.items():
             yield Place(f"value-{number}", container, secret, key, variable=variable)
             number += 1
-        if secret.file:
-            yield Place(f"value-{number}", container, secret, secret.key, file=secret.file)
+        for file in secret.outputs:
+            yield Place(f"value-{number}", container, secret, file.key, file=file)
             number += 1
 
 
-def values(found: Sequence[Place], data: Mapping[VaultSecret, Mapping[str, Any]]) -> dict[str, str]:
-    """Return the Secret's `stringData`: key to value, numbers and booleans as JSON.
+def values(found: Sequence[Place], data: Mapping[VaultSecret, Mapping[str, Any]]) -> dict[str, str | bytes]:
+    """Return what the Secret holds: key to value, numbers and booleans as JSON, what was decoded as bytes.
 
     data: what Vault holds. Raises DeliveryRefused, naming keys and never values, for all that is missing or that a
     variable or a Secret cannot hold.
     """
     errors: list[str] = []
-    made: dict[str, str] = {}
+    made: dict[str, str | bytes] = {}
     for place in found:
         wrong = _missing(place, data[place.secret])
         if not wrong:
-            made[place.key] = _text(place, data[place.secret])
-            wrong = sizes.variable_errors(_what(place), place.variable, made[place.key]) if place.variable else []
+            text = _text(place, data[place.secret])
+            wrong = _errors(place, text)
+            made[place.key] = text if not (place.file and place.file.decode) else base64_text.decoded(text) or b""
         errors += wrong
     errors += sizes.secret_errors({_what(place): made[place.key] for place in found if place.key in made})
     if errors:
         # Error trackers show the variables of every frame of an exception.
-        data, made = {}, {}
+        data, made, text = {}, {}, ""
         raise DeliveryRefused(problems("Vault does not hold what the task asks for:", errors))
     return made
+
+
+def _errors(place: Place, text: str) -> list[str]:
+    if place.variable:
+        return sizes.variable_errors(_what(place), place.variable, text)
+    if place.file and place.file.decode and base64_text.decoded(text) is None:
+        return [f"{_what(place)} is no base64"]
+    return []
 
 
 def _missing(place: Place, holds: Mapping[str, Any]) -> list[str]:
@@ -153,6 +165,12 @@ def ended_at(pod: Any) -> datetime.datetime | None:
 
 def _variable(place: Place, secret: str) -> dict[str, Any]:
     return {"name": place.variable, "valueFrom": {"secretKeyRef": {"name": secret, "key": place.key}}}
+
+
+def _item(key: str, file: VaultFile | None) -> dict[str, Any]:
+    item = {"key": key, "path": file.name if file else ""}
+    # The mode of the volume, unless the file has another.
+    return item if file is None or file.mode == "0444" else {**item, "mode": int(file.mode, 8)}
 
 
 def _text(place: Place, holds: Mapping[str, Any]) -> str:

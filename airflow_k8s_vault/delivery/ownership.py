@@ -1,0 +1,82 @@
+"""Whose the files are: a file that not everybody may read belongs to the user that its container runs as.
+
+With `agent` a file is its agent's, so the agent has to run as that user. With `secret` a file is root's, and of
+the pod's fsGroup where there is one:
+https://kubernetes.io/docs/tasks/configure-pod-container/security-context/#configure-volume-permission-and-ownership-change-policy-for-pods
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from airflow_k8s_vault.teams import BY_CLUSTER, AgentSettings
+from airflow_k8s_vault.vault_file import VaultFile
+from airflow_k8s_vault.vault_secret import VaultSecret
+
+
+def agent_user(pod: Mapping[str, Any], wanted: Mapping[str, list[VaultSecret]]) -> int | None:
+    """Return the user that private files need the agent to run as, of a pod without `agent_errors`."""
+    users = {_user(pod["spec"], name) for name, _ in _owned(pod["spec"], wanted)}
+    return next(iter(users), None)
+
+
+def agent_errors(
+    pod: Mapping[str, Any], wanted: Mapping[str, list[VaultSecret]], settings: AgentSettings
+) -> Iterator[str]:
+    """Yield what keeps the agent from running as the user that private files need."""
+    spec = pod["spec"]
+    users: dict[int, str] = {}
+    for name, file in _owned(spec, wanted):
+        user = _user(spec, name)
+        what = f"file '{file.name}' of container '{name}' has mode {file.mode}"
+        if user is None and settings.run_as_user == BY_CLUSTER:
+            # The cluster gives all containers that name none the same user.
+            continue
+        if user is None:
+            yield f"{what}, and nobody knows the container's user: set runAsUser in the pod template. {_WAYS}"
+        elif user == 0:
+            yield f"{what}, and the container runs as root, which the agent never does: set runAsUser. {_WAYS}"
+        elif settings.run_as_user not in (None, user):
+            yield (
+                f"{what}, the container runs as {user} and the agent as {settings.run_as_user} "
+                f"(agent.run_as_user): only one of them can own the file. {_WAYS}"
+            )
+        else:
+            users.setdefault(user, name)
+    if len(users) > 1:
+        shown = " and ".join(f"{user} ('{name}')" for user, name in users.items())
+        yield f"private files are for the users {shown}, and the agent can be one of them only. {_WAYS}"
+
+
+_WAYS = "Or take mode='0440' with fsGroup, or mode='0444'."
+
+
+def secret_errors(pod: Mapping[str, Any], wanted: Mapping[str, list[VaultSecret]]) -> Iterator[str]:
+    """Yield the private files that a container could not read from a Secret."""
+    spec = pod["spec"]
+    for name, file in _owned(spec, wanted):
+        yield (
+            f"file '{file.name}' of container '{name}' has mode {file.mode}, and files of a Secret are root's: "
+            "take delivery='agent', mode='0440' with fsGroup in the pod template, or mode='0444'."
+        )
+
+
+def _owned(spec: Mapping[str, Any], wanted: Mapping[str, list[VaultSecret]]) -> Iterator[tuple[str, VaultFile]]:
+    """Yield container and file where its owner has to be the container's user: the group does not read it."""
+    group = (spec.get("securityContext") or {}).get("fsGroup")
+    for name, secrets in wanted.items():
+        for file in _files(secrets):
+            if file.is_private and not (group is not None and file.mode[2] != "0"):
+                yield name, file
+
+
+def _files(secrets: Iterable[VaultSecret]) -> Iterator[VaultFile]:
+    return (file for secret in secrets for file in secret.outputs)
+
+
+def _user(spec: Mapping[str, Any], name: str) -> int | None:
+    containers = [*(spec.get("initContainers") or ()), *spec["containers"]]
+    own = next((c.get("securityContext") or {} for c in containers if c["name"] == name), {})
+    user = own.get("runAsUser", (spec.get("securityContext") or {}).get("runAsUser"))
+    return user if isinstance(user, int) else None
