@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import yaml
 from rich.cells import cell_len
 from rich.console import Console
-from rich.progress import Progress
+from rich.progress import Progress, SpinnerColumn, TextColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -21,6 +21,8 @@ from airflow_k8s_vault.errors import K8sVaultError
 _Item = TypeVar("_Item")
 # Wide enough that piped tables never wrap: one line is one row, for grep and awk.
 _PIPE_WIDTH = 500
+# A count is shown anew after so many.
+_COUNTED = 10_000
 # Between two columns.
 _GAP = 2
 # Narrower a sentence is hard to read.
@@ -64,7 +66,7 @@ def _table(rows: Sequence[dict[str, Any]]) -> None:
         console.print("Nothing.")
         return
     # As Text: what a template holds is never read as rich's own markup.
-    cells = [[Text(text, style=_STYLES.get(text, "")) for text in map(_cell, row.values())] for row in rows]
+    cells = [[Text(text, style=_STYLES.get(text, "")) for text in map(cell, row.values())] for row in rows]
     columns = list(rows[0])
     widths = _widths(columns, cells, console.width - _GAP * (len(columns) - 1))
     if widths is None:
@@ -109,7 +111,8 @@ def _records(console: Console, columns: list[str], cells: list[list[Text]]) -> N
         console.print(block)
 
 
-def _cell(value: Any) -> str:
+def cell(value: Any) -> str:
+    """Return a value as a table shows it."""
     if isinstance(value, list | tuple):
         return ", ".join(map(str, value))
     if isinstance(value, dict):
@@ -120,6 +123,22 @@ def _cell(value: Any) -> str:
 def terminal() -> Console:
     """Return where people read: the terminal, or a pipe that wraps nothing."""
     return Console() if sys.stdout.isatty() else Console(width=_PIPE_WIDTH)
+
+
+def with_count(items: Iterable[_Item], what: str) -> Iterator[_Item]:
+    """Yield the items and count them on standard error, where that is a terminal."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield from items
+        return
+    with Progress(
+        SpinnerColumn(), TextColumn("{task.completed:,} " + what), console=console, transient=True
+    ) as bar:
+        task = bar.add_task(what, total=None)
+        for number, item in enumerate(items):
+            if number % _COUNTED == 0:
+                bar.update(task, completed=number)
+            yield item
 
 
 def with_progress(items: Sequence[_Item], what: str) -> Iterator[_Item]:
