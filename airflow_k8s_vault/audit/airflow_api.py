@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from urllib3.exceptions import HTTPError
+
 from airflow_k8s_vault.audit.task_run import TaskRun
 from airflow_k8s_vault.errors import ConfigError
 
@@ -46,13 +48,18 @@ class AirflowApi:
                 f"Airflow's API at {self.url} answered {refusal.status} {refusal.reason}.\n"
                 "  Set AIRFLOW_API_TOKEN to a token of a user who may read task instances of all DAGs."
             ) from None
-        except OSError as problem:
-            raise ConfigError(f"Airflow's API at {self.url} cannot be reached: {problem}.\n  See --api.") from None
+        except (OSError, HTTPError) as problem:
+            reason = getattr(problem, "reason", None) or problem
+            raise ConfigError(f"Airflow's API at {self.url} cannot be reached: {reason}.\n  See --api.") from None
 
     def _pages(self, since: datetime, until: datetime) -> Iterator[Any]:
         read = 0
         while True:
-            started = {"start_date_gte": since, "start_date_lte": until, "order_by": ["start_date"]}
+            started: dict[str, Any] = {
+                "start_date_gte": since,
+                "start_date_lte": until,
+                "order_by": ["start_date"],
+            }
             page = self._instances.get_task_instances("~", "~", **started, limit=_PAGE, offset=read)
             yield from page.task_instances
             read += len(page.task_instances)

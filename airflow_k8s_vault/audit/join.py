@@ -19,8 +19,8 @@ _MOST_BUCKETS = 2016
 class Match:
     """A login and the task runs that it may be of.
 
-    how: "pod" (by the pod's name), "time" (the one task of the team that started then and declares these paths), "one
-    of" (there are as many tasks as logins), or "none", which is an alarm.
+    how: "pod" (by the pod's name), "time" (the one task of the team that started then and declares these paths),
+    "one of" (there are as many tasks as logins), or "none", which is an alarm.
     """
 
     session: Session

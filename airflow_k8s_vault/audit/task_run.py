@@ -9,8 +9,8 @@ from dataclasses import dataclass
 class TaskRun:
     """Times are seconds since the epoch; end=None: it still runs.
 
-    pod: the pod's name, "" where it is not known. logins: from when to when its pod may have logged in. paths: what
-    it declared, None where that is not known (a connection, which may be at one of several paths).
+    pod: the pod's name, "" where it is not known. logins: from when to when its pod may have logged in. paths:
+    what it declared, None where that is not known (a connection, which may be at one of several paths).
     """
 
     dag_id: str

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import sys
 from argparse import Namespace
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ from airflow_k8s_vault.errors import ConfigError, TeamError, did_you_mean
 from airflow_k8s_vault.teams import Team
 
 _SPANS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+# More of them nobody reads in a table.
+_MOST_ROWS = 1000
 _TITLES = {
     "reads": "Reads",
     "alarms": "Alarms: a team's role was used, and no task did it",
@@ -104,7 +107,7 @@ def _declared(arguments: Namespace) -> Mapping[str, list[tuple[str, str]]]:
 
 def _answers(
     arguments: Namespace, matches: Sequence[audit.Match], sessions: audit.Sessions, until: float
-) -> dict[str, list[dict[str, Any]]]:
+) -> dict[str, Iterable[dict[str, Any]]]:
     path = (arguments.path or "").strip("/")
     wanted = set(arguments.team or ())
     declared = {team: pairs for team, pairs in _declared(arguments).items() if not wanted or team in wanted}
@@ -114,7 +117,8 @@ def _answers(
         if path in ("", read)
     ]
     return {
-        "reads": [row for row in audit.reads(matches) if path in ("", row["path"])],
+        # There may be a hundred thousand.
+        "reads": (row for row in audit.reads(matches) if path in ("", row["path"])),
         "alarms": [row for row in audit.alarms(matches) if not path or path in row["paths"]],
         "never read": [row for row in audit.never_read(declared, matches) if path in ("", row["path"])],
         "outlived": [row for row in audit.outlived(matches, until) if not path or path in row["paths"]],
@@ -138,16 +142,20 @@ def _counted(files: audit.LogFiles) -> dict[str, Any]:
     }
 
 
-def _print(answers: Mapping[str, list[dict[str, Any]]], counted: Mapping[str, Any], form: str) -> None:
+def _print(answers: Mapping[str, Iterable[dict[str, Any]]], counted: Mapping[str, Any], form: str) -> None:
     if form != "table":
-        output.document({"files": counted, **answers}, form)
+        output.stream({"files": counted, **answers}, form)
         return
     print(f"{counted['entries']:,} answers of Vault from {counted['from']} to {counted['to']}.")
     for name, rows in answers.items():
-        if rows or name in ("reads", "alarms", "outlived"):
-            print(f"\n{_TITLES[name]}: {len(rows) or 'none'}")
-            if rows:
-                output.show(rows, form)
+        left = iter(rows)
+        shown, more = list(itertools.islice(left, _MOST_ROWS)), sum(1 for _ in left)
+        if shown or name in ("reads", "alarms", "outlived"):
+            print(f"\n{_TITLES[name]}: {len(shown) + more or 'none'}")
+        if shown:
+            output.show(shown, form)
+        if more:
+            print(f"… and {more:,} more: give --path or --team, or --output json.")
 
 
 def _print_report(report: Mapping[str, Any], form: str) -> None:

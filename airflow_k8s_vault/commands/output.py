@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 import yaml
@@ -51,6 +51,27 @@ def document(data: Any, output: str) -> None:
         print(json.dumps(data, indent=2, ensure_ascii=False))
     else:
         print(yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=1000), end="")
+
+
+def stream(parts: Mapping[str, Any], output: str) -> None:
+    """Print one mapping as `document` does; of its values those that are iterators one item after the other."""
+    for number, (name, value) in enumerate(parts.items()):
+        is_stream = isinstance(value, Iterator)
+        if output != "json":
+            document({name: value}, output) if not is_stream else print(f"{name}:")
+            for item in value if is_stream else ():
+                document([item], output)
+            continue
+        print("," if number else "{")
+        if not is_stream:
+            print(f"{json.dumps(name)}: {json.dumps(value, ensure_ascii=False)}", end="")
+            continue
+        print(f"{json.dumps(name)}: [", end="")
+        for index, item in enumerate(value):
+            print(f"{',' if index else ''}\n  {json.dumps(item, ensure_ascii=False)}", end="")
+        print("\n]", end="")
+    if output == "json":
+        print("\n}")
 
 
 def show_tree(rows: Sequence[dict[str, str]]) -> None:
