@@ -123,12 +123,12 @@ def _agent_gave_up(pod: Any, login: VaultLogin, ended: Any) -> DeliveryRefused |
             f"The Vault agent was killed before it had fetched the secrets: out of memory, most likely.\n{ran}"
         )
     # After `error calling`: the template's own text, which the agent quotes before it, holds our words too.
-    own = re.findall(rf"(?:error calling sprig_fail: |^){FAILURE} (.+?)(?:\"| exitCode=|\n|$)", said, re.M)
+    own = re.findall(rf"(?:error calling sprig_fail: |^){FAILURE} (.+?)(?:\"| exitCode=|\n|\Z)", said, re.M)
     if own:
         found = "; ".join(dict.fromkeys(own))
         end = "" if found.endswith("?") else "."
         return DeliveryRefused(f"The Vault agent cannot deliver what the task asks for: {found}{end}\n{ran}")
-    missing = re.search(r"no secret exists at ([^\"\n]+?)(?: \(retry attempt |\"| exitCode=|\n|$)", said)
+    missing = re.search(r"no secret exists at ([^\"\n]+?)(?: \(retry attempt |\"| exitCode=|\n|\Z)", said)
     if missing:
         # The agent names the API's path; a task, and `vault kv get`, leave out KV 2's data/.
         path = vault_path.named(missing[1])

@@ -15,7 +15,7 @@ from airflow_k8s_vault.errors import DeliveryRefused, problems
 from airflow_k8s_vault.neighbours import secret_variables
 
 # What begins with $ and is no reference: an escape. Read from the left, as the kubelet does.
-_REFERENCE = re.compile(r"\$(?:\$|\(([^)]*)\))")
+_REFERENCE = re.compile(r"\$(?:\$|\(([^)]{0,512})\))")
 
 
 def names(text: str) -> list[str]:

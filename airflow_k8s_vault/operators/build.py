@@ -14,7 +14,14 @@ from kubernetes.client import ApiClient, Configuration, V1Pod
 from airflow_k8s_vault.delivery import REQUEST_ANNOTATION, agent, lifetime, references, secret
 from airflow_k8s_vault.delivery.login import VaultLogin
 from airflow_k8s_vault.errors import PolicyError
-from airflow_k8s_vault.operators import frozen_arguments, mutation_hook, shown_fields, task_pod, xcom_sidecar
+from airflow_k8s_vault.operators import (
+    airflow_secrets,
+    frozen_arguments,
+    mutation_hook,
+    shown_fields,
+    task_pod,
+    xcom_sidecar,
+)
 from airflow_k8s_vault.operators.decision import Decision, decide
 from airflow_k8s_vault.templates import merge
 from airflow_k8s_vault.vault_secret import VaultSecret
@@ -34,6 +41,8 @@ class BuildsPod(KubernetesPodOperator):
         delivery: str | None
         _set_by_dag: Sequence[str]
         _frozen: dict[str, object]
+        # All text of the arguments as the DAG has them, before Airflow renders it.
+        _written: str
         # The manifest that passed the final check.
         _sent: dict[str, Any]
 
@@ -67,6 +76,7 @@ class BuildsPod(KubernetesPodOperator):
         with mutation_hook.watched() as hooked:
             pod = super().build_pod_request_obj(context, dry_run=dry_run)
         self._planned = self._planned.after_hook(hooked)
+        self._run_names = "\n".join(map(str, task_pod.running_task(context).values()))
         # KubernetesPodOperator appends the DAG's variables to the template's: the DAG's are meant.
         manifest = merge.once(_serializer().sanitize_for_serialization(pod))
         return PodGenerator.deserialize_model_dict(manifest)
@@ -88,6 +98,10 @@ class BuildsPod(KubernetesPodOperator):
         context = self.xcom_sidecar_container_security_context
         sidecar = xcom_sidecar.sidecar(self.hook, context) if self.do_xcom_push else None
         self._planned.check(manifest, _serializer().sanitize_for_serialization(sidecar), self._set_by_dag)
+        own = self._planned.own_containers
+        airflow_secrets.require_none(
+            self.task_id, manifest, self._decision.template, own, self._run_names, self._written
+        )
         self._require_grace(manifest)
         self._sent = manifest
         return PodGenerator.deserialize_model_dict(manifest)

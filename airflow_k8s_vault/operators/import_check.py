@@ -13,8 +13,9 @@ from airflow_k8s_vault.errors import K8sVaultError, PolicyError, SecretSpecError
 from airflow_k8s_vault.lookups import located
 from airflow_k8s_vault.operators import task_pod, trial
 from airflow_k8s_vault.operators.task_request import TaskRequest
-from airflow_k8s_vault.policy import arguments, literals
+from airflow_k8s_vault.policy import arguments, final_pod, literals
 from airflow_k8s_vault.teams import Team
+from airflow_k8s_vault.teams.pod_arguments import ALLOW_LITERALS
 from airflow_k8s_vault.templates import PodTemplate
 from airflow_k8s_vault.vault_secret import VaultSecret
 
@@ -146,24 +147,31 @@ def credentials(request: TaskRequest) -> None:
 
     What holds Airflow's Jinja is left to the check of the final pod.
     """
+    if request.arguments.get(ALLOW_LITERALS):
+        # Whether the team opens that is looked at with the other arguments.
+        return
     found = []
     env_vars = request.arguments.get("env_vars")
     for name, value in env_vars.items() if isinstance(env_vars, Mapping) else ():
         if "{{" not in str(value) and (what := literals.kind_of_variable(str(name), str(value))):
             found.append(f"env_vars[{name}] looks like {what}")
+    before: tuple[str, ...] = ()
     for name in ("cmds", "arguments"):
         words = request.arguments.get(name)
-        if isinstance(words, list) and (what := _kind_of_words(tuple(map(str, words)))):
-            found.append(f"{name} looks like {what}")
+        if isinstance(words, list):
+            before += tuple(map(str, words))
+            if what := _kind_of_words(before):
+                found.append(f"{name} looks like {what}")
+                break
     if found:
-        told = [f"{line} (not shown); put it in Vault and name it in vault_secrets." for line in found]
-        raise PolicyError(problems(f"Task '{request.task_id}' holds what belongs into Vault:", told))
+        errors = [f"{line} (not shown); {final_pod.WAY_OUT}." for line in found]
+        raise PolicyError(problems(f"Task '{request.task_id}' holds what belongs into Vault:", errors))
 
 
 # A DAG file may make a thousand tasks of one command.
 @lru_cache(maxsize=1024)
 def _kind_of_words(words: tuple[str, ...]) -> str | None:
-    return literals.kind_of_words([word for word in words if "{{" not in word])
+    return literals.kind_of_words(["$JINJA" if "{{" in word else word for word in words])
 
 
 def containers(request: TaskRequest, pod: Mapping[str, Any] | None) -> bool:

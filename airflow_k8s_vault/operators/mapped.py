@@ -13,7 +13,7 @@ from airflow_k8s_vault.operators import import_check
 # Of lists that are written out in the DAG. Airflow itself maps 1024 times at most by default.
 _MOST = 1024
 # What VaultPodOperator adds to KubernetesPodOperator's arguments.
-OWN = ("pod_template", "team", "template_vars", "vault_secrets", "delivery")
+OWN = ("pod_template", "team", "template_vars", "vault_secrets", "delivery", "allow_literals")
 
 
 class CheckedPartial(OperatorPartial):

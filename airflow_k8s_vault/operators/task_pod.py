@@ -49,6 +49,11 @@ class TaskPod:
         before, after = (merge.once(json.loads(json.dumps(manifest))) for manifest in seen[0])
         return replace(self, hooked=policy.Hooked(before, after))
 
+    @property
+    def own_containers(self) -> frozenset[str]:
+        """Names of the containers that the delivery adds to the template's."""
+        return policy.Expected(self.rendered, self.attached, "").own_containers
+
     def manifest(self) -> dict[str, Any]:
         """Return a copy of the v1 Pod manifest that KubernetesPodOperator starts from."""
         return copy.deepcopy(self.attached)

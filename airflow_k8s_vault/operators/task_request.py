@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from airflow_k8s_vault.operators import plain
+from airflow_k8s_vault.teams.pod_arguments import ALLOW_LITERALS
 from airflow_k8s_vault.vault_secret import VaultSecret
 
 
@@ -60,10 +61,18 @@ class TaskRequest:
             strangers=strangers,
             delivery=plain.text(arguments.get("delivery")),
             arguments=arguments,
-            # Whatever its value: None and an empty list say something, too.
-            set_by_dag=tuple(sorted(lockable & (arguments.keys() | set(unknown)))),
+            # Whatever its value: None and an empty list say something, too. Only our own has one that asks for
+            # nothing.
+            set_by_dag=tuple(sorted(_requested(lockable, arguments, unknown))),
             unknown=unknown,
         )
+
+
+def _requested(lockable: frozenset[str], arguments: Mapping[str, Any], unknown: Collection[str]) -> frozenset[str]:
+    literals = frozenset({ALLOW_LITERALS})
+    return (lockable & (arguments.keys() | set(unknown))) | (
+        literals if arguments.get(ALLOW_LITERALS) else frozenset()
+    )
 
 
 def copies(requested: object) -> tuple[tuple[VaultSecret, ...], tuple[str, ...]]:

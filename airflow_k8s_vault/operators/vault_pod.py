@@ -15,7 +15,14 @@ from airflow.providers.cncf.kubernetes.operators.pod import KubernetesPodOperato
 from airflow.sdk.definitions.mappedoperator import OperatorPartial
 
 from airflow_k8s_vault import config
-from airflow_k8s_vault.operators import argument_names, for_good, frozen_arguments, import_check, shown_fields
+from airflow_k8s_vault.operators import (
+    airflow_secrets,
+    argument_names,
+    for_good,
+    frozen_arguments,
+    import_check,
+    shown_fields,
+)
 from airflow_k8s_vault.operators.mapped import OWN, CheckedPartial
 from airflow_k8s_vault.operators.run import RunsPod
 from airflow_k8s_vault.operators.task_request import TaskRequest
@@ -35,6 +42,7 @@ class VaultPodOperator(RunsPod):
     template_vars: values of the variables that the template declares (templated).
     vault_secrets: what the pod gets; only paths and key names are ever seen by Airflow.
     delivery: how the pod gets it, "agent" or "secret" (docs/security.md); None is [k8s_vault] default_delivery.
+    allow_literals: whether the task may hold text that looks like a credential and is none; the team opens that.
 
     Every other argument is KubernetesPodOperator's, as far as the team's `overridable` leaves it open. Three
     defaults differ: the start is checked each second (KubernetesPodOperator: 5), a failed task does not log the
@@ -71,9 +79,11 @@ class VaultPodOperator(RunsPod):
         template_vars: dict[str, Any] | None = None,
         vault_secrets: Sequence[VaultSecret] | None = None,
         delivery: str | None = None,
+        allow_literals: bool = False,
         **kwargs: Any,
     ) -> None:
-        own = dict(zip(OWN, (pod_template, team, template_vars, vault_secrets, delivery), strict=True))
+        given_own = (pod_template, team, template_vars, vault_secrets, delivery, allow_literals)
+        own = dict(zip(OWN, given_own, strict=True))
         defaults, passed = kwargs.get("default_args") or {}, self._passed(kwargs)
         # Set by Airflow before this runs.
         is_mapped = bool(vars(self).get("_BaseOperator__from_mapped"))
@@ -90,6 +100,7 @@ class VaultPodOperator(RunsPod):
             vault_secrets=list(request.vault_secrets),
             vault_paths=shown_fields.paths(request.vault_secrets),
             _set_by_dag=request.set_by_dag,
+            _written="\n".join(airflow_secrets.written_in(request.arguments)),
         )
         vars(self)["_frozen"] = frozen_arguments.of(self, cast(PodTemplate, template).team)
 

@@ -12,7 +12,7 @@ from airflow_k8s_vault.teams import Team
 from airflow_k8s_vault.teams.pod_arguments import ARGUMENTS, Argument
 
 # KubernetesPodOperator finds its pods by these.
-_OPERATOR_LABELS = frozenset(
+OPERATOR_LABELS = frozenset(
     (
         "dag_id",
         "task_id",
@@ -106,7 +106,7 @@ def _by_operator(change: Change) -> bool:
         return isinstance(found, str)
     if path == ("spec", "restartPolicy"):
         return bool(found == "Never")
-    return path[:2] == ("metadata", "labels") and path[2] in _OPERATOR_LABELS and isinstance(found, str)
+    return path[:2] == ("metadata", "labels") and path[2] in OPERATOR_LABELS and isinstance(found, str)
 
 
 def _by_open_argument(change: Change, expected: Expected, team: Team) -> bool:

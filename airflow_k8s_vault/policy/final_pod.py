@@ -10,15 +10,20 @@ from typing import Any
 
 from airflow_k8s_vault.errors import PolicyError, problems
 from airflow_k8s_vault.policy import changes, credentials, images, literals, pod_security, pod_shape
+from airflow_k8s_vault.policy.arguments import is_open
 from airflow_k8s_vault.policy.expected import Expected
 from airflow_k8s_vault.policy.manifest import Flat, Path, containers, flatten, shown
 from airflow_k8s_vault.teams import Team
 from airflow_k8s_vault.teams.document import dotted
+from airflow_k8s_vault.teams.pod_arguments import ALLOW_LITERALS
 
 _ASCII_NAME = re.compile(r"[\x21-\x7e]+")
 # Never shown in a message: their values may be what should not be there.
 _NOT_SHOWN = ("value", "command", "args", "data")
 _OWN_IMAGES = "[k8s_vault] vault_agent_image, or for XCom by the Kubernetes connection"
+WAY_OUT = (
+    "put it in Vault and name it in vault_secrets, or set allow_literals where it is none and the team opens that"
+)
 _UNIQUE = (("env", "name"), ("volumeMounts", "mountPath"), ("volumeDevices", "devicePath"))
 
 
@@ -61,7 +66,8 @@ def _violations(pod: dict[str, Any], team: Team, expected: Expected, asked: froz
             yield from _guarded_mounts(path, container, expected)
     yield from credentials.violations(pod, expected)
     yield from pod_security.violations(pod, team.pod_security)  # type: ignore[arg-type]
-    yield from literals_in(pod, expected.own_containers)
+    if ALLOW_LITERALS not in asked or not is_open(team, ALLOW_LITERALS):
+        yield from literals_in(pod, expected.own_containers)
 
 
 def _identity(final: Flat, team: Team) -> Iterator[str]:
@@ -129,10 +135,11 @@ def literals_in(pod: dict[str, Any], own_containers: Collection[str]) -> Iterato
             what = literals.kind_of_variable(str(variable.get("name")), str(variable.get("value") or ""))
             if what:
                 yield _hidden(f"{shown(path)}.env[{variable.get('name')}].value", what)
-        for key in ("command", "args"):
-            what = literals.kind_of_words([str(word) for word in container.get(key) or ()])
-            if what:
-                yield _hidden(f"{shown(path)}.{key}", what)
+        command, args = ([str(word) for word in container.get(key) or ()] for key in ("command", "args"))
+        if what := literals.kind_of_words(command):
+            yield _hidden(f"{shown(path)}.command", what)
+        elif what := literals.kind_of_words([*command, *args]):
+            yield _hidden(f"{shown(path)}.args", what)
     for path, value in flatten(pod).items():
         if path[1:2] in (("labels",), ("annotations",)) and (
             what := literals.kind_of_variable(path[-1], str(value))
@@ -146,7 +153,7 @@ def literals_in(pod: dict[str, Any], own_containers: Collection[str]) -> Iterato
 
 
 def _hidden(field: str, what: str) -> str:
-    return f"{field} looks like {what} (not shown); put it in Vault and name it in vault_secrets."
+    return f"{field} looks like {what} (not shown); {WAY_OUT}."
 
 
 def _sentence(change: changes.Change, expected: Expected, team: Team, asked: frozenset[str]) -> str:

@@ -34,7 +34,7 @@ _PLAIN_NAMES = frozenset({
 # fmt: on
 _BOUNDARY = re.compile(r"-----(BEGIN|END) [A-Z0-9 ]+-----")
 _ASSIGNMENT = re.compile(r"""(?:export\s+|-\s+)?["']?([\w .-]{1,64}?)["']?\s*[=:]\s*(?!//)(\S.*)""")
-_PAIR = re.compile(r"""(?:^|[;\s])\s*([\w .-]{1,64}?)=("[^"]*"|'[^']*'|[^;\s]+)""")
+_PAIR = re.compile(r"""(?:^|[;\s])(?=[\w.-])([\w .-]{1,64}?)=("[^"]*"|'[^']*'|[^;\s]+)""")
 _ELEMENT = re.compile(r">([^<>]+)<")
 _URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]{12,}={0,2}")

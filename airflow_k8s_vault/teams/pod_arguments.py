@@ -23,6 +23,7 @@ class Argument(NamedTuple):
     fields: tuple[str, ...] = ()
 
 
+ALLOW_LITERALS = "allow_literals"
 _BASE = "spec.containers[base]"
 
 ARGUMENTS = (
@@ -119,6 +120,8 @@ ARGUMENTS = (
     Argument("skip_on_exit_code", "open", "which exit code means skipped"),
     Argument("deferrable", "open", "where Airflow waits"),
     Argument("do_xcom_push", "open", "whether the result file becomes an XCom"),
+    # VaultPodOperator's own, beside those of KubernetesPodOperator.
+    Argument(ALLOW_LITERALS, "team", "whether text that looks like a credential may stand in the pod"),
 )
 
 BY_NAME = {argument.name: argument for argument in ARGUMENTS}

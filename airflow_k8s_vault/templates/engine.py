@@ -17,7 +17,7 @@ from airflow_k8s_vault.templates import guards, limits
 from airflow_k8s_vault.templates.fragment import CLOSE, OPEN, Fragment, Text, Value, plain
 
 # No name of a file below the folder.
-OUTSIDE = re.compile(r"(^|/)\.\.?(/|$)|//|^/|/$|[\\\0:]")
+OUTSIDE = re.compile(r"(^|/)\.\.?(/|\Z)|//|^/|/\Z|[\\\0:]")
 
 
 _LONGEST = 65_536

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -98,6 +98,11 @@ class PodTemplate:
                 )
             )
         return Rendered(self._completed(parsed.data), parsed, fragment)
+
+    def texts(self) -> Iterator[str]:
+        """Yield the text of the template's file, and of all that it is made of."""
+        environment = self.folder.environment
+        yield from (environment.folder.get_source(environment, name)[0] for name in self.folder.chain(self.file))
 
     def where(self, line: int | None) -> str:
         """Return the template's file, with the line where one is given, as messages show it."""
