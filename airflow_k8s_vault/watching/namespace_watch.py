@@ -18,6 +18,8 @@ log = logging.getLogger(__name__)
 
 # How many pods are looked at by name at the same time: after a broken watch it may be many that are not there.
 _LOOKS_AT_ONCE = 8
+# Longer than an API server takes for an upgrade. Whoever waits then tries for himself, and fails in his own way.
+LONGEST_OUTAGE_SECONDS = 600
 # Between two turns of the event loop, so that a thousand lines at once keep nobody waiting.
 _LINES_A_TURN = 50
 
@@ -37,7 +39,7 @@ class NamespaceWatch:
             refused=self._refused,
             clock=asyncio.get_running_loop().time,
         )
-        self._has_failed = False
+        self._failing_since: float | None = None
         self._at_once = asyncio.Semaphore(_LOOKS_AT_ONCE)
         # Who is being looked for, and whether something has happened meanwhile that takes another look.
         self._looking: dict[Subscription, bool] = {}
@@ -63,20 +65,31 @@ class NamespaceWatch:
             try:
                 answer = await self._carried_out(step)
             except ApiError as failure:
-                # A watch that is cut, or has fallen behind, is everyday; a server that does not answer is not.
-                level = logging.WARNING if self._has_failed else logging.DEBUG
-                log.log(level, "The watch of the pods in namespace %s: %s", self.namespace, failure)
-                self._has_failed = failure.status != 403 and not failure.is_of_version
+                self._failed(failure)
                 step = steps.throw(failure)
             else:
                 step = steps.send(answer)
+
+    def _failed(self, failure: ApiError) -> None:
+        """Log it; raise WatchUnavailable where it has failed for so long that everybody has to see for himself."""
+        now = asyncio.get_running_loop().time()
+        # A watch that is cut, or has fallen behind, is everyday; a server that does not answer is not.
+        level = logging.DEBUG if self._failing_since is None else logging.WARNING
+        log.log(level, "The watch of the pods in namespace %s: %s", self.namespace, failure)
+        if failure.status == 403 or failure.is_of_version:
+            return
+        self._failing_since = now if self._failing_since is None else self._failing_since
+        if now - self._failing_since > LONGEST_OUTAGE_SECONDS:
+            raise WatchUnavailable(
+                f"The API server has not answered for {now - self._failing_since:.0f} s: {failure}"
+            )
 
     async def _carried_out(self, step: Step) -> bytes | None:
         if isinstance(step, Pause):
             await asyncio.sleep(step.seconds)
         elif isinstance(step, List):
             answer = await self._client.get(self._path, step.query)
-            self._has_failed = False
+            self._failing_since = None
             return answer
         else:
             await self._watch(step)
@@ -87,7 +100,7 @@ class NamespaceWatch:
         async with contextlib.aclosing(self._client.lines(self._path, step.query)) as lines:
             async for line in lines:
                 self._reflector.line(line)
-                self._has_failed = False
+                self._failing_since = None
                 count += 1
                 if count % _LINES_A_TURN == 0:
                     await asyncio.sleep(0)

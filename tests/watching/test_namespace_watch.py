@@ -167,6 +167,25 @@ def test_a_slow_reader_misses_no_end_and_takes_no_more_memory() -> None:
     assert (100, True) == (count, in_order)
 
 
+@pytest.mark.parametrize(("seconds", "lasts"), [(300, True), (1000, False)])
+def test_an_outage_is_waited_out_but_not_for_ever(seconds: float, lasts: bool) -> None:
+    async def play() -> str | None:
+        server = Server(1, streams_lists=True)
+        uid = server.create("pod")
+        async with watched(server) as watch:
+            subscription = subscribed(watch, "pod", uid)
+            await subscription.changed()
+            server.cut_off(seconds)
+            server.advance("pod", fails=False)
+            return (await subscription.changed()).status.phase
+
+    if lasts:
+        assert "Running" == run(play())
+    else:
+        with pytest.raises(WatchUnavailable, match="has not answered for 6"):
+            run(play())
+
+
 def test_a_defect_of_the_watch_ends_subscriptions_rather_than_to_let_them_wait_for_ever() -> None:
     async def play() -> None:
         server = Server(1, streams_lists=True)
