@@ -20,7 +20,7 @@ REASONS: dict[str, list[tuple[str, str]]] = {
         (r"spec\.activeDeadlineSeconds", ""),
         (r"spec\.containers\[airflow-xcom-sidecar\]", "object object"),
         (r"spec\.containers\[base\]\.env\[WAREHOUSE_KEY\](\.value|\.valueFrom|\.valueFrom\.fileKeyRef\.key)?", ""),
-        (r"spec\.containers\[base\]\.env\+", "'fileKeyRef': {'volumeName': 'vault-env'|'BATCH'"),
+        (r"spec\.containers\[base\]\.env\+", "'fileKeyRef': {'volumeName': 'vault-env'|'BATCH'|WAREHOUSE_KEY"),
         (r"spec\.containers\[base\]\.volumeMounts\[/vault/secrets\](\.name)?", ""),
     ],
     "What a container may use of CPU and memory: quota and ranges hold it": [

@@ -34,6 +34,10 @@ SECRETS = {
     "env": [VaultSecret("secret/payments/warehouse", env={"WAREHOUSE_KEY": "key"})],
     "file": [VaultSecret("secret/payments/gcp", file="gcp.json")],
     "dynamic": [VaultSecret("database/creds/payments-rw", engine="dynamic", env={"PGUSER": "username"})],
+    "many": [
+        VaultSecret(f"secret/payments/many-{n}", env={f"MANY_{n}_{k}": f"key-{k}" for k in range(20)})
+        for n in range(20)
+    ],
     "all": [
         VaultSecret("secret/payments/warehouse", env={"A": "a", "B": "b"}, file="all.json"),
         VaultSecret("database/creds/payments-rw", engine="dynamic", env={"PGUSER": "username"}, file="login"),

@@ -120,10 +120,6 @@ def _of_env(source: Source, known: Mapping[str, list[Container]]) -> Iterator[Ru
     term = cel.absent_or("e", "valueFrom", f"({within} && {secret} && {file})")
     env = cel.absent_or("c", "env", f"c.env.all(e, {term})")
     yield Rule(f"variables.others.all(c, {env})", "A variable takes no Secret but the pod's own.")
-    yield Rule(
-        f"variables.others.all(c, {cel.absent_or('c', 'env', _UNIQUE_ENV)})",
-        "A variable that is given a value from elsewhere is set once.",
-    )
     bulk = [cel.equals("s", entry, strict=False) for entry in _env_from(known)]
     is_plain = cel.keys_within("s", ["configMapRef", "prefix"])
     entries = f"c.envFrom.all(s, {cel.any_of([is_plain, *bulk])})"
@@ -131,9 +127,6 @@ def _of_env(source: Source, known: Mapping[str, list[Container]]) -> Iterator[Ru
         f"variables.others.all(c, {cel.absent_or('c', 'envFrom', entries)})",
         "No container is given a whole Secret: envFrom.",
     )
-
-
-_UNIQUE_ENV = "c.env.all(e, !has(e.valueFrom) || size(c.env.filter(f, f.name == e.name)) == 1)"
 
 
 def own_secret() -> str:

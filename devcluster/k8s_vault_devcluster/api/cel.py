@@ -74,7 +74,11 @@ class _Failed(Exception):
 
 
 def _evaluated(expression: str, data: Mapping[str, Any]) -> Any:
-    value = compiled(expression).eval(data=dict(data))
+    try:
+        value = compiled(expression).eval(data=dict(data))
+    except RuntimeError as error:
+        # As where Kubernetes' own budget is exceeded.
+        raise _Failed(str(error)) from None
     if value.type() == cel.Type.ERROR:
         raise _Failed(str(value.plain_value()))
     return value.plain_value()
