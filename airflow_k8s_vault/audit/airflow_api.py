@@ -118,6 +118,7 @@ def task_run(instance: Any, record: Mapping[str, Any], earlier: Any = None) -> T
         end,
         _logins(steps, begin, end),
         _paths(instance, record),
+        end is not None and str(getattr(of.state, "value", of.state)) != "success",
     )
 
 

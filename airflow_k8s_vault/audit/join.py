@@ -20,7 +20,8 @@ class Match:
     """A login and the task runs that it may be of.
 
     how: "pod" (by the pod's name), "time" (the one task of the team that started then and declares these paths),
-    "one of" (there are as many tasks as logins), or "none", which is an alarm.
+    "one of" (there are as many tasks as logins), "again" (from the address of a failed task's login: an agent that
+    gives up is started again), or "none", which is an alarm.
     """
 
     session: Session
@@ -63,12 +64,21 @@ class _Group:
         found = {}
         for number, tasks in self.candidates.items():
             if number not in taken.values():
-                found[number] = Match(sessions[number], (), "none")
+                found[number] = self._one_too_many(number, sessions, taken)
             elif is_clear or len(tasks) == 1:
                 found[number] = Match(sessions[number], tuple(tasks), "time")
             else:
                 found[number] = Match(sessions[number], tuple(tasks), "one of")
         return found
+
+    def _one_too_many(self, number: int, sessions: Sequence[Session], taken: dict[int, int]) -> Match:
+        session = sessions[number]
+        again = tuple(
+            task
+            for task in self.candidates[number]
+            if task.failed and sessions[taken[id(task)]].address == session.address != ""
+        )
+        return Match(session, again, "again" if again else "none")
 
     def _taken(self) -> dict[int, int]:
         """Return the login of each task (by id), as many as can be, by augmenting paths."""

@@ -158,7 +158,8 @@ def read_path(entry: Entry) -> str:
     rest = request.path.removeprefix(f"{mount}/")
     if request.mount_type not in ("kv", "") or not rest.startswith("data/"):
         return request.path
-    data = bytes(entry.response.data) if entry.response else b""
+    # A refusal says nothing of the engine.
+    data = bytes(entry.response.data) if entry.response and not entry.error else b""
     is_kv1 = bool(data) and data != b"null" and b'"metadata"' not in data
     return request.path if is_kv1 else f"{mount}/{vault_path.named(f'/{rest}').lstrip('/')}"
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class TaskRun:
-    """Times are seconds since the epoch; end=None: it still runs.
+    """Times are seconds since the epoch; end=None: it still runs. failed: it has ended, and not well.
 
     pod: the pod's name, "" where it is not known. logins: from when to when its pod may have logged in. paths:
     what it declared, None where that is not known (a connection, which may be at one of several paths).
@@ -24,6 +24,7 @@ class TaskRun:
     end: float | None
     logins: tuple[float, float]
     paths: frozenset[str] | None
+    failed: bool = False
 
     @property
     def name(self) -> str:

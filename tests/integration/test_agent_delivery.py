@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 import shutil
 import ssl
+import time
 import uuid
 from collections.abc import Iterator, Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,11 @@ import yaml
 from k8s_vault_devcluster.demo import isolation
 from k8s_vault_devcluster.demo.pods import PodRecord
 from k8s_vault_devcluster.demo.stage import Stage
+from k8s_vault_devcluster.vault_admin import VaultAdmin
 
 from tests import walls
 from tests.canary import values
+from tests.commands.test_templates import run
 from tests.faults import images
 from tests.faults.fault_proxy import FaultProxy
 
@@ -273,3 +276,32 @@ def test_every_pod_passes_the_restricted_standard(runs: Runs) -> None:
         labels = core.read_namespace(namespace).metadata.labels
         assert labels["pod-security.kubernetes.io/enforce"] == "restricted"
     assert re.search("delivers_sync", " ".join(runs.instances))
+
+
+def test_the_audit_finds_the_task_of_every_read_and_tells_a_planted_login(
+    runs: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage = runs.stage
+    if stage.openbao is None:
+        pytest.skip("the audit file of a Vault that the environment names is not here")
+    ended = max(datetime.fromisoformat(ti["end_date"]) for tis in runs.instances.values() for ti in tis)
+    # A login within seconds of a task's could be that task's, as far as Vault says.
+    time.sleep(max(0.0, 5 - (datetime.now(UTC) - ended).total_seconds()))
+    spec = {"spec": {"audiences": ["vault"], "expirationSeconds": 600}}
+    jwt = stage.core().create_namespaced_service_account_token("airflow-payments", "team-payments", spec)
+    planted = {"role": "payments", "jwt": jwt.status.token}
+    token = stage.vault.request("POST", f"auth/{stage.auth_mount}/login", planted)["auth"]["client_token"]
+    VaultAdmin(stage.vault.address, token).request("GET", "secret/data/payments/partner")
+    monkeypatch.setenv("AIRFLOW_API_TOKEN", stage.airflow.token())
+    words = ("--templates-dir", stage.templates_dir, "--api", stage.airflow.url, "-o", "json")
+
+    found = run("audit", stage.folder / "audit.log", *words).json()
+
+    assert [["secret/payments/partner"]] == [alarm["paths"] for alarm in found["alarms"]], found["alarms"]
+    ours = [row for row in found["reads"] if row["matched by"] != "none"]
+    assert 1 == len(found["reads"]) - len(ours)
+    assert all(row["task"] for row in ours)
+    read = {dag for row in ours for name in row["task"].split(" or ") for dag in [name.partition(".")[0]]}
+    assert {f"{way}_{mode}" for way in ("delivers", "hands_over") for mode in ("sync", "deferrable")} <= read
+    assert [] == found["outlived"]
+    assert 0 == found["files"]["foreign"]

@@ -163,6 +163,13 @@ class Airflow:
     def _command(self, *arguments: str) -> list[str]:
         return [str(Path(sys.executable).parent / "airflow"), *arguments]
 
+    def token(self) -> str:
+        """Return a token of the API's administrator."""
+        if not self._token:
+            with urllib.request.urlopen(f"{self.url}/auth/token", timeout=10) as response:  # noqa: S310
+                self._token = json.loads(response.read())["access_token"]
+        return self._token
+
     def _answers(self, path: str) -> bool:
         try:
             self._request("GET", path)
@@ -171,14 +178,11 @@ class Airflow:
         return True
 
     def _request(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
-        if not self._token:
-            with urllib.request.urlopen(f"{self.url}/auth/token", timeout=10) as response:  # noqa: S310
-                self._token = json.loads(response.read())["access_token"]
         request = urllib.request.Request(  # noqa: S310 - our own server
             f"{self.url}{path}",
             method=method,
             data=json.dumps(body).encode() if body is not None else None,
-            headers={"Authorization": f"Bearer {self._token}", "Content-Type": "application/json"},
+            headers={"Authorization": f"Bearer {self.token()}", "Content-Type": "application/json"},
         )
         with urllib.request.urlopen(request, timeout=30) as response:  # noqa: S310
             return dict(json.loads(response.read()))

@@ -72,7 +72,7 @@ class Ground:
         """For those whose pods reach Vault by another way: they name it in `settings`."""
 
     def _own_vault(self) -> VaultAdmin:
-        server = self.openbao = OpenBao(self.folder, host=self.host)
+        server = self.openbao = OpenBao(self.folder, host=self.host, audit_log=self.folder / "audit.log")
         self._exits.callback(server.stop)
         return server.admin
 
