@@ -98,6 +98,13 @@ SETTINGS = (
         choices=("True", "False"),
     ),
     Setting(
+        "task_ends_with",
+        "base",
+        "What ends a task: its base container, whatever else of its pod still runs then; or the whole pod, where "
+        "a second container that never ends keeps the task for ever.",
+        choices=("base", "pod"),
+    ),
+    Setting(
         "default_delivery",
         "agent",
         "How secrets reach the pod where the task does not say otherwise.",

@@ -26,6 +26,8 @@ class VaultLogin:
     image: str = "openbao/openbao:2.7.2"
     # The agent's container, as platform and team have it.
     agent: AgentSettings = _AGENT
+    # For messages; empty where it is not known.
+    team: str = ""
 
     @classmethod
     def of_role(cls, role: str) -> VaultLogin:
@@ -44,16 +46,19 @@ class VaultLogin:
     @classmethod
     def of_team(cls, team: Team) -> VaultLogin:
         """Return the login of a team's pods, with what its file says of the agent."""
-        return replace(cls.of_role(team.vault_role), agent=team.agent)
+        return replace(cls.of_role(team.vault_role), agent=team.agent, team=team.name)
 
     def advice(self, said: str) -> str:
         """Return what to look at after Vault refused this login in these words."""
         role = f"Check auth/{self.auth_mount}/role/{self.role} (bound service account, namespace, audience), and "
+        command = f"\n  Try: airflow k8s-vault doctor --team {self.team}" if self.team else ""
         if "not yet valid" in said or "expired" in said:
-            return f"{role}the clocks: the token's times are the cluster's, and Vault compares them with its own."
-        if self.auth_method == "kubernetes":
-            return f"{role}that the mount has a token_reviewer_jwt: a token of that audience cannot review itself."
-        return f"{role}that auth/{self.auth_mount}/config knows the keys of this cluster's tokens."
+            what = "the clocks: the token's times are the cluster's, and Vault compares them with its own."
+        elif self.auth_method == "kubernetes":
+            what = "that the mount has a token_reviewer_jwt: a token of that audience cannot review itself."
+        else:
+            what = f"that auth/{self.auth_mount}/config knows the keys of this cluster's tokens."
+        return f"{role}{what}{command}"
 
 
 def _certificate(setting: str) -> str:

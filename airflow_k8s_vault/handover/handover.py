@@ -16,6 +16,7 @@ from airflow_k8s_vault.delivery.secret import LABEL, LABEL_VALUE, ended_at, is_g
 from airflow_k8s_vault.errors import (
     DeliveryRefused,
     DeliveryUnavailable,
+    K8sVaultError,
     VaultError,
     VaultRefused,
     VaultUnavailable,
@@ -74,6 +75,9 @@ class Handover:
         try:
             self._deliver(belongings)
         except BaseException as failure:
+            if isinstance(failure, K8sVaultError):
+                # At once: while the pod is deleted somebody may end this process, and nobody would know why.
+                log.error("%s", str(failure).splitlines()[0])
             self.discard(pod)
             if isinstance(failure, VaultError):
                 raise self._in_words(failure) from None

@@ -7,7 +7,7 @@ from typing import Any
 
 from kubernetes.client import ApiException, V1Pod
 
-from airflow_k8s_vault import delivery
+from airflow_k8s_vault import config, delivery
 from airflow_k8s_vault.delivery import agent, failure, file_key_ref, lifetime, secret
 from airflow_k8s_vault.operators import own_pods, pod_record
 from airflow_k8s_vault.operators.build import manifest_of
@@ -74,6 +74,8 @@ class CreatesPod(FindsPod):
 
     @cached_property
     def pod_manager(self) -> WatchfulPodManager:
-        return WatchfulPodManager(
+        manager = WatchfulPodManager(
             self._own_pods, self._problem_of, kube_client=self.client, callbacks=self.callbacks
         )
+        manager.ends_with = self.base_container_name if config.get("task_ends_with") == "base" else None
+        return manager

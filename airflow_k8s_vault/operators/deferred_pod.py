@@ -7,7 +7,11 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from airflow.providers.cncf.kubernetes.utils.pod_manager import AsyncPodManager
+from airflow.providers.cncf.kubernetes.kubernetes_helper_functions import PodLaunchFailedException
+from airflow.providers.cncf.kubernetes.utils.pod_manager import (
+    AsyncPodManager,
+    PodLaunchTimeoutException,
+)
 from kubernetes_asyncio.client import ApiException
 
 from airflow_k8s_vault.delivery import failure
@@ -100,7 +104,14 @@ class WatchfulAsyncPodManager(AsyncPodManager):
         """Wait as AsyncPodManager does, whose loop looks, decides and sleeps. Here a look is what waits."""
         self._deadline, self._poll_seconds = None, check_interval
         self._timeouts = (schedule_timeout, startup_timeout)
-        await super().await_pod_start(pod, schedule_timeout, startup_timeout, check_interval=0)
+        try:
+            await super().await_pod_start(pod, schedule_timeout, startup_timeout, check_interval=0)
+        except (PodLaunchFailedException, PodLaunchTimeoutException):
+            raise
+        except BaseException:
+            # Whatever a look raises, it raises within a group of the log.
+            self.log.info("::endgroup::")
+            raise
 
     async def read_pod(self, pod: Any) -> Any:
         if self._deadline is None:

@@ -1,14 +1,16 @@
-"""The end of a task's pod: its login ends with it, however the task does."""
+"""The end of a task's pod: its login ends with it, however the task does, and the task says why it failed."""
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
-from airflow.providers.cncf.kubernetes.utils.pod_manager import OnKillAction
-from airflow.sdk.exceptions import AirflowException
+from airflow.providers.cncf.kubernetes.utils.pod_manager import OnFinishAction, OnKillAction
+from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
 from kubernetes.client import V1Pod
 
-from airflow_k8s_vault.delivery import failure, lifetime
+from airflow_k8s_vault import config
+from airflow_k8s_vault.delivery import lifetime, main_failure
 from airflow_k8s_vault.errors import DeliveryRefused, DeliveryUnavailable
 from airflow_k8s_vault.operators import own_pods
 from airflow_k8s_vault.operators.create import CreatesPod
@@ -54,13 +56,68 @@ class EndsPod(CreatesPod):
         # For its record: it may be deleted now.
         self._last_seen = remote_pod or pod
         if self.pod_manager.problem is not None and not self._killed:
-            # Whatever on_finish_action says: a kept pod would start its main process once Vault lets it in.
-            self.pod_manager.delete_pod(remote_pod or pod)
+            self._let_go(remote_pod or pod)
             return
-        unstartable = failure.of_start(remote_pod, self.base_container_name)
+        raised = sys.exception()
+        if raised is not None and remote_pod is not None:
+            # It was read when the pod was made.
+            remote_pod = self._last_seen = self.pod_manager.newest(remote_pod)
+        log = self._end_of_log(remote_pod)
         try:
             super().cleanup(pod, remote_pod, xcom_result, context, **kwargs)
-        except AirflowException as failed:
-            if unstartable:
-                raise AirflowException(unstartable) from failed
+        except AirflowSkipException:
             raise
+        except AirflowException:
+            failure = self._failure(remote_pod, log)
+            # What was raised before is the reason where the pod knows none: a time-out, an image that is missing.
+            if failure is None and raised is None:
+                raise
+        else:
+            return
+        finally:
+            if remote_pod is not None and remote_pod in self._own_pods:
+                self.pod_manager.end_what_is_left(remote_pod, self._keeps(remote_pod))
+        if failure is not None:
+            raise failure from None
+
+    def _failure(self, pod: V1Pod, log: list[str]) -> AirflowException | None:
+        """Return what the pod's own state says of a task that failed, None where it says nothing."""
+        reason = main_failure.why(pod, self.base_container_name, log)
+        if reason is None:
+            return None
+        return (
+            AirflowFailException if main_failure.is_for_good(pod, self.base_container_name) else AirflowException
+        )(reason)
+
+    def _end_of_log(self, pod: V1Pod | None) -> list[str]:
+        """Return the last lines of a failed main process, as far as this task shows logs."""
+        if pod is None or not self.get_logs or not main_failure.has_failed(pod, self.base_container_name):
+            return []
+        return self.pod_manager.end_of_log(pod, self.base_container_name, main_failure.MOST_LINES)
+
+    def is_istio_enabled(self, pod: V1Pod) -> bool:
+        """Whether the base container's end is the task's, because another one outlives it.
+
+        KubernetesPodOperator knows that of Istio's proxy alone.
+        """
+        ends_with_base = config.get("task_ends_with") == "base"
+        others = [
+            container.name for container in pod.spec.containers if container.name != self.base_container_name
+        ]
+        return bool((ends_with_base and others) or super().is_istio_enabled(pod))
+
+    def _keeps(self, pod: V1Pod) -> bool:
+        """Whether the pod's object stays, for whoever wants to look at it."""
+        if self._killed or self.on_finish_action == OnFinishAction.DELETE_POD:
+            return False
+        if self.on_finish_action == OnFinishAction.DELETE_SUCCEEDED_POD:
+            return not main_failure.has_succeeded(pod, self.base_container_name)
+        return True
+
+    def _let_go(self, pod: V1Pod) -> None:
+        """End a pod whose delivery failed: as it is, it would start its main process once Vault lets it in."""
+        keeps = self.on_finish_action in (OnFinishAction.KEEP_POD, OnFinishAction.DELETE_SUCCEEDED_POD)
+        if keeps and self._is_delivered_by("agent"):
+            self.pod_manager.end_what_is_left(pod, keeps=True)
+        else:
+            self.pod_manager.delete_pod(pod)

@@ -5,14 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from airflow.providers.cncf.kubernetes.utils.pod_manager import PodManager
+from airflow.providers.cncf.kubernetes.kubernetes_helper_functions import PodLaunchFailedException
+from airflow.providers.cncf.kubernetes.utils.pod_manager import (
+    PodLaunchTimeoutException,
+    PodManager,
+    PodPhase,
+)
 from kubernetes.client import ApiException, V1DeleteOptions, V1Preconditions
+from urllib3.exceptions import HTTPError
 
 from airflow_k8s_vault.delivery import REQUEST_ANNOTATION
-from airflow_k8s_vault.delivery.attempts import attempt, unless_gone
+from airflow_k8s_vault.delivery.attempts import TIMEOUT_SECONDS, attempt, unless_gone
 from airflow_k8s_vault.errors import DeliveryRefused, DeliveryUnavailable
+from airflow_k8s_vault.operators.log_groups import LogGroups
 from airflow_k8s_vault.operators.own_pods import OwnPods
 
+GONE = "is gone: somebody deleted it, or its node was lost, before this task had seen how it ended."
 _REFUSED = (400, 403, 404, 422)
 
 Problem = DeliveryRefused | DeliveryUnavailable
@@ -21,7 +29,8 @@ Problem = DeliveryRefused | DeliveryUnavailable
 class WatchfulPodManager(PodManager):
     """A PodManager for the pods of `own` alone, which raises, once, what `problem_of` finds in one that it reads.
 
-    `problem` keeps that. `created` is the pod that it created, as the API returned it; None before.
+    `problem` keeps that. `created` is the pod that it created, as the API returned it; None before. `ends_with`
+    is the container whose end is the task's; None: all have to end.
     """
 
     def __init__(self, own: OwnPods, problem_of: Callable[[Any], Problem | None], **arguments: Any) -> None:
@@ -30,6 +39,8 @@ class WatchfulPodManager(PodManager):
         self.problem: Problem | None = None
         self.created: Any = None
         self._problem_of = problem_of
+        self.groups = LogGroups()
+        self.ends_with: str | None = None
 
     def create_pod(self, pod: Any) -> Any:
         """Create the pod once, also where the API server did it and the answer was lost."""
@@ -71,12 +82,112 @@ class WatchfulPodManager(PodManager):
 
     def read_pod(self, pod: Any) -> Any:
         """Return the pod as it is now. Raises ForeignPod: logs and XCom are only read of a pod that was read."""
-        found = super().read_pod(pod)
+        try:
+            found = super().read_pod(pod)
+        except ApiException as refusal:
+            if refusal.status != 404:
+                raise
+            raise PodGone(pod) from None
         self._own.require(found)
         if self.problem is None and (problem := self._problem_of(found)):
             self.problem = problem
+            # At once: while the pod is deleted somebody may end this process, and nobody would know why.
+            self.groups.close(self.log)
+            self.log.error("%s", str(problem).splitlines()[0])
             raise problem
         return found
+
+    def newest(self, pod: Any) -> Any:
+        """Return the pod as it is now, or as it was given where it cannot be read."""
+        try:
+            return self.read_pod(pod)
+        except Exception:
+            return pod
+
+    # Its log.
+
+    async def await_pod_start(self, *given: Any, **named: Any) -> None:
+        """Wait as PodManager does, in a group of the log that is closed also where a read of the pod raises."""
+        try:
+            await super().await_pod_start(*given, **named)
+        except (PodLaunchFailedException, PodLaunchTimeoutException):
+            raise
+        except BaseException:
+            self.log.info("::endgroup::")
+            raise
+
+    def fetch_requested_container_logs(
+        self, pod: Any, containers: Any, follow_logs: bool = False, *given: Any, **named: Any
+    ) -> list[Any]:
+        """Follow the log of the container that ends the task first; show those of others when it has ended."""
+        if self.ends_with is None:
+            return list(super().fetch_requested_container_logs(pod, containers, follow_logs, *given, **named))
+        names = self._reconcile_requested_log_containers(
+            containers, self.get_container_names(pod), pod.metadata.name
+        )
+        found: list[Any] = []
+        for name in sorted(names, key=lambda name: name != self.ends_with):
+            follow = follow_logs and name == self.ends_with
+            found += super().fetch_requested_container_logs(pod, name, follow, *given, **named)
+        return found
+
+    def _log_message(self, message: str, *given: Any, **named: Any) -> None:
+        self.groups.see(message)
+        super()._log_message(message, *given, **named)
+
+    def end_of_log(self, pod: Any, container: str, lines: int) -> list[str]:
+        """Return the last lines of a container's log; none where it cannot be read."""
+        try:
+            answer = self._client.read_namespaced_pod_log(
+                pod.metadata.name,
+                pod.metadata.namespace,
+                container=container,
+                tail_lines=lines,
+                _preload_content=False,
+                _request_timeout=TIMEOUT_SECONDS,
+            )
+            return str(answer.data.decode(errors="backslashreplace")).splitlines()
+        except (ApiException, HTTPError) as failure:
+            self.log.debug("The end of the log cannot be read: %s", type(failure).__name__)
+            return []
+
+    # Its end.
+
+    def end_what_is_left(self, pod: Any, keeps: bool) -> None:
+        """End the containers of a pod whose object is kept, and with them its credentials.
+
+        By its active deadline, which counts from its start: the kubelet ends what runs then, and starts nothing
+        more. A pod that no kubelet has would start its main process some day: it is deleted.
+        """
+        now = self.newest(pod)
+        if not keeps or now.status.phase in PodPhase.terminal_states or now.metadata.deletion_timestamp:
+            return
+        if not now.status.start_time:
+            self.delete_pod(now)
+            return
+        meta = now.metadata
+        patch = [
+            {"op": "test", "path": "/metadata/uid", "value": meta.uid},
+            {"op": "add", "path": "/spec/activeDeadlineSeconds", "value": 1},
+        ]
+        unless_gone(
+            f"end the containers of pod {meta.namespace}/{meta.name}",
+            lambda: self._client.patch_namespaced_pod(
+                meta.name, meta.namespace, patch, _request_timeout=TIMEOUT_SECONDS
+            ),
+        )
+        self.log.info("Pod %s/%s is kept, and its containers are ended.", meta.namespace, meta.name)
+
+
+class PodGone(ApiException):  # type: ignore[misc]
+    """The pod is not there any more: KubernetesPodOperator knows this by the status."""
+
+    def __init__(self, pod: Any) -> None:
+        super().__init__(status=404, reason="Not Found")
+        self._pod = f"{pod.metadata.namespace}/{pod.metadata.name}"
+
+    def __str__(self) -> str:
+        return f"Pod {self._pod} {GONE}"
 
 
 class _PodRefused(Exception):

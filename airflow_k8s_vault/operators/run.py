@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
+import pendulum
 from airflow.providers.cncf.kubernetes.triggers.pod import KubernetesPodTrigger
-from airflow.providers.cncf.kubernetes.utils.pod_manager import OnFinishAction
+from airflow.providers.cncf.kubernetes.utils.pod_manager import OnFinishAction, PodNotFoundException
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, TaskDeferred
 from kubernetes.client import V1Pod
 
@@ -17,7 +19,11 @@ from airflow_k8s_vault.errors import DeliveryUnavailable, ForeignPod, K8sVaultEr
 from airflow_k8s_vault.operators import own_pods, pod_record, task_pod
 from airflow_k8s_vault.operators.build import manifest_of
 from airflow_k8s_vault.operators.end import GUARDED, EndsPod
+from airflow_k8s_vault.operators.pod_manager import GONE
 from airflow_k8s_vault.operators.trigger import VaultPodTrigger
+
+# A pod's log is there as long as the pod, however long ago it ended.
+_EVER_SECONDS = 10 * 365 * 24 * 3600
 
 
 class RunsPod(EndsPod):
@@ -36,8 +42,10 @@ class RunsPod(EndsPod):
                 self._handover.resume(pod)
             if problem := VaultPodTrigger.problem_of(event) or (pod and self._problem_of(pod)):
                 if pod is not None:
-                    self.pod_manager.delete_pod(pod)
+                    self._let_go(pod)
                 raise problem
+            if pod is None and event["status"] != "success":
+                raise PodNotFoundException(f"Pod {event['namespace']}/{event['name']} {GONE}")
             return super().trigger_reentry(context, event)
 
     @contextmanager
@@ -60,7 +68,24 @@ class RunsPod(EndsPod):
             raise AirflowFailException(str(refusal)) from refusal.__cause__
         finally:
             if not goes_on:
+                if sys.exception() is not None and (manager := vars(self).get("pod_manager")):
+                    # Else what Airflow shows of the exception is folded away.
+                    manager.groups.close(self.log)
                 self._end_login(keeps_pod=self.on_finish_action != OnFinishAction.DELETE_POD)
+
+    def _write_logs(  # type: ignore[override]
+        self, pod: V1Pod, follow: bool = False, since_time: Any = None
+    ) -> None:
+        """Show a deferred task's log as that of another task: KubernetesPodOperator has a second way for it."""
+        self.pod_manager.fetch_container_logs(
+            pod,
+            self.base_container_name,
+            follow=follow,
+            since_time=cast(Any, pendulum.parse(since_time)) if isinstance(since_time, str) else since_time,
+            post_termination_timeout=_EVER_SECONDS,
+            container_name_log_prefix_enabled=self.container_name_log_prefix_enabled,
+            log_formatter=self.log_formatter,
+        )
 
     def _reread(self, event: dict[str, Any], context: Any) -> V1Pod | None:
         """Return the pod of a task that was deferred, None where it is gone. Raises ForeignPod."""

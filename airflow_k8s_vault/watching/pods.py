@@ -67,6 +67,7 @@ class PodStatus(_Part, frozen=True):
 
     phase: str | None = None
     reason: str | None = None
+    message: str | None = None
     conditions: tuple[Condition, ...] | None = None
     init_container_statuses: tuple[ContainerStatus, ...] | None = None
     container_statuses: tuple[ContainerStatus, ...] | None = None

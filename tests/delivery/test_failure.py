@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import pytest
@@ -100,6 +101,101 @@ def test_the_agents_last_words_tell_a_refusal_from_an_outage(
     assert type(found) is kind
     assert said in str(found)
     assert "[INFO]" not in str(found)
+
+
+@pytest.mark.parametrize(
+    ("message", "first"),
+    [
+        (
+            REFUSED_LOGIN,
+            "Vault at https://vault:8200 refused role 'payments' on auth/kubernetes (403): permission denied.",
+        ),
+        (
+            FORBIDDEN,
+            "Vault at https://vault:8200 refused to give role 'payments' a secret (403): permission denied.",
+        ),
+        (OWN, "Not delivered: secret 'secret/a' has no key 'x'; it has: password."),
+        (
+            UNREACHABLE,
+            "Vault at https://vault:8200 could not be reached from the pod, or did not answer in time: "
+            "dial tcp 10.0.0.1:8200: connect: connection refused.",
+        ),
+    ],
+)
+def test_the_reason_is_in_the_first_line(message: str, first: str) -> None:
+    assert first == str(why(ended(message))).splitlines()[0]
+
+
+NOT_VAULTS = {
+    "a command that is too long": ended("exec sh: argument list too long", 128, "StartError"),
+    "an image without a shell": ended('exec: "sh": executable file not found in $PATH', 128, "StartError"),
+    "an image without bao or vault": ended("sh: vault: not found", 127),
+    "a binary of another machine": ended("sh: bao: Exec format error", 126),
+    "no memory": ended("", 137, "OOMKilled"),
+    "killed": ended(KILLED, 137),
+    "killed by something else": ended("", 137),
+    "a crash": ended("panic: runtime error: invalid memory address or nil pointer dereference", 2),
+    "a configuration that it does not take": ended("error loading configuration: unknown key 'auto_auht'", 1),
+    "a full disk": ended("cannot create agent.json: No space left on device", 1),
+}
+
+
+@pytest.mark.parametrize("end", NOT_VAULTS)
+def test_no_failure_of_the_agents_container_is_told_as_vaults(end: str) -> None:
+    told = str(why(NOT_VAULTS[end]))
+
+    assert told.startswith("The Vault agent ")
+    assert "could not be reached" not in told
+    assert "Vault at" not in told
+
+
+@pytest.mark.parametrize(
+    ("changed", "first"),
+    [
+        (
+            {"status": {"reason": "Evicted", "message": "The node was low on resource: memory."}},
+            "Pod team-payments/load-abc was ended before its main process started (Evicted). "
+            "The node was low on resource: memory.",
+        ),
+        (
+            {"status": {"reason": "DeadlineExceeded"}},
+            "Pod team-payments/load-abc was ended before its main process started (DeadlineExceeded).",
+        ),
+        (
+            {"metadata": {"deletion_timestamp": "2026-01-02T03:04:05Z"}},
+            "Pod team-payments/load-abc was deleted before its main process started.",
+        ),
+    ],
+)
+def test_a_pod_that_was_ended_from_outside_is_told_as_that(changed: dict[str, Any], first: str) -> None:
+    found = pod(ended(UNREACHABLE))
+    for part, fields in changed.items():
+        for name, value in fields.items():
+            setattr(getattr(found, part), name, value)
+
+    problem = failure.of_delivery(found, LOGIN, "base")
+
+    assert isinstance(problem, DeliveryUnavailable)
+    assert first == str(problem).splitlines()[0]
+
+
+def test_another_init_container_that_failed_is_named() -> None:
+    found = pod(ended(UNREACHABLE))
+    other = copy.deepcopy(found.status.init_container_statuses[0])
+    other.name, other.state.terminated.exit_code = "wait-for-it", 4
+    found.status.init_container_statuses.append(other)
+
+    told = str(failure.of_delivery(found, LOGIN, "base"))
+
+    assert told.startswith("Container 'wait-for-it' ended with exit code 4 before the main process started.")
+
+
+def test_the_command_that_looks_further_is_named_where_the_team_is_known() -> None:
+    login = VaultLogin("https://vault:8200", "payments", team="pay")
+
+    told = str(failure.of_delivery(pod(ended(REFUSED_LOGIN)), login, "base"))
+
+    assert told.endswith("\n  Try: airflow k8s-vault doctor --team pay")
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,131 @@
+"""Why the agent ended before it had fetched the secrets: read off what it said last."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from airflow_k8s_vault import vault_path
+from airflow_k8s_vault.delivery.agent.failure import FAILURE, KILLED
+from airflow_k8s_vault.delivery.login import VaultLogin
+from airflow_k8s_vault.errors import DeliveryRefused, DeliveryUnavailable
+
+# What the runtime says of a command that it could not execute, and the shell of one that it does not find.
+NOT_STARTED, _NO_PROGRAM = ("StartError", "ContainerCannotRun"), (126, 127)
+_CODE = re.compile(r"Code: ([0-9]{3})")
+_LAST_WORDS_LINES = 12
+# So much of them in the first line, which a page shows in one piece.
+_SHORT = 160
+# Without one of these, whatever ended the agent was no silence of Vault's.
+_SILENCE = re.compile(
+    r"dial tcp|connect(ion)?: |connection (refused|reset)|no such host|no route to host|i/o timeout|time(d )?out|"
+    r"deadline exceeded|\bEOF\b|handshake|gave HTTP response|malformed HTTP|server misbehaving|unreachable|"
+    r"Code: (5[0-9]{2}|429)|is sealed|standby",
+    re.IGNORECASE,
+)
+# Nobody asked for a list: it takes a sentence to see where the request comes from.
+_LIST_ADVICE = (
+    "\n  The connection or variable has several places, and the agent looks which one it is: the role's policy "
+    "needs 'list' on those folders (docs/secrets-backend.md, In a pod), or take delivery='secret'."
+)
+
+
+def why(pod: Any, login: VaultLogin, ended: Any) -> DeliveryRefused | DeliveryUnavailable:
+    """Return the error, its reason in the first line; ended: the agent's V1ContainerStateTerminated."""
+    said = _legible(ended.message or "")
+    words = "\n".join(f"    {line}" for line in _last_words(said))
+    ran = (
+        f"  The pod ran as service account '{pod.spec.service_account_name}' in namespace "
+        f"'{pod.metadata.namespace}', token audience '{login.audience}'."
+    )
+    return (
+        _of_its_container(ended, said, words, ran)
+        or _of_a_secret(login, said, ran)
+        or _of_vault(login, said, words, ran)
+        or DeliveryUnavailable(
+            f"The Vault agent ended with exit code {ended.exit_code} before it had fetched the secrets:\n"
+            f"{words}\n{ran}"
+        )
+    )
+
+
+def _of_its_container(ended: Any, said: str, words: str, ran: str) -> DeliveryRefused | DeliveryUnavailable | None:
+    """What no Vault has to do with."""
+    if ended.reason in NOT_STARTED or ended.exit_code in _NO_PROGRAM:
+        return DeliveryRefused(
+            f"The Vault agent never ran ({ended.reason}, exit code {ended.exit_code}):\n{words}\n{ran}\n"
+            "  The image is [k8s_vault] vault_agent_image: it has to hold sh, and bao or vault."
+        )
+    if ended.reason == "OOMKilled":
+        return DeliveryUnavailable(f"The Vault agent ran out of memory before it had fetched the secrets.\n{ran}")
+    if KILLED in said:
+        return DeliveryUnavailable(
+            f"The Vault agent was killed before it had fetched the secrets: out of memory, most likely.\n{ran}"
+        )
+    return None
+
+
+def _of_a_secret(login: VaultLogin, said: str, ran: str) -> DeliveryRefused | None:
+    # After `error calling`: the template's own text, which the agent quotes before it, holds our words too.
+    own = re.findall(rf"(?:error calling sprig_fail: |^){FAILURE} (.+?)(?:\"| exitCode=|\n|\Z)", said, re.M)
+    if own:
+        found = "; ".join(dict.fromkeys(own))
+        end = "" if found.endswith("?") else "."
+        return DeliveryRefused(f"Not delivered: {found}{end}\n{ran}")
+    missing = re.search(r"no secret exists at ([^\"\n]+?)(?: \(retry attempt |\"| exitCode=|\n|\Z)", said)
+    if missing:
+        # The agent names the API's path; a task, and `vault kv get`, leave out KV 2's data/.
+        path = vault_path.named(missing[1])
+        return DeliveryRefused(f"There is no secret at '{path}' in Vault at {login.address}.\n{ran}")
+    return None
+
+
+def _of_vault(login: VaultLogin, said: str, words: str, ran: str) -> DeliveryRefused | DeliveryUnavailable | None:
+    codes, short = _CODE.findall(said), _short(said)
+    refused = codes and codes[-1].startswith("4") and codes[-1] != "429"
+    if refused and f"auth/{login.auth_mount}/login" in said:
+        return DeliveryRefused(
+            f"Vault at {login.address} refused role '{login.role}' on auth/{login.auth_mount} ({codes[-1]}): "
+            f"{short}\n{words}\n{ran}\n  {login.advice(said)}"
+        )
+    if refused:
+        told = (
+            f"Vault at {login.address} refused to give role '{login.role}' a secret ({codes[-1]}): {short}\n"
+            f"{words}\n{ran}"
+        )
+        return DeliveryRefused(told + _LIST_ADVICE if "vault.list(" in said else told)
+    if "x509:" in said:
+        return DeliveryRefused(
+            f"The pod does not trust the certificate of Vault at {login.address}: {short}\n{words}\n{ran}\n"
+            "  Set [k8s_vault] vault_cacert to the CA that signed it."
+        )
+    if _SILENCE.search(said):
+        return DeliveryUnavailable(
+            f"Vault at {login.address} could not be reached from the pod, or did not answer in time: {short}\n"
+            f"{words}\n{ran}"
+        )
+    return None
+
+
+def _legible(said: str) -> str:
+    """Undo what the agent does to its own words where a secret holds an empty value.
+
+    It puts [redacted] wherever a value of a secret is in a message, and an empty one is between any two letters.
+    """
+    return said.replace("[redacted]", "") if "[redacted] [redacted]" in said else said
+
+
+def _last_words(said: str) -> list[str]:
+    """Keep what the agent says of the error that ended it, without the log's time stamps and margins."""
+    final = re.search(r"runtime error encountered:(.*?)(?:exitCode=|\Z)", said, re.DOTALL)
+    lines = final[1].splitlines() if final else said.splitlines()[-_LAST_WORDS_LINES:]
+    words = [re.sub(r"^(\s*error=)?[\s|]*", "", line).strip() for line in lines]
+    return [word for word in words if word] or ["it ended without a word"]
+
+
+def _short(said: str) -> str:
+    """Return Vault's own reason, or the end of what the agent says, as the end of a first line."""
+    words = _last_words(said)
+    reasons = [word.removeprefix("* ") for word in words if word.startswith("* ")]
+    text = "; ".join(dict.fromkeys(reasons)) or words[-1].strip('"')
+    return f"{text}." if len(text) <= _SHORT else f"…{text[-_SHORT:]}."

@@ -1,0 +1,155 @@
+"""What a task says when it fails, on real pods: the reason first, seen in Airflow's page, in both modes."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from airflow_k8s_vault import VaultSecret
+from tests.faults.arena import NAMESPACE, Arena
+from tests.faults.case import finish
+from tests.faults.fault_proxy import Fault
+from tests.faults.worker import WatchedOperator, run
+
+pytestmark = pytest.mark.integration
+
+MODES = pytest.mark.parametrize("deferrable", [False, True], ids=["sync", "deferrable"])
+
+
+@pytest.fixture(scope="module")
+def arena(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Arena]:
+    with pytest.MonkeyPatch.context() as patch, Arena(tmp_path_factory.mktemp("arena")) as made:
+        patch.setenv("K8S_VAULT_TEST_DEBUG", "1")
+        for name in ("platform.yaml", "payments/team.yaml"):
+            file = made.ground.templates_dir / name
+            found = yaml.safe_load(file.read_text())
+            found["overridable"].append("on_finish_action")
+            file.write_text(yaml.safe_dump(found))
+        beside = made.ground.templates_dir / "payments/beside.yaml.j2"
+        beside.write_text(beside.read_text().replace("sleep 60", "sleep 3600"))
+        yield made
+
+
+@pytest.fixture(autouse=True)
+def clean(arena: Arena) -> Iterator[None]:
+    arena.begin()
+    Path(os.environ["K8S_VAULT_TEST_WORKER_LOG"]).write_text("")
+    yield
+    arena.vault.reset()
+    arena.clean()
+
+
+def ended(operator: WatchedOperator) -> tuple[str, Any]:
+    return finish(operator, run(operator))
+
+
+def log() -> list[str]:
+    return Path(os.environ["K8S_VAULT_TEST_WORKER_LOG"]).read_text(errors="replace").splitlines()
+
+
+def open_groups() -> int:
+    """Return how many groups are open where Airflow writes the exception, by the rules of its page."""
+    depth = 0
+    for line in log():
+        if "::group::" in line and "[debug" not in line:
+            depth += 1
+        elif "::endgroup::" in line:
+            depth = max(0, depth - 1)
+    return depth
+
+
+@MODES
+def test_a_main_process_that_fails_is_told_with_exit_code_container_and_log(
+    arena: Arena, deferrable: bool
+) -> None:
+    # In two parts: the command itself is in the log, too.
+    script = "echo ::gr''oup::of the program; echo no such table; exit 3"
+    state, said = ended(arena.operator(script, deferrable=deferrable))
+
+    assert state == "failed"
+    assert said.startswith("AirflowException: Container 'base' ended with exit code 3.\n"), said
+    assert re.search(r"\n    no such table$", said), said
+    assert open_groups() == 0
+
+
+@MODES
+@pytest.mark.parametrize("secrets", [[], None], ids=["without secrets", "with secrets"])
+def test_a_main_process_without_memory_is_told_with_its_limit(
+    arena: Arena, deferrable: bool, secrets: list[VaultSecret] | None
+) -> None:
+    arguments: dict[str, Any] = {"secrets": secrets} if secrets is not None else {}
+    eats = ["sh", "-c", "head -c 400000000 /dev/zero | tail > /dev/null; exit 137"]
+    operator = arena.operator(cmds=eats, template_vars={"memory": "128Mi"}, deferrable=deferrable, **arguments)
+
+    state, said = ended(operator)
+
+    assert state == "failed"
+    assert re.match(
+        r"AirflowException: Container 'base' (ran out of memory: its limit is 128Mi|was ended by)", said
+    ), said
+
+
+@MODES
+def test_a_command_that_the_image_lacks_fails_for_good(arena: Arena, deferrable: bool) -> None:
+    state, said = ended(arena.operator(cmds=["no-such-command"], deferrable=deferrable))
+
+    assert state == "failed"
+    assert said.startswith("AirflowFailException: Container 'base' never ran: its image"), said
+
+
+@MODES
+def test_a_refused_login_is_told_at_once_and_outside_of_every_group(arena: Arena, deferrable: bool) -> None:
+    arena.vault.faults = [Fault("/login", 403, None)]
+
+    state, said = ended(arena.operator(deferrable=deferrable))
+
+    first = re.escape("refused role 'payments' on auth/kubernetes (403): made by the proxy.")
+    assert state == "failed"
+    assert re.search(first, said.splitlines()[0]), said
+    # By whoever noticed it, the trigger or the worker, before anything else was done.
+    assert [line for line in log() if "[error" in line and re.search(first, line)]
+    assert open_groups() == 0
+
+
+@MODES
+@pytest.mark.parametrize("delivery", ["agent", "secret"])
+def test_a_failed_pod_may_be_kept_and_its_credentials_end_all_the_same(
+    arena: Arena, deferrable: bool, delivery: str
+) -> None:
+    keep = {"on_finish_action": "delete_succeeded_pod", "deferrable": deferrable, "delivery": delivery}
+
+    state, _ = ended(arena.operator("exit 3", **keep))
+
+    assert state == "failed"
+    assert str(arena.traces(until="1 pod")) == "1 pod"
+
+
+@MODES
+def test_a_pod_whose_delivery_failed_may_be_kept_and_never_starts_its_main_process(
+    arena: Arena, deferrable: bool
+) -> None:
+    arena.vault.faults = [Fault("/login", 403, None)]
+    operator = arena.operator(on_finish_action="keep_pod", deferrable=deferrable)
+
+    state, _ = ended(operator)
+    arena.vault.reset()
+    left = str(arena.traces(until="1 pod"))
+    (pod,) = arena.core.list_namespaced_pod(NAMESPACE).items
+
+    assert (state, left) == ("failed", "1 pod")
+    assert pod.spec.active_deadline_seconds == 1
+    assert not arena.started(operator)
+
+
+@MODES
+def test_a_task_ends_when_its_base_container_does(arena: Arena, deferrable: bool) -> None:
+    operator = arena.operator(pod_template="payments/beside", deferrable=deferrable, container_logs=True)
+
+    assert ended(operator) == ("ok", None)
+    assert str(arena.traces(within_seconds=30)) == "nothing"
