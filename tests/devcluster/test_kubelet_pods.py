@@ -280,16 +280,6 @@ async def test_the_first_init_container_counts_as_lost_where_nothing_ever_ran(no
 
 
 @on_one_node
-async def test_an_active_deadline_that_is_set_while_the_pod_runs_counts_from_its_start(node: OneNode) -> None:
-    node.pod(sh(LOOP))
-    await node.until(lambda: "running" in node.container()["state"])
-    node.store.update("pods", "test", "pod", lambda pod: pod["spec"].update(activeDeadlineSeconds=1))
-    status = await node.over()
-
-    assert (status["phase"], status["reason"]) == ("Failed", "DeadlineExceeded")
-
-
-@on_one_node
 async def test_the_active_deadline_fails_the_pod(node: OneNode) -> None:
     node.pod(sh(LOOP), activeDeadlineSeconds=1)
     status = await node.over()
