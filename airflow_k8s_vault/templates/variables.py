@@ -134,7 +134,9 @@ def _declaration_mistakes(name: str, schema: Any) -> Iterator[tuple[tuple[str, .
     if not isinstance(schema, dict):
         yield (), "has no declaration; the least is `type: string`."
         return
-    if schema.get("type") not in TYPES:
+    if schema.get("type") is None:
+        yield (), f"has no type; it is one of {', '.join(TYPES)}."
+    elif schema["type"] not in TYPES:
         near = did_you_mean(str(schema.get("type")), TYPES)
         yield ("type",), f"has type {schema.get('type')!r}, which is none of {', '.join(TYPES)}.{near}"
     for keyword in schema:
