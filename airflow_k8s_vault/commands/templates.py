@@ -10,7 +10,7 @@ from typing import Any
 from airflow_k8s_vault import config, teams, templates
 from airflow_k8s_vault.commands import diff as diffs
 from airflow_k8s_vault.commands import exact, output, starter_folder
-from airflow_k8s_vault.errors import ConfigError, TemplateError
+from airflow_k8s_vault.errors import ConfigError, K8sVaultError, TemplateError
 from airflow_k8s_vault.policy import manifest
 from airflow_k8s_vault.teams import key as file_key
 from airflow_k8s_vault.teams import team_file
@@ -33,21 +33,25 @@ def every(root: Path) -> list[str]:
 
 
 @output.reports_errors
-def list_(arguments: Namespace) -> None:
-    """Print every template that a team can use."""
+def list_(arguments: Namespace) -> int:
+    """Print every template that a team can use; status 1 where one of them is broken."""
     root = folder_of(arguments)
-    rows = []
-    for name in every(root):
-        template = templates.find(name, root)
-        rows.append(
-            {
-                "template": name,
-                "file": template.file,
-                "variables": list(template.variables.variables),
-                "about": _about(template),
-            }
-        )
+    rows = [_row(name, root) for name in every(root)]
     output.show(rows, arguments.output)
+    return output.FOUND_PROBLEMS if any(row["broken"] for row in rows) else 0
+
+
+def _row(name: str, root: Path) -> dict[str, Any]:
+    """Return what the list says of a template: one team's mistake is no reason to say nothing of the others."""
+    row = {"template": name, "file": "", "variables": [], "about": "", "broken": ""}
+    try:
+        template = templates.find(name, root)
+        row |= {"file": template.file, "about": _about(template)}
+        row["variables"] = list(template.variables.variables)
+    except K8sVaultError as error:
+        headline, *lines = str(error).split("\n")
+        row["broken"] = " ".join([headline, *(line.strip().removeprefix("- ") for line in lines[:1])])
+    return row
 
 
 @output.reports_errors
@@ -178,7 +182,7 @@ def _typed(template: PodTemplate, name: str, text: str) -> Any:
 
 def _about(template: PodTemplate) -> str:
     """Return the comment at the top of the template's file, on one line."""
-    source = (template.folder.root / template.file).read_text(encoding="utf-8").lstrip()
+    source = next(iter(template.texts())).lstrip()
     if not source.startswith("{#"):
         return ""
     comment, closed, _ = source.removeprefix("{#").partition("#}")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from airflow_k8s_vault import teams
 from airflow_k8s_vault.errors import TemplateError, did_you_mean
+from airflow_k8s_vault.templates import strays
 from airflow_k8s_vault.templates.folder import NAME, SUFFIX, folder
 from airflow_k8s_vault.templates.template import PodTemplate
 
@@ -37,8 +38,12 @@ def find(name: str, templates_dir: Path, team: str | None = None) -> PodTemplate
             if os.path.isfile(f"{files.root}/{file}"):
                 return PodTemplate(f"{found.name}/{short}", found, file, files)
     known = files.available(found.name)
+    there = "".join(
+        f"\n  There is {stray.file}: rename it to {stray.name}."
+        for stray in strays.near(files.root, found.name, short)
+    )
     raise TemplateError(
         f"Team '{found.name}' has no pod template '{short}'.\n"
         f"  Looked for: {', '.join(candidates)} in {templates_dir}.\n"
-        f"  Available to {found.name}: {', '.join(known) or 'none'}.{did_you_mean(short, known)}"
+        f"  Available to {found.name}: {', '.join(known) or 'none'}.{did_you_mean(short, known)}{there}"
     )

@@ -2,28 +2,38 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+import contextlib
+import time
+from collections import defaultdict
 from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from airflow_k8s_vault import teams, templates
 from airflow_k8s_vault.errors import K8sVaultError, did_you_mean
 from airflow_k8s_vault.policy import images, pod_security
 from airflow_k8s_vault.policy.final_pod import literals_in
-from airflow_k8s_vault.policy.manifest import containers
+from airflow_k8s_vault.policy.manifest import shown
 from airflow_k8s_vault.teams import Team
-from airflow_k8s_vault.templates import PodTemplate, samples
+from airflow_k8s_vault.templates import PodTemplate, lint_team, patterns, samples, strays
+from airflow_k8s_vault.templates.explain import explain
 from airflow_k8s_vault.templates.folder import folder
+from airflow_k8s_vault.templates.lint_team import Finding
+from airflow_k8s_vault.templates.template import BASE_CONTAINER
 from airflow_k8s_vault.templates.variables import CONTEXT
 
+__all__ = ["Finding", "of_folder", "of_team"]
 
-class Finding(NamedTuple):
-    """One thing to look at. `error` fails the command; `warning` does not."""
-
-    severity: str
-    where: str
-    what: str
+# Of one template. What takes longer is told, and the rest of its values is left.
+_SECONDS = 10
+# A variable's declaration limits what a DAG may give by any of these.
+_LIMITS = (
+    *("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"),
+    *("enum", "const", "pattern", "maxLength"),
+)
+# Arguments that set single entries: a DAG's variable beside the template's is no way past a limit on memory.
+_BY_ENTRY = frozenset(("annotations", "env_vars", "labels", "name", "pod_runtime_info_envs"))
 
 
 def of_folder(templates_dir: Path) -> Iterator[Finding]:
@@ -41,7 +51,9 @@ def of_folder(templates_dir: Path) -> Iterator[Finding]:
             yield from _told("error", error)
             continue
         namespaces[team.namespace].append(team)
-        yield from _of_team(team)
+        yield from lint_team.of_team(team)
+    yield from lint_team.of_own_images([team for sharing in namespaces.values() for team in sharing])
+    yield from _of_strays(templates_dir)
     for namespace, sharing in namespaces.items():
         if len(sharing) > 1:
             named = ", ".join(team.name for team in sharing)
@@ -62,24 +74,72 @@ def of_team(name: str, templates_dir: Path) -> Iterator[Finding]:
         yield from _of_template(template, used)
     for alias, image in team.images.items():
         if image not in used:
-            yield Finding("warning", team.where("images"), f"image '{alias}' ({image}) is used by no template.")
+            where = lint_team.image_place(team, alias)
+            yield Finding("warning", where, f"image '{alias}' ({image}) is used by no template.")
+
+
+def _of_strays(root: Path) -> Iterator[Finding]:
+    if not root.is_dir():
+        return
+    files, referenced = folder(root), set[str]()
+    for file in files.files():
+        with contextlib.suppress(K8sVaultError):
+            referenced.update(files.chain(file)[1:])
+    for stray in strays.of(root, frozenset(referenced)):
+        yield Finding("warning", teams.location(root / stray.file, root, None), f"{stray.sentence}.")
 
 
 def _of_template(template: PodTemplate, used: set[str]) -> Iterator[Finding]:
-    found: Counter[str] = Counter()
+    found: dict[tuple[str, str], None] = {}
+    ends = time.thread_time() + _SECONDS
     try:
         yield from _of_names(template)
+        yield from _of_variables(template)
         for values in samples.over_the_limits(template):
             pod = template.render(values, samples.CONTEXT)
-            used.update(str(container.get("image")) for _, container in containers(pod))
-            found.update(_of_pod(pod, template.team))
+            used.update(str(image) for _, image in images.named(pod))
+            found.update(dict.fromkeys(_of_pod(pod, template.team)))
+            if time.thread_time() > ends:
+                found["warning", f"takes so long to render that some values were not tried ({_SECONDS} s)."] = None
+                break
+        yield from _of_open_arguments(template)
     except K8sVaultError as error:
         for finding in _told("error", error):
             # A parent's line that only this template trips over is found by the name of this template.
             own = template.file in finding.where or template.name in finding.where
             yield finding if own else finding._replace(where=f"{finding.where} ({template.name})")
-    for sentence in found:
-        yield Finding("error", f"{template.where(None)} ({template.name})", sentence)
+    for severity, sentence in found:
+        yield Finding(severity, f"{template.where(None)} ({template.name})", sentence)
+
+
+def _of_variables(template: PodTemplate) -> Iterator[Finding]:
+    for name, variable in template.variables.variables.items():
+        where = teams.location(variable.file, template.folder.root, variable.line)
+        for _, pattern in patterns.of_schema(variable.schema):
+            if not patterns.is_anchored(pattern):
+                said = (
+                    f"{name}'s pattern {pattern!r} takes any text that it stands in: write ^(?:…)$ for all of it."
+                )
+                yield Finding("warning", where, said)
+        if (values := len(variable.schema.get("enum", ()))) > samples.MOST_VALUES:
+            yield Finding(
+                "warning", where, f"{name} has {values} values, of which {samples.MOST_VALUES} were tried."
+            )
+
+
+def _of_open_arguments(template: PodTemplate) -> Iterator[Finding]:
+    """Yield where a variable's limits do not bind, because an argument that is open sets the same field."""
+    limited = {n for n, v in template.variables.variables.items() if any(key in v.schema for key in _LIMITS)}
+    told = set[tuple[str, str]]()
+    for field in explain(template, samples.simplest(template), samples.CONTEXT):
+        for pair in product(sorted(limited.intersection(field.variables)), set(field.arguments) - _BY_ENTRY):
+            if pair not in told:
+                told.add(pair)
+                said = (
+                    f"opens {pair[1]}, which sets {shown(field.path)} past the limits of the variable '{pair[0]}'"
+                )
+                what = f"{said} of {template.name}: open one of the two."
+                yield Finding("warning", template.team.where("overridable"), what)
 
 
 def _of_names(template: PodTemplate) -> Iterator[Finding]:
@@ -94,51 +154,23 @@ def _of_names(template: PodTemplate) -> Iterator[Finding]:
         yield Finding("warning", where, f"variable '{name}' is used by nothing in {template.name}.")
 
 
-def _of_pod(pod: dict[str, Any], team: Team) -> Iterator[str]:
-    yield from pod_security.violations(pod, team.pod_security)  # type: ignore[arg-type]
-    yield from literals_in(pod, frozenset())
-    for path, container in containers(pod):
-        for said in images.mistakes(container.get("image"), team):
-            yield f"container '{path[-1]}' runs {container.get('image')!r}; {said}"
-
-
-def _of_team(team: Team) -> Iterator[Finding]:
-    for image in team.images.values():
-        yield from _of_image(image, team)
-    for key in ("secrets", "update"):
-        for ceiling in getattr(team, key):
-            if said := _too_wide(ceiling):
-                yield Finding("warning", team.where(key), f"'{ceiling}' {said}")
-    written = team.asked_overridable
-    for name in sorted(set(written) - set(team.overridable)):
-        closed = team.platform_where("overridable")
-        yield Finding("error", team.where("overridable"), f"opens {name}, which {closed} keeps closed.")
-
-
-def _of_image(image: str, team: Team) -> Iterator[Finding]:
-    where = team.where("images")
-    for said in images.platform_mistakes(image, team):
-        yield Finding("error", where, f"{image}: {said}")
-    _, _, tag = image.rpartition("/")[2].partition(":")
-    if "@" in image or team.platform.digests_only:
-        return
-    if tag in ("", "latest"):
-        yield Finding("error", where, f"{image} is a different image every week; name a version.")
-    else:
-        yield Finding("warning", where, f"{image} is not pinned; a digest (@sha256:…) cannot be moved.")
-
-
-def _too_wide(ceiling: str) -> str | None:
-    segments = ceiling.split("/")
-    if len(segments) == 2 and segments[1] == "*":
-        return "covers a whole mount, every team's secrets among them."
-    if "*" in segments[1] and segments[1] != "*" and len(segments) > 2:
-        return "covers the folders of all whose name starts so; end it at a slash."
-    if segments[1] == "*":
-        return "covers the same path of every team."
-    if len(segments) == 2 and segments[1].endswith("*") and segments[1][-2:-1] not in ("-", "_", "."):
-        return "covers every name that starts so; end it in a separator."
-    return None
+def _of_pod(pod: dict[str, Any], team: Team) -> Iterator[tuple[str, str]]:
+    for said in pod_security.violations(pod, team.pod_security):  # type: ignore[arg-type]
+        yield "error", said
+    for said in literals_in(pod, frozenset()):
+        yield "error", said
+    for path, image in images.named(pod):
+        for said in images.mistakes(image, team):
+            what = f"container '{path[2]}' runs" if path[1] != "volumes" else f"volume '{path[2]}' holds"
+            yield "error", f"{what} {image!r}; {said}"
+    for container in pod["spec"]["containers"]:
+        if container["name"] != BASE_CONTAINER:
+            yield (
+                "warning",
+                f"container '{container['name']}' is an ordinary one beside '{BASE_CONTAINER}': the task lasts "
+                "until it ends as well. Where it never ends, make it a native sidecar: an init container with "
+                "restartPolicy: Always.",
+            )
 
 
 def _told(severity: str, error: K8sVaultError) -> Iterator[Finding]:

@@ -27,6 +27,8 @@ _BY_TYPE: dict[str, Any] = {
 }
 # Longer text tells nothing more of a template.
 _LONGEST = 4096
+# Of an enum; each costs a rendering.
+MOST_VALUES = 100
 _LIMITS = ("minimum", "maximum", "const")
 
 
@@ -49,8 +51,8 @@ def over_the_limits(template: PodTemplate) -> Iterator[dict[str, Any]]:
 
 def _extremes(variable: Variable) -> Iterator[Any]:
     schema = variable.schema
-    yield from schema.get("enum", ())
-    yield from schema.get("examples", ())
+    yield from schema.get("enum", ())[:MOST_VALUES]
+    yield from schema.get("examples", ())[:MOST_VALUES]
     for keyword in _LIMITS:
         if keyword in schema:
             yield schema[keyword]

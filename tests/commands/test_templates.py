@@ -115,7 +115,7 @@ def test_explain_tells_value_file_line_and_who_may_change_it() -> None:
         "DAG may change it": "no",
     }
     assert "512Mi" == memory["value"]
-    assert "yes: template_vars memory, container_resources" == memory["DAG may change it"]
+    assert "yes: template_vars memory" == memory["DAG may change it"]
     assert f"base.yaml.j2, line {line_of('base.yaml.j2', 'limits:') + 1}" in memory["set by"]
     assert "yes: cmds" == fields["spec.containers[base].command"]["DAG may change it"]
 
@@ -360,3 +360,157 @@ def test_the_folder_to_start_from_has_the_shipped_base(file: str) -> None:
     starter = Path(templates.__file__).parents[1] / "commands" / "starter"
 
     assert (SHIPPED / file).read_text() == (starter / file).read_text()
+
+
+@pytest.mark.parametrize(
+    ("file", "right"),
+    [
+        ("payments/plain.yaml", "plain.yaml.j2"),
+        ("payments/x.yml.j2", "x.yaml.j2"),
+        ("payments/Up_Case.yaml.j2", "up_case.yaml.j2"),
+        ("payments/y.yaml.jinja2", "y.yaml.j2"),
+        ("payments/z.j2", "z.yaml.j2"),
+        ("shared.yml", "shared.yaml.j2"),
+        ("payments/Team.yml", "team.yaml"),
+        ("platform.yml", "platform.yaml"),
+    ],
+)
+def test_a_file_that_is_never_found_is_told_with_its_right_name(folder: Path, file: str, right: str) -> None:
+    (folder / file).write_text("apiVersion: v1\n")
+    short = right.removesuffix(".yaml.j2")
+
+    rows = run("templates", "lint", folder, "-o", "json").json()
+    shown = run("templates", "show", f"payments/{short}", "--templates-dir", folder)
+
+    assert [f"is never used: name it {right}."] == [row["what"] for row in rows if row["where"].endswith(file)]
+    if right.endswith(".j2"):
+        assert 2 == shown.status
+        assert f"There is {file}: rename it to {right}." in shown.err
+
+
+def test_what_is_no_template_by_itself_and_no_mistake_is_not_told(folder: Path) -> None:
+    (folder / "README.md").write_text("x")
+    (folder / "payments" / ".hidden.yaml").write_text("x")
+    (folder / "payments" / "_macros.yaml.j2").write_text("{% macro m() %}{% endmacro %}")
+    (folder / "payments" / "Parts.yaml.j2").write_text("")
+    (folder / "payments" / "inc.yaml.j2").write_text(
+        '{% extends "base.yaml.j2" %}{% block labels %}{% include "payments/Parts.yaml.j2" %}{% endblock %}'
+    )
+
+    rows = run("templates", "lint", folder, "-o", "json").json()
+
+    assert not [row for row in rows if "never" in row["what"]]
+
+
+BREAKS = {
+    "payments/team.yaml": "namespace: Team\n",
+    "payments/etl.yaml.j2": "image: {{ .Values.image }}\n",
+    "payments/etl.vars.yaml": "memory: {type: quantit}\n",
+}
+
+
+@pytest.mark.parametrize("file", BREAKS)
+def test_a_teams_mistake_stops_no_other_team(folder: Path, file: str) -> None:
+    (folder / file).write_text(BREAKS[file])
+
+    listed = run("templates", "list", "--templates-dir", folder, "-o", "json")
+    rendered = run("templates", "render", "data-science/python", "--templates-dir", folder)
+    linted = run("templates", "lint", folder, "-o", "json")
+
+    rows = {row["template"]: row for row in listed.json()}
+    assert 1 == listed.status
+    assert file.partition(".")[0] in rows["payments/etl"]["broken"] or "payments" in rows["payments/etl"]["broken"]
+    assert "" == rows["data-science/python"]["broken"]
+    assert ["cpu", "memory", "threads"] == rows["data-science/python"]["variables"]
+    assert (0, "") == (rendered.status, rendered.err.partition("\n")[0] if "rror" in rendered.err else "")
+    assert {"error", "warning"} == {row["severity"] for row in linted.json()}
+    assert not [r for r in linted.json() if r["severity"] == "error" and "data-science" in r["where"]]
+
+
+def test_a_team_whose_file_is_no_file_stops_no_other_team(folder: Path) -> None:
+    (folder / "broken" / "team.yaml").mkdir(parents=True)
+
+    assert "data-science/python" in run("templates", "list", "--templates-dir", folder).out
+    assert "team.yaml cannot be read" in run("templates", "lint", folder).out or "is no file" in (
+        run("templates", "lint", folder).out
+    )
+
+
+def test_lint_points_to_the_line_of_the_image(folder: Path) -> None:
+    rows = run("templates", "lint", folder, "-o", "json").json()
+    lines = (folder / "payments" / "team.yaml").read_text().splitlines()
+    told = [row for row in rows if "is not pinned" in row["what"] and "payments" in row["where"]]
+
+    assert 2 == len(told)
+    for row in told:
+        assert row["what"].split()[0] in lines[int(row["where"].rpartition("line ")[2]) - 1]
+
+
+def test_lint_warns_of_a_second_ordinary_container_and_names_native_sidecars(folder: Path) -> None:
+    text = (folder / "base.yaml.j2").read_text()
+    base = text[text.index("    - name: base") :]
+    # Jinja takes the newline after a tag.
+    proxy = re.sub(r" *{%[^%]*[^+]%}\n", "", base).replace("- name: base", "- name: proxy")
+    proxy = re.sub(r"{%[^%]*%}", "", proxy)
+    (folder / "payments" / "two.yaml.j2").write_text(f"{text.rstrip()}\n{proxy}")
+
+    rows = run("templates", "lint", folder, "-o", "json").json()
+
+    (row,) = [row for row in rows if "'proxy'" in row["what"]]
+    assert "warning" == row["severity"]
+    assert "payments/two" in row["where"]
+    assert "native sidecar: an init container with restartPolicy: Always" in row["what"]
+
+
+def test_lint_tells_where_an_open_argument_goes_past_a_variables_limits(folder: Path) -> None:
+    before = run("templates", "lint", folder, "-o", "json").json()
+    team = folder / "payments" / "team.yaml"
+    team.write_text(team.read_text().replace("overridable: [", "overridable: [container_resources, "))
+
+    rows = run("templates", "lint", folder, "-o", "json").json()
+
+    assert not [row for row in before if "past the limits" in row["what"]]
+    told = [row for row in rows if "past the limits of the variable 'memory' of payments/etl" in row["what"]]
+    assert ["warning"] == [row["severity"] for row in told]
+    assert told[0]["what"].startswith("opens container_resources, which sets spec.containers[base].resources")
+
+
+@pytest.mark.parametrize(
+    ("limit", "said"),
+    [
+        ("registries: [registry.example.com]", "allowed are images from registry.example.com"),
+        ("digests_only: true", "images are named by digest"),
+    ],
+)
+def test_lint_holds_the_platforms_limits_against_the_packages_own_images(
+    folder: Path, limit: str, said: str
+) -> None:
+    with (folder / "platform.yaml").open("a") as file:
+        file.write(f"{limit}\n")
+    line = len((folder / "platform.yaml").read_text().splitlines())
+
+    rows = run("templates", "lint", folder, "-o", "json").json()
+
+    for what in ("[k8s_vault] vault_agent_image is", "the XCom sidecar"):
+        (row,) = [row for row in rows if row["what"].startswith(what)]
+        assert "error" == row["severity"]
+        assert said in row["what"]
+        assert row["where"].endswith(f"platform.yaml, line {line}")
+
+
+def test_lint_warns_of_a_pattern_that_takes_more_than_it_says(folder: Path) -> None:
+    (folder / "payments" / "etl.vars.yaml").write_text('a: {type: string, pattern: "[a-z]+", default: a}\n')
+
+    rows = run("templates", "lint", folder, "-o", "json").json()
+
+    assert [row for row in rows if "pattern '[a-z]+' takes any text that it stands in" in row["what"]]
+
+
+def test_lint_of_a_template_that_computes_without_end_ends(folder: Path) -> None:
+    (folder / "payments" / "etl.yaml.j2").write_text(
+        "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}"
+    )
+
+    rows = run("templates", "lint", folder, "-o", "json").json()
+
+    assert [row for row in rows if "etl.yaml.j2, line 1" in row["where"] and "still computing" in row["what"]]

@@ -142,7 +142,6 @@ def test_the_operators_own_pod_is_admitted_with_all_that_the_team_leaves_open(
         arguments=["-c", "select 1"],
         env_vars={"BATCH": "1"},
         labels={"tier": "batch"},
-        container_resources={"limits": {"memory": "1Gi"}},
         do_xcom_push=True,
     )
     pod = ApiClient().sanitize_for_serialization(task.build_pod_request_obj(None, dry_run=True))

@@ -68,6 +68,6 @@ def test_a_task_learns_which_arguments_its_team_leaves_open() -> None:
     assert message is not None
     assert message.startswith(
         "Task 'load' sets image and service_account_name, which team 'payments' does not leave open to DAGs.\n"
-        "  Open: arguments, cmds, container_resources, env_vars, labels "
+        "  Open: arguments, cmds, env_vars, labels "
         "(pod_templates/payments/team.yaml, line 10)."
     )
