@@ -14,7 +14,7 @@ from airflow_k8s_vault.delivery.login import VaultLogin
 from airflow_k8s_vault.delivery.main_failure import of_start
 from airflow_k8s_vault.errors import DeliveryRefused, DeliveryUnavailable
 
-__all__ = ["has_started", "of_delivery", "of_start"]
+__all__ = ["has_begun", "has_started", "of_delivery", "of_start"]
 
 # The kubelet retries these for ever, and KubernetesPodOperator waits for its start-up timeout.
 _STUCK = {
@@ -55,6 +55,11 @@ def of_delivery(pod: Any, login: VaultLogin, base_container: str) -> DeliveryRef
     if not final or final.exit_code == 0:
         return None
     return ended.why(pod, login, final)
+
+
+def has_begun(pod: Any, container: str) -> bool:
+    """Whether that container of the pod ever ran."""
+    return any(status.name == container and has_started(status) for status in _statuses(pod))
 
 
 def has_started(status: Any) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from functools import cached_property
 from typing import Any
 
@@ -9,7 +10,7 @@ from kubernetes.client import ApiException, V1Pod
 
 from airflow_k8s_vault import config, delivery
 from airflow_k8s_vault.delivery import agent, failure, file_key_ref, lifetime, secret
-from airflow_k8s_vault.operators import own_pods, pod_record
+from airflow_k8s_vault.operators import own_pods, pod_record, received
 from airflow_k8s_vault.operators.build import manifest_of
 from airflow_k8s_vault.operators.find import FindsPod
 from airflow_k8s_vault.operators.pod_manager import Problem, WatchfulPodManager
@@ -39,7 +40,9 @@ class CreatesPod(FindsPod):
         if self.pod_manager.created:
             pod_record.started(self, context, manifest_of(pod_request_obj))
         if self._handover and self.pod_manager.created:
+            begin = time.monotonic()
             self._handover.deliver(self.pod)
+            self._tell_received(f"handed over in {time.monotonic() - begin:.1f} s")
         elif self._handover:
             self._handover.resume(self.pod)
         return self.pod
@@ -54,6 +57,10 @@ class CreatesPod(FindsPod):
             earlier.resume(pod)
             earlier.end(keeps_pod=False)
         return bool(super().process_pod_deletion(pod, reraise=reraise))
+
+    def _tell_received(self, how: str) -> None:
+        """Say in the task's log, in one line, what the pod got."""
+        self.log.info("%s", received.sentence(self._located(), self._login().role, how))
 
     @cached_property
     def _handover(self) -> Any:

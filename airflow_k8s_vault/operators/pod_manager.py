@@ -135,7 +135,7 @@ class WatchfulPodManager(PodManager):
         self.groups.see(message)
         super()._log_message(message, *given, **named)
 
-    def end_of_log(self, pod: Any, container: str, lines: int) -> list[str]:
+    def end_of_log(self, pod: Any, container: str, lines: int, timestamps: bool = False) -> list[str]:
         """Return the last lines of a container's log; none where it cannot be read."""
         try:
             answer = self._client.read_namespaced_pod_log(
@@ -143,6 +143,7 @@ class WatchfulPodManager(PodManager):
                 pod.metadata.namespace,
                 container=container,
                 tail_lines=lines,
+                timestamps=timestamps,
                 _preload_content=False,
                 _request_timeout=TIMEOUT_SECONDS,
             )

@@ -14,9 +14,10 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException, TaskD
 from kubernetes.client import V1Pod
 
 from airflow_k8s_vault import delivery
+from airflow_k8s_vault.delivery import agent, failure
 from airflow_k8s_vault.delivery.attempts import unless_gone
 from airflow_k8s_vault.errors import DeliveryUnavailable, ForeignPod, K8sVaultError
-from airflow_k8s_vault.operators import own_pods, pod_record, task_pod
+from airflow_k8s_vault.operators import own_pods, pod_record, received, task_pod
 from airflow_k8s_vault.operators.build import manifest_of
 from airflow_k8s_vault.operators.end import GUARDED, EndsPod
 from airflow_k8s_vault.operators.pod_manager import GONE
@@ -24,6 +25,8 @@ from airflow_k8s_vault.operators.trigger import VaultPodTrigger
 
 # A pod's log is there as long as the pod, however long ago it ended.
 _EVER_SECONDS = 10 * 365 * 24 * 3600
+# Of the agent's log: its start is about thirty lines.
+_AGENT_LINES = 500
 
 
 class RunsPod(EndsPod):
@@ -46,7 +49,21 @@ class RunsPod(EndsPod):
                 raise problem
             if pod is None and event["status"] != "success":
                 raise PodNotFoundException(f"Pod {event['namespace']}/{event['name']} {GONE}")
+            if pod is not None:
+                self._tell_agent(pod)
             return super().trigger_reentry(context, event)
+
+    def await_pod_start(self, pod: V1Pod) -> None:
+        super().await_pod_start(pod)
+        self._tell_agent(self.pod_manager.newest(pod))
+
+    def _tell_agent(self, pod: V1Pod) -> None:
+        """Say what the agent delivered, once the main process has started."""
+        if not self._is_delivered_by("agent") or not failure.has_begun(pod, self.base_container_name):
+            return
+        log = self.pod_manager.end_of_log(pod, agent.CONTAINER, _AGENT_LINES, timestamps=True)
+        seconds = received.agent_seconds(log)
+        self._tell_received("agent ready" if seconds is None else f"agent ready after {seconds:.1f} s")
 
     @contextmanager
     def _run(self) -> Iterator[None]:

@@ -146,6 +146,18 @@ def test_a_pod_whose_delivery_failed_may_be_kept_and_never_starts_its_main_proce
 
 
 @MODES
+@pytest.mark.parametrize(
+    ("delivery", "how"), [("agent", "agent ready after [0-9.]+ s"), ("secret", "handed over in [0-9.]+ s")]
+)
+def test_a_task_says_in_one_line_what_its_pod_got(arena: Arena, deferrable: bool, delivery: str, how: str) -> None:
+    state, said = ended(arena.operator(delivery=delivery, deferrable=deferrable))
+
+    assert state == "ok", said
+    line = rf"This pod got 2 secrets \(PGUSER, PGPASSWORD, partner\.key\) as role payments, {how}\."
+    assert len([one for one in log() if re.search(line, one)]) == 1
+
+
+@MODES
 def test_a_task_ends_when_its_base_container_does(arena: Arena, deferrable: bool) -> None:
     operator = arena.operator(pod_template="payments/beside", deferrable=deferrable, container_logs=True)
 
