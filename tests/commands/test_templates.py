@@ -453,6 +453,7 @@ def test_lint_warns_of_a_second_ordinary_container_and_names_native_sidecars(fol
     proxy = re.sub(r" *{%[^%]*[^+]%}\n", "", base).replace("- name: base", "- name: proxy")
     proxy = re.sub(r"{%[^%]*%}", "", proxy)
     (folder / "payments" / "two.yaml.j2").write_text(f"{text.rstrip()}\n{proxy}")
+    (folder / "payments" / "two.vars.yaml").write_text((folder / "base.vars.yaml").read_text())
 
     rows = run("templates", "lint", folder, "-o", "json").json()
 

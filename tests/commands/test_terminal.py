@@ -66,7 +66,7 @@ def test_explain_shows_the_pod_as_a_tree_with_the_place_of_each_value() -> None:
     at = tree.index('      command: ["psql", "--version"]')
     assert tree[at - 4 : at] == ["  containers:", "    [base]:", "      name: base", "      image: postgres:18"]
     assert re.search(r"payments/etl\.yaml\.j2:\d+ +cmds$", lines[at].rstrip())
-    assert any(re.search(r"memory: 512Mi +base\.yaml\.j2:\d+ +template_vars memory, cont", line) for line in lines)
+    assert any(re.search(r"memory: 512Mi +base\.yaml\.j2:\d+ +template_vars memory", line) for line in lines)
 
 
 LONG = "registry.example.com/a-team/a-long-name@sha256:" + "0123456789abcdef" * 4
@@ -115,7 +115,7 @@ def test_explain_keeps_the_tree_in_eighty_columns() -> None:
 
     lines = re.sub(r"\x1b\[[0-9;]*m", "", stream.getvalue()).splitlines()
     assert max(map(len, lines)) <= 80
-    assert "  automountServiceAccountToken:" in lines
+    assert any(line.startswith("  automountServiceAccountToken:") for line in lines)
     assert [] == [line for line in lines[1:] if re.match(r"[a-z]", line) and line.split(":")[0] not in TOP]
 
 
