@@ -65,10 +65,10 @@ def boolean(value: Any) -> bool:
     (False, True, True)
     """
     known = {"true": True, "t": True, "yes": True, "1": True, "false": False, "f": False, "no": False, "0": False}
-    found = known.get(str(value).strip().lower())
-    if found is None:
+    result = known.get(str(value).strip().lower())
+    if result is None:
         raise ValueError("true or false")
-    return found
+    return result
 
 
 def paths(value: Any) -> tuple[str, ...]:
@@ -85,11 +85,11 @@ def paths(value: Any) -> tuple[str, ...]:
 
 
 def mapping(value: Any) -> dict[str, Any]:
-    wanted = "a JSON object"
-    found = _json(value, dict, wanted) if isinstance(value, str) else value
-    if not isinstance(found, dict):
-        raise ValueError(wanted)
-    return dict(found)
+    expected = "a JSON object"
+    result = _json(value, dict, expected) if isinstance(value, str) else value
+    if not isinstance(result, dict):
+        raise ValueError(expected)
+    return dict(result)
 
 
 def secret_mapping(value: Any) -> SecretValue[dict[str, Any]]:
@@ -111,15 +111,15 @@ def certificate(value: Any) -> tuple[str, str] | str:
     >>> certificate("client.pem, client.key"), certificate("both.pem")
     (('client.pem', 'client.key'), 'both.pem')
     """
-    wanted = "the path of a PEM file, or of certificate and key"
+    expected = "the path of a PEM file, or of certificate and key"
     parts = [part.strip() for part in value.split(",")] if isinstance(value, str) else value
     if not isinstance(parts, (list, tuple)) or not all(isinstance(part, str) and part for part in parts):
-        raise ValueError(wanted)
+        raise ValueError(expected)
     if len(parts) == 1:
         return str(parts[0])
     if len(parts) == 2:
         return str(parts[0]), str(parts[1])
-    raise ValueError(wanted)
+    raise ValueError(expected)
 
 
 def one_of(*choices: Any) -> Callable[[Any], Any]:
@@ -135,11 +135,11 @@ def one_of(*choices: Any) -> Callable[[Any], Any]:
     return choice_of
 
 
-def _json(value: str, kind: type, wanted: str) -> Any:
+def _json(value: str, kind: type, expected: str) -> Any:
     try:
-        found = json.loads(value)
+        result = json.loads(value)
     except ValueError:
-        found = None
-    if not isinstance(found, kind):
-        raise ValueError(wanted)
-    return found
+        result = None
+    if not isinstance(result, kind):
+        raise ValueError(expected)
+    return result

@@ -70,7 +70,7 @@ class SecretShapeError(VaultError):
     """A secret is there, but it does not hold what was looked for."""
 
 
-def problems(headline: str, found: Iterable[str]) -> str:
+def problems(headline: str, actual: Iterable[str]) -> str:
     """Return one message that lists all mistakes at once.
 
     >>> print(problems("Task 'load' has 2 mistakes:", ["no path", "no key"]))
@@ -78,7 +78,7 @@ def problems(headline: str, found: Iterable[str]) -> str:
       - no path
       - no key
     """
-    return "\n".join([headline, *(f"  - {problem}" for problem in found)])
+    return "\n".join([headline, *(f"  - {problem}" for problem in actual)])
 
 
 def did_you_mean(asked: str, known: Iterable[str]) -> str:

@@ -94,6 +94,6 @@ def _stats(name: str, tags: dict[str, str]) -> Any:
     assert set(tags) == set(_BY_NAME[name].tags), name  # noqa: S101  a mistake of ours, not of a user
     # Not imported: the secrets backend counts while airflow.configuration may still be importing.
     for module in _STATS:
-        if (found := sys.modules.get(module)) is not None and hasattr(found, "Stats"):
-            return found.Stats
+        if (result := sys.modules.get(module)) is not None and hasattr(result, "Stats"):
+            return result.Stats
     return None

@@ -40,16 +40,16 @@ def openings(pod: Mapping[str, Any], variables: Mapping[str, Collection[str]]) -
     ['spec.shareProcessNamespace shows each container the environment and files of the others']
     """
     spec = pod.get("spec") or {}
-    found = [f"spec.{key} {what}" for key, what in _OF_POD.items() if spec.get(key)]
+    errors = [f"spec.{key} {what}" for key, what in _OF_POD.items() if spec.get(key)]
     if _has(spec, "securityContext", "windowsOptions", "hostProcess"):
-        found.append("spec.securityContext.windowsOptions.hostProcess gives its containers the node")
-    found += _of_volumes(spec)
+        errors.append("spec.securityContext.windowsOptions.hostProcess gives its containers the node")
+    errors += _of_volumes(spec)
     for section in _SECTIONS:
         for container in spec.get(section) or ():
             where = f"spec.{section}[{container.get('name')}]"
-            found += _of_context(f"{where}.securityContext", container.get("securityContext") or {})
-            found += _of_mounts(where, container, variables.get(str(container.get("name")), ()))
-    return found
+            errors += _of_context(f"{where}.securityContext", container.get("securityContext") or {})
+            errors += _of_mounts(where, container, variables.get(str(container.get("name")), ()))
+    return errors
 
 
 def secret_variables(pod: Mapping[str, Any]) -> dict[str, set[str]]:

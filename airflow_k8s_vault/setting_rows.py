@@ -25,24 +25,24 @@ def environment_variable(name: str) -> str:
     return f"{ENVIRONMENT_PREFIX}{name.upper()}"
 
 
-def read_row(row: Field[Any], value: Any, values: dict[str, Any], found: list[str]) -> None:
+def read_row(row: Field[Any], value: Any, values: dict[str, Any], actual: list[str]) -> None:
     """Put the value, cast, into `values`, or a sentence into `found`."""
     if value is None or (isinstance(value, str) and value in cast.NULLS):
         if row.metadata["none"]:
             values[row.name] = None
         else:
-            found.append(f"{named(row.name)} may not be null.")
+            actual.append(f"{named(row.name)} may not be null.")
         return
     try:
         values[row.name] = row.metadata["cast"](value)
-    except ValueError as wanted:
+    except ValueError as expected:
         # The value is not shown where it could be a secret, or hold one.
         shown = (
             repr(value)
             if isinstance(value, (str, int, float, bool)) and not _holds_secret(row)
             else type(value).__name__
         )
-        found.append(f"{named(row.name)} has to be {wanted}, not {shown}.")
+        actual.append(f"{named(row.name)} has to be {expected}, not {shown}.")
 
 
 def _holds_secret(row: Field[Any]) -> bool:

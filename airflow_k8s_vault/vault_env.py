@@ -39,20 +39,20 @@ def errors(path: object, env: object, prefix: object, any_name: bool) -> list[st
     if not env:
         return [f"env of {path!r} maps nothing: give variable to key, or leave it out."]
     keys: list[Any] = list(env.values()) if isinstance(env, dict) else env
-    found = [error for key in keys for error in key_errors(key)]
-    if found and type(env) is list:
-        return found
-    return [*([] if any_name else _name_errors(path, env, prefix)), *found]
+    mistakes_found = [error for key in keys for error in key_errors(key)]
+    if mistakes_found and type(env) is list:
+        return mistakes_found
+    return [*([] if any_name else _name_errors(path, env, prefix)), *mistakes_found]
 
 
 def _name_errors(path: object, env: Any, prefix: str) -> list[str]:
     names = list(variables(env, prefix))
     how = " Give prefix=, or variable to key." if isinstance(env, list) else ""
-    found = [
+    errors = [
         f"{name!r} is no name of an environment variable: letters, digits, _ . -, and no digit first.{how}"
         for name in names
         if type(name) is not str or not _NAME.fullmatch(name)
     ]
     if len(names) < len(env):
-        found.append(f"env of {path!r} names one variable twice ({', '.join(names)}): give variable to key.")
-    return found
+        errors.append(f"env of {path!r} names one variable twice ({', '.join(names)}): give variable to key.")
+    return errors

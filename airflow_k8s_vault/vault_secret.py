@@ -102,11 +102,11 @@ name of an environment variable: letters, digits, _ . -, and no digit first."]
 
         mounts: of each path its mount, where they are known.
         """
-        found = VaultSecret(paths[0], engine=engine, env=self.env, container=self.container)
-        object.__setattr__(found, "kind", self.engine)
-        object.__setattr__(found, "elsewhere", paths[1:])
-        object.__setattr__(found, "mounts", mounts)
-        return found
+        result = VaultSecret(paths[0], engine=engine, env=self.env, container=self.container)
+        object.__setattr__(result, "kind", self.engine)
+        object.__setattr__(result, "elsewhere", paths[1:])
+        object.__setattr__(result, "mounts", mounts)
+        return result
 
     def serialize(self) -> dict[str, Any]:
         """Return the names and paths that were given, as plain data: what Airflow writes of it into its database.
@@ -227,14 +227,14 @@ name of an environment variable: letters, digits, _ . -, and no digit first."]
         path: object = self.path
         if type(path) is not str:
             return [f"path is {self.path!r}; it is text: 'secret/payments/warehouse'."]
-        found = [f"path {self.path!r} {error}." for error in vault_path.errors(self.path)]
+        mistakes_found = [f"path {self.path!r} {error}." for error in vault_path.errors(self.path)]
         mount, folder, *rest = [*self.path.split("/"), "", ""]
-        if not found and folder == "data" and self.engine == "kv2" and not self.kind and rest[0]:
-            found.append(
+        if not mistakes_found and folder == "data" and self.engine == "kv2" and not self.kind and rest[0]:
+            mistakes_found.append(
                 f"path {self.path!r} may be the API's path of '{mount}/{'/'.join(rest).strip('/')}', or a secret "
                 "in a folder 'data': write the first as `vault kv get` takes it, and rename the second's folder."
             )
-        return found
+        return mistakes_found
 
     def _lookup_errors(self) -> list[str]:
         errors = []

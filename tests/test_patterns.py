@@ -43,26 +43,26 @@ class Used(NamedTuple):
             if method == "sub":
                 self.pattern.sub("", text)
             else:
-                found = getattr(self.pattern, method)(text)
+                result = getattr(self.pattern, method)(text)
                 if method == "finditer":
-                    list(found)
+                    list(result)
 
 
 def compiled() -> dict[str, Used]:
     """Return the patterns of all modules, by where they are."""
-    found = {}
+    result = {}
     for info in pkgutil.walk_packages([str(PACKAGE)], "airflow_k8s_vault."):
         module = importlib.import_module(info.name)
         tree = ast.parse(Path(str(module.__file__)).read_text())
         for name, value in vars(module).items():
             called = _methods_of(name, tree) or {"fullmatch" if isinstance(value, re.Pattern) else "search"}
             for number, pattern in enumerate(_patterns_in(value)):
-                found[f"{info.name}.{name}[{number}]"] = Used(pattern, frozenset(called))
+                result[f"{info.name}.{name}[{number}]"] = Used(pattern, frozenset(called))
         for line, function, text in _written_in(tree):
-            found[f"{info.name}:{line}"] = Used(re.compile(text), frozenset({function}))
+            result[f"{info.name}:{line}"] = Used(re.compile(text), frozenset({function}))
     for key in _all_keys((*TEAM_KEYS, *PLATFORM_KEYS)):
-        found[f"team_file {key.name}"] = Used(re.compile(key.pattern, re.ASCII), frozenset({"fullmatch"}))
-    return {where: used for where, used in found.items() if isinstance(used.pattern.pattern, str)}
+        result[f"team_file {key.name}"] = Used(re.compile(key.pattern, re.ASCII), frozenset({"fullmatch"}))
+    return {where: used for where, used in result.items() if isinstance(used.pattern.pattern, str)}
 
 
 def _patterns_in(value: object) -> Iterator[re.Pattern[str]]:
@@ -109,9 +109,9 @@ def attacks(pattern: re.Pattern[str]) -> set[str]:
     tree = parser.parse(pattern.pattern, pattern.flags & ~re.UNICODE & ~re.DEBUG)
     pieces: set[str] = set()
     _sample(tree, "", pieces)
-    found = sorted(piece + separator for piece in pieces if piece for separator in _SEPARATORS)
+    matches = sorted(piece + separator for piece in pieces if piece for separator in _SEPARATORS)
     # Of a pattern of very many parts some; each of its parts is a pattern of its own in this package.
-    return set(found[:: len(found) // _MOST + 1])
+    return set(matches[:: len(matches) // _MOST + 1])
 
 
 def _sample(tree: Any, before: str, pieces: set[str]) -> str:

@@ -29,9 +29,9 @@ BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
 
 
 def blocks(language: str) -> list[str]:
-    found = [text for name, text in BLOCKS if name == language]
-    assert found
-    return found
+    matches = [text for name, text in BLOCKS if name == language]
+    assert matches
+    return matches
 
 
 def commands(program: str) -> list[str]:

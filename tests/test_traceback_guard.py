@@ -118,17 +118,17 @@ def test_a_strike_at_any_line_of_function_and_guard_leaves_no_value(name: str) -
     def within(file: str) -> bool:
         return file == "/elsewhere/code.py" or file.endswith("k8s_vault/traceback_guard.py")
 
-    guarded, number, struck, found = guard(made[name]), 0, 0, []
+    guarded, number, struck, result = guard(made[name]), 0, 0, []
     while True:
         with Strike(number, within) as strike:
             error = raised_by(lambda: guarded(list(VALUE)))
         if len(strike.lines) <= number:
             break
         struck += isinstance(error, Struck)
-        found += [(strike.lines[-1], text) for text in shown(error) if VALUE in text] if error else []
+        result += [(strike.lines[-1], text) for text in shown(error) if VALUE in text] if error else []
         number += 1
 
-    assert found == []
+    assert result == []
     assert struck >= 4, strike.lines
 
 

@@ -133,8 +133,8 @@ def _logins(steps: Mapping[str, str], begin: float, end: float | None) -> tuple[
 
 
 def _seconds(time: str) -> float:
-    found = datetime.fromisoformat(time)
-    return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
+    result = datetime.fromisoformat(time)
+    return (result if result.tzinfo else result.replace(tzinfo=UTC)).timestamp()
 
 
 def _template(instance: Any) -> str:

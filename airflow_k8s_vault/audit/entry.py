@@ -132,8 +132,8 @@ def read(line: bytes) -> tuple[Entry | None, str]:
     try:
         return _STRICT.decode(line), ""
     except msgspec.ValidationError as error:
-        found = _UNKNOWN.search(str(error))
-        unknown = ".".join(filter(None, (found[2], found[1]))) if found else ""
+        match = _UNKNOWN.search(str(error))
+        unknown = ".".join(filter(None, (match[2], match[1]))) if match else ""
     except (msgspec.DecodeError, UnicodeDecodeError):
         return None, ""
     return (_lenient(line), unknown) if unknown else (None, "")

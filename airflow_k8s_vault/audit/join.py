@@ -61,15 +61,15 @@ class _Group:
         taken = self._taken()
         all_tasks = {id(task): task for tasks in self.candidates.values() for task in tasks}
         is_clear = len(all_tasks) == 1 == len(self.candidates)
-        found = {}
+        result = {}
         for number, tasks in self.candidates.items():
             if number not in taken.values():
-                found[number] = self._one_too_many(number, sessions, taken)
+                result[number] = self._one_too_many(number, sessions, taken)
             elif is_clear or len(tasks) == 1:
-                found[number] = Match(sessions[number], tuple(tasks), "time")
+                result[number] = Match(sessions[number], tuple(tasks), "time")
             else:
-                found[number] = Match(sessions[number], tuple(tasks), "one of")
-        return found
+                result[number] = Match(sessions[number], tuple(tasks), "one of")
+        return result
 
     def _one_too_many(self, number: int, sessions: Sequence[Session], taken: dict[int, int]) -> Match:
         session = sessions[number]

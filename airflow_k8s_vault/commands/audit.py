@@ -68,26 +68,26 @@ def _since(text: str | None) -> datetime | None:
     if span := re.fullmatch(r"([0-9]{1,6})([mhdw])", text):
         return datetime.now(UTC) - timedelta(**{_SPANS[span[2]]: int(span[1])})
     try:
-        found = datetime.fromisoformat(text)
+        result = datetime.fromisoformat(text)
     except ValueError:
         raise ConfigError(
             f"--since {text} is no time.\n  Write 2026-01-31, 2026-01-31T10:00 (UTC), or a span: 90m, 24h, 7d, 2w."
         ) from None
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
+    return result if result.tzinfo else result.replace(tzinfo=UTC)
 
 
 def _matches(
     arguments: Namespace, sessions: audit.Sessions, files: audit.LogFiles, listed: Sequence[Team]
 ) -> list[audit.Match]:
-    found = sessions.all()
-    if arguments.no_airflow or not found:
-        return [audit.Match(session, (), "not asked") for session in found]
+    result = sessions.all()
+    if arguments.no_airflow or not result:
+        return [audit.Match(session, (), "not asked") for session in result]
     url = arguments.api or _base_url()
     api = audit.AirflowApi(url, os.environ.get("AIRFLOW_API_TOKEN", ""))
     begin, end = (datetime.fromtimestamp(audit.seconds(at), UTC) for at in (files.first, files.last))
     names = {team.name for team in listed}
     tasks = [task for task in api.task_runs(begin, end) if task.team in names]
-    return audit.join(found, tasks, audit.Roles(listed))
+    return audit.join(result, tasks, audit.Roles(listed))
 
 
 def _base_url() -> str:
@@ -98,19 +98,19 @@ def _base_url() -> str:
 
 def _declared(arguments: Namespace) -> Mapping[str, list[tuple[str, str]]]:
     """Return team to task and path, as the DAG files have them; empty without --dags."""
-    found = defaultdict[str, list[tuple[str, str]]](list)
+    result = defaultdict[str, list[tuple[str, str]]](list)
     if arguments.dags:
         for declared in dag_secrets.read(Path(arguments.dags)).declared:
-            found[declared.team] += [(declared.task, path) for path in declared.paths]
-    return found
+            result[declared.team] += [(declared.task, path) for path in declared.paths]
+    return result
 
 
 def _answers(
     arguments: Namespace, matches: Sequence[audit.Match], sessions: audit.Sessions, until: float
 ) -> dict[str, Iterable[dict[str, Any]]]:
     path = (arguments.path or "").strip("/")
-    wanted = set(arguments.team or ())
-    declared = {team: pairs for team, pairs in _declared(arguments).items() if not wanted or team in wanted}
+    expected = set(arguments.team or ())
+    declared = {team: pairs for team, pairs in _declared(arguments).items() if not expected or team in expected}
     others = [
         {"who": who, "path": read, "times": times}
         for (who, read), times in sorted(sessions.others.items())
@@ -171,11 +171,11 @@ def _print_report(report: Mapping[str, Any], form: str) -> None:
 
 
 def _tell_oddities(files: audit.LogFiles) -> None:
-    told = {
+    message = {
         "torn lines (of a file that is being written?)": files.torn,
         "foreign lines, which are no entries of an audit device": files.foreign,
         **{f"entries with the unknown field {name}": number for name, number in files.unknown_fields.items()},
     }
-    for what, number in told.items():
+    for what, number in message.items():
         if number:
             print(f"{number:,} {what}.", file=sys.stderr)

@@ -19,8 +19,8 @@ from airflow_k8s_vault.compile.vault import formats
 def kubernetes(arguments: Namespace) -> int:
     """Print the teams' objects as YAML for `kubectl apply --server-side -f -`."""
     sources = compile_sources.read(arguments)
-    found = [obj for source in sources for obj in objects.of_team(source)]
-    print(text(found), end="")
+    matches = [obj for source in sources for obj in objects.of_team(source)]
+    print(text(matches), end="")
     return 0
 
 

@@ -57,8 +57,8 @@ def read(folder: Path) -> DagSecrets:
                 dags.setdefault(team, set()).add(dag_id)
                 declared += _of_task(bag.dags[dag_id], task.task_id, team, given, secrets)
     broken = {str(file): _message(error) for file, error in bag.import_errors.items()}
-    found = {team: tuple(sorted(ids)) for team, ids in sorted(dags.items())}
-    return DagSecrets(tuple(dict.fromkeys(declared)), found, broken, tuple(dict.fromkeys(unknown)))
+    result = {team: tuple(sorted(ids)) for team, ids in sorted(dags.items())}
+    return DagSecrets(tuple(dict.fromkeys(declared)), result, broken, tuple(dict.fromkeys(unknown)))
 
 
 def _of_task(
@@ -66,11 +66,11 @@ def _of_task(
 ) -> Iterator[Declared]:
     for secret in secrets:
         if isinstance(secret, VaultSecret):
-            (found,) = located([secret], team)
+            (result,) = located([secret], team)
             template = str(given.get("pod_template"))
             timeout = given.get("execution_timeout")
             seconds = timeout.total_seconds() if isinstance(timeout, timedelta) else None
-            yield Declared(dag.dag_id, task_id, team, template, secret, found, str(dag.fileloc), seconds)
+            yield Declared(dag.dag_id, task_id, team, template, secret, result, str(dag.fileloc), seconds)
 
 
 def _given(task: Any) -> Iterator[Mapping[str, Any]]:

@@ -84,6 +84,6 @@ def _extract(rev: str, root: Path, target: Path) -> None:
 def _git(folder: Path, rev: str, *arguments: str) -> bytes:
     done = subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, check=False)
     if done.returncode:
-        said = done.stderr.decode(errors="replace").strip()
-        raise TemplateError(f"git cannot show {folder} at '{rev}'.\n  {said}")
+        message = done.stderr.decode(errors="replace").strip()
+        raise TemplateError(f"git cannot show {folder} at '{rev}'.\n  {message}")
     return done.stdout

@@ -29,15 +29,15 @@ def run(arguments: Namespace) -> int:
         for line, style in doctor.lines(done, console.width):
             console.print(Text(line, style=style), soft_wrap=True)
 
-    found = _environment(arguments)
+    result = _environment(arguments)
     try:
         checks = doctor.all_checks(
-            found, from_pod=arguments.from_ == "pod", canary="" if arguments.task == "none" else arguments.task
+            result, from_pod=arguments.from_ == "pod", canary="" if arguments.task == "none" else arguments.task
         )
         report = doctor.run(checks, tell, arguments.wait)
     finally:
-        if found.vault is not None:
-            found.vault.close()
+        if result.vault is not None:
+            result.vault.close()
     if arguments.output != "table":
         output.document(report.document(), arguments.output)
     else:

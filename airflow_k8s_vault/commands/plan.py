@@ -21,12 +21,12 @@ def plan(arguments: Namespace) -> int:
     sources = compile_sources.read(arguments)
     if arguments.explain:
         return _explain(sources, arguments.explain)
-    found = Plan(*compare(sources, arguments.only, not arguments.team))
+    result = Plan(*compare(sources, arguments.only, not arguments.team))
     if arguments.output == "json":
-        output.document(found.document(), "json")
+        output.document(result.document(), "json")
     else:
-        print("\n".join(found.lines()))
-    return found.status
+        print("\n".join(result.lines()))
+    return result.status
 
 
 def compare(
@@ -62,8 +62,10 @@ def _explain(sources: Sequence[Source], what: str) -> int:
 
 
 def _paths(sources: Sequence[Source], what: str) -> Iterator[dict[str, str]]:
-    found = [(source, policy, rule) for source in sources for policy in policies(source) for rule in policy.rules]
-    for source, policy, rule in found:
+    matches = [
+        (source, policy, rule) for source in sources for policy in policies(source) for rule in policy.rules
+    ]
+    for source, policy, rule in matches:
         for reason in rule.reasons if asks_for(rule, what, source) else ():
             allowed = f"{', '.join(rule.capabilities)} {rule.path}"
             yield {"team": source.team.name, "in": f"policy {policy.name}", "allows": allowed, "for": reason}

@@ -22,21 +22,21 @@ def list_(arguments: Namespace) -> int:
     Status 1 where a DAG file could not be imported, a task's secrets are not known or over its team's ceiling, or
     nobody gets --path.
     """
-    found = dag_secrets.read(Path(arguments.dags))
+    result = dag_secrets.read(Path(arguments.dags))
     ceilings = _Ceilings(arguments)
-    pairs = [(declared, path) for declared in found.declared for path in declared.paths]
-    wanted = arguments.path.strip("/") if arguments.path else None
-    shown = [(declared, path) for declared, path in pairs if wanted in (None, path)]
+    pairs = [(declared, path) for declared in result.declared for path in declared.paths]
+    expected = arguments.path.strip("/") if arguments.path else None
+    shown = [(declared, path) for declared, path in pairs if expected in (None, path)]
     rows = [_row(declared, path, ceilings) for declared, path in shown]
     if arguments.by == "path":
         rows = sorted(({"path": row["path"], **row} for row in rows), key=lambda row: str(row["path"]))
     if rows or arguments.output != "table":
         output.show(rows, arguments.output)
-    errors = [f"{file} could not be imported: {error}" for file, error in found.broken.items()]
-    errors += found.unknown
+    errors = [f"{file} could not be imported: {error}" for file, error in result.broken.items()]
+    errors += result.unknown
     errors += ceilings.errors(shown)
-    if wanted and not rows:
-        errors.append(_nobody(wanted, [path for _, path in pairs], arguments.dags))
+    if expected and not rows:
+        errors.append(_nobody(expected, [path for _, path in pairs], arguments.dags))
     elif not rows:
         print(f"No task in {arguments.dags} gets a secret.", file=sys.stderr)
     for sentence in errors:
@@ -44,10 +44,10 @@ def list_(arguments: Namespace) -> int:
     return output.FOUND_PROBLEMS if errors else 0
 
 
-def _nobody(wanted: str, paths: Sequence[str], dags: str) -> str:
+def _nobody(expected: str, paths: Sequence[str], dags: str) -> str:
     known = sorted(set(paths))
     listed = f"Paths there: {', '.join(known)}." if known else "No task there gets a secret."
-    return f"No task in {dags} gets '{wanted}'.{did_you_mean(wanted, known)}\n  {listed}"
+    return f"No task in {dags} gets '{expected}'.{did_you_mean(expected, known)}\n  {listed}"
 
 
 class _Ceilings:

@@ -120,10 +120,10 @@ def lint(arguments: Namespace) -> int:
     root = Path(arguments.dir).absolute() if arguments.dir else folder_of(arguments)
     if not root.is_dir():
         raise ConfigError(f"There is no folder {root}.\n  Name the folder of the templates, or set it: --help.")
-    found = list(lints.of_folder(root))
+    matches = list(lints.of_folder(root))
     for team in output.with_progress(teams.names(root), "Rendering the templates of all teams"):
-        found += lints.of_team(team, root)
-    rows = [finding._asdict() for finding in dict.fromkeys(found)]
+        matches += lints.of_team(team, root)
+    rows = [finding._asdict() for finding in dict.fromkeys(matches)]
     output.show(rows, arguments.output)
     return output.FOUND_PROBLEMS if any(row["severity"] == "error" for row in rows) else 0
 

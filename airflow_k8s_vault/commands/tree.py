@@ -49,7 +49,7 @@ def _wrapped(branch: str, width: int, room: int) -> list[str]:
     """Break between words, at `width` where that can be, and inside of one only at the end of the room."""
     indent = " " * (len(branch) - len(branch.lstrip(" ")))
     further = indent + " " * _HANGING
-    found = textwrap.wrap(
+    result = textwrap.wrap(
         branch.strip(" "),
         max(width, len(further) + 1),
         initial_indent=indent,
@@ -60,7 +60,7 @@ def _wrapped(branch: str, width: int, room: int) -> list[str]:
         drop_whitespace=True,
     )
     pieces: list[str] = []
-    for line in found or [""]:
+    for line in result or [""]:
         while cell_len(line) > room > len(further) + 1:
             pieces.append(line[:room])
             line = further + line[room:]

@@ -15,8 +15,8 @@ _SINCE = (1, 34)
 def require(api: ApiClient) -> None:
     """Raise DeliveryRefused where the cluster is too old to know the field."""
     version = VersionApi(api).get_code()
-    found = (int(version.major), int("".join(filter(str.isdigit, version.minor))))
-    if found < _SINCE:
+    result = (int(version.major), int("".join(filter(str.isdigit, version.minor))))
+    if result < _SINCE:
         raise _missing(f"it is {version.git_version}")
 
 

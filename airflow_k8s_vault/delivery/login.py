@@ -48,11 +48,11 @@ class VaultLogin:
         """Return the login of a team's pods, with what its file says of the agent."""
         return replace(cls.of_role(team.vault_role), agent=team.agent, team=team.name)
 
-    def advice(self, said: str) -> str:
+    def advice(self, message: str) -> str:
         """Return what to look at after Vault refused this login in these words."""
         role = f"Check auth/{self.auth_mount}/role/{self.role} (bound service account, namespace, audience), and "
         command = f"\n  Try: airflow k8s-vault doctor --team {self.team}" if self.team else ""
-        if "not yet valid" in said or "expired" in said:
+        if "not yet valid" in message or "expired" in message:
             what = "the clocks: the token's times are the cluster's, and Vault compares them with its own."
         elif self.auth_method == "kubernetes":
             what = "that the mount has a token_reviewer_jwt: a token of that audience cannot review itself."

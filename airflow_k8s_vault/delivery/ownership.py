@@ -15,19 +15,19 @@ from airflow_k8s_vault.vault_file import VaultFile
 from airflow_k8s_vault.vault_secret import VaultSecret
 
 
-def agent_user(pod: Mapping[str, Any], wanted: Mapping[str, list[VaultSecret]]) -> int | None:
+def agent_user(pod: Mapping[str, Any], expected: Mapping[str, list[VaultSecret]]) -> int | None:
     """Return the user that private files need the agent to run as, of a pod without `agent_errors`."""
-    users = {_user(pod["spec"], name) for name, _ in _owned(pod["spec"], wanted)}
+    users = {_user(pod["spec"], name) for name, _ in _owned(pod["spec"], expected)}
     return next(iter(users), None)
 
 
 def agent_errors(
-    pod: Mapping[str, Any], wanted: Mapping[str, list[VaultSecret]], settings: AgentSettings
+    pod: Mapping[str, Any], expected: Mapping[str, list[VaultSecret]], settings: AgentSettings
 ) -> Iterator[str]:
     """Yield what keeps the agent from running as the user that private files need."""
     spec = pod["spec"]
     users: dict[int, str] = {}
-    for name, file in _owned(spec, wanted):
+    for name, file in _owned(spec, expected):
         user = _user(spec, name)
         what = f"file '{file.name}' of container '{name}' has mode {file.mode}"
         if user is None and settings.run_as_user == BY_CLUSTER:
@@ -52,20 +52,20 @@ def agent_errors(
 _WAYS = "Or take mode='0440' with fsGroup, or mode='0444'."
 
 
-def secret_errors(pod: Mapping[str, Any], wanted: Mapping[str, list[VaultSecret]]) -> Iterator[str]:
+def secret_errors(pod: Mapping[str, Any], expected: Mapping[str, list[VaultSecret]]) -> Iterator[str]:
     """Yield the private files that a container could not read from a Secret."""
     spec = pod["spec"]
-    for name, file in _owned(spec, wanted):
+    for name, file in _owned(spec, expected):
         yield (
             f"file '{file.name}' of container '{name}' has mode {file.mode}, and files of a Secret are root's: "
             "take delivery='agent', mode='0440' with fsGroup in the pod template, or mode='0444'."
         )
 
 
-def _owned(spec: Mapping[str, Any], wanted: Mapping[str, list[VaultSecret]]) -> Iterator[tuple[str, VaultFile]]:
+def _owned(spec: Mapping[str, Any], expected: Mapping[str, list[VaultSecret]]) -> Iterator[tuple[str, VaultFile]]:
     """Yield container and file where its owner has to be the container's user: the group does not read it."""
     group = (spec.get("securityContext") or {}).get("fsGroup")
-    for name, secrets in wanted.items():
+    for name, secrets in expected.items():
         for file in _files(secrets):
             if file.is_private and not (group is not None and file.mode[2] != "0"):
                 yield name, file

@@ -15,7 +15,7 @@ from airflow_k8s_vault.vault_secret import VaultSecret
 
 def conflicts(secrets: Iterable[VaultSecret], base_container: str) -> list[str]:
     """Return a sentence for each variable or file that two secrets would give to one container."""
-    found, taken = [], dict[tuple[str, str], VaultSecret]()
+    errors, taken = [], dict[tuple[str, str], VaultSecret]()
     secrets = list(secrets)
     for secret in secrets:
         container = secret.container or base_container
@@ -23,15 +23,15 @@ def conflicts(secrets: Iterable[VaultSecret], base_container: str) -> list[str]:
         for name in [*names, *(f"file {_shown(file)}" for file in secret.outputs)]:
             if (container, name) in taken:
                 other = taken[container, name].path
-                found.append(f"{name} of container '{container}' comes from both '{other}' and '{secret.path}'.")
+                errors.append(f"{name} of container '{container}' comes from both '{other}' and '{secret.path}'.")
             taken[container, name] = secret
     for container, of_container in by_container(secrets, base_container).items():
         for one, other in combinations(sorted(directories(of_container)), 2):
             if _overlap(one, other):
-                found.append(
+                errors.append(
                     f"files of container '{container}' go to both '{one}' and '{other}', one in the other."
                 )
-    return found
+    return errors
 
 
 def _shown(file: VaultFile) -> str:
@@ -40,11 +40,11 @@ def _shown(file: VaultFile) -> str:
 
 def directories(secrets: Iterable[VaultSecret]) -> dict[str, list[tuple[VaultSecret, VaultFile]]]:
     """Return the files of these secrets by the directory in which they lie."""
-    found: dict[str, list[tuple[VaultSecret, VaultFile]]] = {}
+    result: dict[str, list[tuple[VaultSecret, VaultFile]]] = {}
     for secret in secrets:
         for file in secret.outputs:
-            found.setdefault(file.directory, []).append((secret, file))
-    return found
+            result.setdefault(file.directory, []).append((secret, file))
+    return result
 
 
 def mount_files(container: dict[str, Any], volume: str, directory: str) -> None:
@@ -55,38 +55,40 @@ def mount_files(container: dict[str, Any], volume: str, directory: str) -> None:
 
 def by_container(secrets: Iterable[VaultSecret], base: str) -> dict[str, list[VaultSecret]]:
     """Return the secrets of each container, by its name; `base` is the one of those that name none."""
-    wanted: dict[str, list[VaultSecret]] = {}
+    expected: dict[str, list[VaultSecret]] = {}
     for secret in secrets:
-        wanted.setdefault(secret.container or base, []).append(secret)
-    return wanted
+        expected.setdefault(secret.container or base, []).append(secret)
+    return expected
 
 
-def refuse_clashes(pod: dict[str, Any], wanted: dict[str, list[VaultSecret]], others: Iterable[str] = ()) -> None:
+def refuse_clashes(
+    pod: dict[str, Any], expected: dict[str, list[VaultSecret]], others: Iterable[str] = ()
+) -> None:
     """Raise DeliveryRefused, with all errors (`others` among them), where a secret has no safe place to go."""
     spec = pod["spec"]
     containers = {c["name"]: c for c in [*(spec.get("initContainers") or ()), *spec["containers"]]}
-    variables = {name: {v for secret in secrets for v in secret.variables} for name, secrets in wanted.items()}
+    variables = {name: {v for secret in secrets for v in secret.variables} for name, secrets in expected.items()}
     with_secrets = {
         section: [_with_variables(c, variables.get(c["name"], ())) for c in spec.get(section) or ()]
         for section in ("initContainers", "containers")
     }
-    found = [*others, *(f"the pod template's {sentence}." for sentence in openings(pod, variables))]
-    for name, secrets in wanted.items():
+    mistakes_found = [*others, *(f"the pod template's {sentence}." for sentence in openings(pod, variables))]
+    for name, secrets in expected.items():
         if name not in containers:
-            found.append(f"there is no container '{name}'; the pod has: {', '.join(containers)}.")
+            mistakes_found.append(f"there is no container '{name}'; the pod has: {', '.join(containers)}.")
             continue
         own = {variable["name"] for variable in containers[name].get("env", [])}
         for variable in sorted(own & {v for secret in secrets for v in secret.variables}):
-            found.append(f"container '{name}' sets {variable} itself, and a VaultSecret does too.")
+            mistakes_found.append(f"container '{name}' sets {variable} itself, and a VaultSecret does too.")
         taken = [m["mountPath"] for m in containers[name].get("volumeMounts", [])]
-        found += [
+        mistakes_found += [
             f"container '{name}' mounts a volume of its own over {directory}."
             for directory in directories(secrets)
             if any(_overlap(path, directory) for path in taken)
         ]
-    found += references.errors({"spec": with_secrets})
-    if found:
-        raise DeliveryRefused("\n  - ".join(["The secrets cannot be delivered:", *found]))
+    mistakes_found += references.errors({"spec": with_secrets})
+    if mistakes_found:
+        raise DeliveryRefused("\n  - ".join(["The secrets cannot be delivered:", *mistakes_found]))
 
 
 def add_variables(container: dict[str, Any], variables: Iterable[dict[str, Any]]) -> None:
@@ -95,9 +97,9 @@ def add_variables(container: dict[str, Any], variables: Iterable[dict[str, Any]]
 
 
 def _with_variables(container: dict[str, Any], names: Iterable[str]) -> dict[str, Any]:
-    found = dict(container)
-    add_variables(found, [{"name": name, "valueFrom": {"secretKeyRef": {}}} for name in names])
-    return found
+    result = dict(container)
+    add_variables(result, [{"name": name, "valueFrom": {"secretKeyRef": {}}} for name in names])
+    return result
 
 
 def _overlap(one: str, other: str) -> bool:

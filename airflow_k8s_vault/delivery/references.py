@@ -24,7 +24,7 @@ def names(text: str) -> list[str]:
     >>> names("postgresql://$(PGUSER):$$(PGPASSWORD)@$(HOST)")
     ['PGUSER', 'HOST']
     """
-    return [found[1] for found in _REFERENCE.finditer(text) if found[1]]
+    return [result[1] for result in _REFERENCE.finditer(text) if result[1]]
 
 
 def errors(pod: Mapping[str, Any]) -> list[str]:
@@ -37,8 +37,8 @@ def errors(pod: Mapping[str, Any]) -> list[str]:
 
 def require_expanded(pod: Mapping[str, Any]) -> None:
     """Raise DeliveryRefused, with all errors, where the final pod has such a reference."""
-    if found := errors(pod):
-        raise DeliveryRefused(problems("The pod refers to secrets that would not be filled in:", found))
+    if result := errors(pod):
+        raise DeliveryRefused(problems("The pod refers to secrets that would not be filled in:", result))
 
 
 def _of_container(container: Mapping[str, Any], secrets: Mapping[str, set[str]]) -> Iterator[str]:

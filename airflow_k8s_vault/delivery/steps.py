@@ -63,6 +63,6 @@ def _condition(status: Mapping[str, Any], kind: str) -> str:
 def _time(container: Mapping[str, Any], key: str) -> str:
     state = container.get("state") or {}
     for name in ("running", "terminated"):
-        if (found := (state.get(name) or {}).get(key)) is not None:
-            return str(found)
+        if (result := (state.get(name) or {}).get(key)) is not None:
+            return str(result)
     return ""

@@ -94,16 +94,16 @@ def of_clock(whose: str, there_seconds: float) -> Outcome:
 def namespace(kube: Kube, source: Source) -> Outcome:
     """Look for the namespace and the labels that are compiled for it."""
     name = source.team.namespace
-    found, problem = _seen(kube, f"/api/v1/namespaces/{name}", "get namespaces")
+    result, problem = _seen(kube, f"/api/v1/namespaces/{name}", "get namespaces")
     if problem is not None:
         return problem
-    if found is None:
+    if result is None:
         return Outcome.of([f"there is no namespace '{name}'."])
-    labels = found["metadata"].get("labels") or {}
-    wanted = _compiled(source, "Namespace")[0]["metadata"]["labels"]
+    labels = result["metadata"].get("labels") or {}
+    expected = _compiled(source, "Namespace")[0]["metadata"]["labels"]
     differing = [
         f"namespace '{name}' has {key}={labels.get(key, '(nothing)')}; the team's file gives {value}."
-        for key, value in wanted.items()
+        for key, value in expected.items()
         if key.startswith("pod-security.kubernetes.io/enforce") and labels.get(key) != value
     ]
     return Outcome.of(differing, warning=True)
@@ -114,10 +114,10 @@ def accounts(kube: Kube, source: Source) -> Outcome:
     errors = []
     for name in objects.accounts(source):
         path = f"/api/v1/namespaces/{source.team.namespace}/serviceaccounts/{name}"
-        found, problem = _seen(kube, path, f"get serviceaccounts in {source.team.namespace}")
+        result, problem = _seen(kube, path, f"get serviceaccounts in {source.team.namespace}")
         if problem is not None:
             return problem
-        if found is None:
+        if result is None:
             errors.append(f"there is no service account '{name}' in namespace '{source.team.namespace}'.")
     return Outcome.of(errors)
 
@@ -166,14 +166,14 @@ def admission(kube: Kube, source: Source) -> Outcome:
     ):
         for compiled in _compiled(source, kind):
             name = compiled["metadata"]["name"]
-            found, problem = _seen(kube, f"{_ADMISSION}/{plural}/{name}", f"get {plural}")
+            result, problem = _seen(kube, f"{_ADMISSION}/{plural}/{name}", f"get {plural}")
             if problem is not None:
                 return problem
-            if found is None:
+            if result is None:
                 errors.append(f"there is no {kind} '{name}'.")
-            elif kind.endswith("Binding") and "Deny" not in found["spec"].get("validationActions", ()):
+            elif kind.endswith("Binding") and "Deny" not in result["spec"].get("validationActions", ()):
                 errors.append(
-                    f"{kind} '{name}' does not deny: its actions are {found['spec']['validationActions']}."
+                    f"{kind} '{name}' does not deny: its actions are {result['spec']['validationActions']}."
                 )
     return Outcome.of(errors, warning=True)
 
@@ -185,9 +185,9 @@ def pods(kube: Kube, source: Source) -> Outcome:
     for short in folder(root.absolute()).available(source.team.name):
         template = templates.find(f"{source.team.name}/{short}", root)
         pod = template.render(samples.simplest(template), samples.CONTEXT)
-        asked = {**pod, "metadata": {**pod["metadata"], "name": f"k8s-vault-doctor-{short}"}}
+        requested = {**pod, "metadata": {**pod["metadata"], "name": f"k8s-vault-doctor-{short}"}}
         try:
-            kube.post(path, asked, dryRun="All")
+            kube.post(path, requested, dryRun="All")
         except Answer as error:
             if "cannot create resource" in str(error):
                 return Outcome(

@@ -105,9 +105,9 @@ def advisory(vault: Vault) -> Outcome:
     servers += [(f"the agent's image {vault.login.image}", *advisories.of_image(vault.login.image))]
     errors, fixed = [], ""
     for what, product, own in servers:
-        for found in advisories.concerning(product, own):
-            errors.append(f"{what} is {product} {own}: {found.what} ({found.identifier}, {found.source}).")
-            fixed = " or ".join(found.fixed)
+        for result in advisories.concerning(product, own):
+            errors.append(f"{what} is {product} {own}: {result.what} ({result.identifier}, {result.source}).")
+            fixed = " or ".join(result.fixed)
     return Outcome.of(errors, warning=True, fixed=fixed)
 
 
@@ -142,8 +142,8 @@ def reviewer(vault: Vault) -> Outcome:
     data = reply.body.get("data") or {}
     if data.get("token_reviewer_jwt_set"):
         return Outcome("success")
-    said = f"auth/{vault.login.auth_mount} has no token_reviewer_jwt, and pods' tokens are of audience "
-    return Outcome.of([f"{said}'{vault.login.audience}'."], mount=vault.login.auth_mount)
+    message = f"auth/{vault.login.auth_mount} has no token_reviewer_jwt, and pods' tokens are of audience "
+    return Outcome.of([f"{message}'{vault.login.audience}'."], mount=vault.login.auth_mount)
 
 
 def role(vault: Vault, source: Source) -> Outcome:

@@ -179,8 +179,8 @@ class Handover:
                     _request_timeout=TIMEOUT_SECONDS,
                 ),
             )
-            found = [pod for pod in answer.items if _is_abandoned(pod, now) and self._is_of_the_team(pod)]
-            for pod in found[:_MOST_ABANDONED]:
+            matches = [pod for pod in answer.items if _is_abandoned(pod, now) and self._is_of_the_team(pod)]
+            for pod in matches[:_MOST_ABANDONED]:
                 self._end_abandoned(pod)
         except (DeliveryRefused, DeliveryUnavailable) as failure:
             # This task's own pod runs: somebody else's is no reason to fail it.

@@ -54,11 +54,11 @@ class PodSecrets:
 
     def kept_login(self) -> SecretValue[str] | None:
         """Return that token, None where it was not written down or has gone with the pod."""
-        found = unless_gone(
+        result = unless_gone(
             f"read Secret {self.namespace}/{self.login_name}",
             lambda: _decoded(self._core.read_namespaced_secret(self.login_name, self.namespace, **_RAW)),
         )
-        return kept_token(found) if found and self._owns(found) else None
+        return kept_token(result) if result and self._owns(result) else None
 
     def create(self, values: SecretValue[dict[str, str | bytes]]) -> None:
         self._create(self.name, values)
@@ -113,10 +113,10 @@ class PodSecrets:
         )
 
     def _is_open(self) -> bool | None:
-        found = self._core.read_namespaced_pod(self.pod.metadata.name, self.namespace)
-        if found.metadata.uid != self.pod.metadata.uid:
-            raise DeliveryRefused(f"Pod {self.namespace}/{found.metadata.name} is another one by now.")
-        return True if not any(gate.name == GATE for gate in found.spec.scheduling_gates or ()) else None
+        result = self._core.read_namespaced_pod(self.pod.metadata.name, self.namespace)
+        if result.metadata.uid != self.pod.metadata.uid:
+            raise DeliveryRefused(f"Pod {self.namespace}/{result.metadata.name} is another one by now.")
+        return True if not any(gate.name == GATE for gate in result.spec.scheduling_gates or ()) else None
 
     def _create(self, name: str, values: SecretValue[dict[str, str | bytes]]) -> None:
         meta = self.pod.metadata
@@ -131,8 +131,8 @@ class PodSecrets:
         attempt(f"create Secret {self.namespace}/{name}", send, already=lambda: self._is_ours(name))
 
     def _is_ours(self, name: str) -> bool:
-        found = _decoded(self._core.read_namespaced_secret(name, self.namespace, **_RAW))
-        if not self._owns(found):
+        result = _decoded(self._core.read_namespaced_secret(name, self.namespace, **_RAW))
+        if not self._owns(result):
             raise DeliveryRefused(f"There is a Secret {self.namespace}/{name} that is not this pod's.")
         return True
 

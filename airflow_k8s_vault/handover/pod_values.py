@@ -59,9 +59,9 @@ class PodValues:
     def _lease_problems(self, session: Session, path: str, answer: Found) -> list[str]:
         if not answer.lease_id:
             return []
-        lives, wanted = answer.lease_seconds, self._lifetime_seconds or LONGEST_SECONDS
-        if answer.renewable and lives < wanted:
-            lives = max(lives, session.extend(answer.lease_id, wanted))
+        lives, expected = answer.lease_seconds, self._lifetime_seconds or LONGEST_SECONDS
+        if answer.renewable and lives < expected:
+            lives = max(lives, session.extend(answer.lease_id, expected))
         return self._too_short(f"the lease of '{path}'", lives)
 
     def _certificate_problems(self, path: str, answer: Found) -> list[str]:
@@ -153,7 +153,7 @@ def _looked_up(secret: VaultSecret, data: dict[str, Any]) -> dict[str, Any]:
     try:
         return {secret.kind: shape(data, secret.path)}
     except SecretShapeError as error:
-        wrong = str(error)
+        errors = str(error)
     # Outside of `except`, and without the values: these frames may be shown.
     data = {}
-    raise DeliveryRefused(wrong)
+    raise DeliveryRefused(errors)

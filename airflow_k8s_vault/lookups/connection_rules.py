@@ -58,14 +58,16 @@ def errors(data: dict[str, Any]) -> list[str]:
     >>> errors({"conn_type": "http", "port": "eighty", "password": 1234})
     ['password is no text: put it in quotes', 'port is no whole number']
     """
-    found = [_RULES.NO_TEXT % name for name in _RULES.TEXT_FIELDS if not isinstance(data.get(name), str | None)]
+    mistakes_found = [
+        _RULES.NO_TEXT % name for name in _RULES.TEXT_FIELDS if not isinstance(data.get(name), str | None)
+    ]
     if not _is_port(data.get("port")):
-        found.append(_RULES.NO_PORT)
+        mistakes_found.append(_RULES.NO_PORT)
     if not _is_extra(data.get("extra")):
-        found.append(_RULES.NO_EXTRA)
+        mistakes_found.append(_RULES.NO_EXTRA)
     if "uri" in data:
-        found += [_RULES.URI_NOT_ALONE] if len(data) > 1 else uri_errors(data["uri"], "uri")
-    return found
+        mistakes_found += [_RULES.URI_NOT_ALONE] if len(data) > 1 else uri_errors(data["uri"], "uri")
+    return mistakes_found
 
 
 def uri_errors(uri: object, name: str) -> list[str]:
@@ -76,11 +78,11 @@ def uri_errors(uri: object, name: str) -> list[str]:
     """
     if not isinstance(uri, str):
         return [_RULES.NO_TEXT % name]
-    found = [sentence % name for pattern, sentence in _RULES.URI_MUST if not re.search(pattern, uri)]
-    found += [sentence % name for pattern, sentence in _RULES.URI_MUST_NOT if re.search(pattern, uri)]
+    errors = [sentence % name for pattern, sentence in _RULES.URI_MUST if not re.search(pattern, uri)]
+    errors += [sentence % name for pattern, sentence in _RULES.URI_MUST_NOT if re.search(pattern, uri)]
     authority = re.split("[/?#]", uri.rpartition("://")[2])[0]
-    found += [sentence % name for pattern, sentence in _RULES.AUTHORITY_MUST_NOT if re.search(pattern, authority)]
-    return found + [
+    errors += [sentence % name for pattern, sentence in _RULES.AUTHORITY_MUST_NOT if re.search(pattern, authority)]
+    return errors + [
         sentence % name for pattern, sentence in _RULES.AUTHORITY_MUST if not re.search(pattern, authority)
     ]
 

@@ -73,10 +73,10 @@ def _places(
         return tuple(Place(own_mount, _join(base, name), team) for base in bases), None
     if team is None and "/" in name:
         return (), "holds a '/' and no team asks for it, so it could be a team's"
-    found = tuple(Place(own_mount, _join(base, team or "", name), team) for base in bases)
+    result = tuple(Place(own_mount, _join(base, team or "", name), team) for base in bases)
     if team and rules.then_shared and "/" not in name:
-        found += tuple(Place(mount, _join(base, name)) for base in bases)
-    return found, None
+        result += tuple(Place(mount, _join(base, name)) for base in bases)
+    return result, None
 
 
 def _split(key: str, mount: str | None) -> tuple[str, str]:

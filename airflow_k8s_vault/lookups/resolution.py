@@ -37,19 +37,19 @@ def located(secrets: Sequence[VaultSecret], team: str) -> list[VaultSecret]:
         return list(secrets)
     multi_team = config.multi_team()
     settings = _settings(team if multi_team else None)
-    found, wrong = [], []
+    result, errors = [], []
     for secret in secrets:
         if secret.engine not in LOOKUPS:
-            found.append(secret)
+            result.append(secret)
             continue
         locations, why_not = _locations(settings, secret, team if multi_team else None, multi_team)
-        wrong += why_not
+        errors += why_not
         if locations:
             paths, mounts = zip(*locations, strict=True)
-            found.append(secret.located(paths, f"kv{settings.kv_engine_version}", mounts))
-    if wrong:
-        raise SecretSpecError(problems("Airflow's own secrets cannot be delivered:", wrong))
-    return found
+            result.append(secret.located(paths, f"kv{settings.kv_engine_version}", mounts))
+    if errors:
+        raise SecretSpecError(problems("Airflow's own secrets cannot be delivered:", errors))
+    return result
 
 
 def _locations(
@@ -57,12 +57,12 @@ def _locations(
 ) -> tuple[tuple[Location, ...], list[str]]:
     what = f"{secret.engine} '{secret.path}'"
     option = f"{secret.engine}s_path"
-    found, why_not = places(settings.bases(option), secret.path, team, settings.rules(multi_team))
-    if not found:
+    result, why_not = places(settings.bases(option), secret.path, team, settings.rules(multi_team))
+    if not result:
         return (), [
             f"{what} {why_not or f'is not looked up by the secrets backend: see mount_point and {option}'}."
         ]
-    locations = tuple(dict.fromkeys(Location(f"{place.mount}/{place.path}", place.mount) for place in found))
+    locations = tuple(dict.fromkeys(Location(f"{place.mount}/{place.path}", place.mount) for place in result))
     errors = [f"path {path!r} {error}" for path, _ in locations for error in vault_path.errors(path)]
     return ((), [f"{what}: {error}." for error in errors]) if errors else (locations, [])
 
@@ -70,12 +70,12 @@ def _locations(
 def _settings(team: str | None) -> LookupSettings:
     given, source = _given()
     values: dict[str, Any] = {}
-    wrong: list[str] = []
+    errors: list[str] = []
     for name, row in _ROWS.items():
         if name in given:
-            read_row(row, given[name], values, wrong)
-    if wrong:
-        raise ConfigError(problems(f"{source} has mistakes:", wrong))
+            read_row(row, given[name], values, errors)
+    if errors:
+        raise ConfigError(problems(f"{source} has mistakes:", errors))
     settings = LookupSettings(**values)
     own = (settings.team_namespace or "").replace("{team}", team) if team else ""
     own = str(own or given.get("namespace") or "").strip("/")
@@ -129,14 +129,14 @@ def _given() -> tuple[Mapping[str, Any], str]:
 def _arguments(text: str, option: str) -> tuple[dict[str, Any], set[str]]:
     """Return the arguments that say where names are, and the names of the others."""
     try:
-        found = json.loads(text)
+        result = json.loads(text)
     except ValueError:
-        found = None
-    is_mapping = isinstance(found, dict)
-    given = {name: found[name] for name in _NAMES & found.keys()} if is_mapping else {}
-    others = set(found) - _NAMES if is_mapping else set()
+        result = None
+    is_mapping = isinstance(result, dict)
+    given = {name: result[name] for name in _NAMES & result.keys()} if is_mapping else {}
+    others = set(result) - _NAMES if is_mapping else set()
     # Before the error: see _given.
-    del text, found
+    del text, result
     if not is_mapping:
         raise ConfigError(f"{option} is no JSON object.")
     return given, others

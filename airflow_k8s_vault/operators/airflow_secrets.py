@@ -40,10 +40,10 @@ def require_none(
     errors = known_secrets.found(
         pod, _secrets_in, harmless=harmless, written=written, left_out=[*_LEFT_OUT, *sections, *ours]
     )
-    if told := [
+    if message := [
         f"{error}: give it to the pod by VaultSecret.connection or VaultSecret.variable." for error in errors
     ]:
-        raise PolicyError(problems(f"The pod of task '{task_id}' holds what belongs into Vault:", told))
+        raise PolicyError(problems(f"The pod of task '{task_id}' holds what belongs into Vault:", message))
 
 
 def written_in(value: Any) -> Iterator[str]:

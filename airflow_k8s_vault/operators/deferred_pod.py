@@ -116,13 +116,13 @@ class WatchfulAsyncPodManager(AsyncPodManager):
     async def read_pod(self, pod: Any) -> Any:
         if self._deadline is None:
             self._deadline = _StartDeadline(*self._timeouts)
-            found = await self._pod.now()
+            result = await self._pod.now()
         else:
-            found = await self._pod.next(self._deadline.seconds_left(), self._poll_seconds)
-        if problem := failure.of_delivery(found, self._login, self._base_container):
+            result = await self._pod.next(self._deadline.seconds_left(), self._poll_seconds)
+        if problem := failure.of_delivery(result, self._login, self._base_container):
             raise problem
-        self._deadline.see(found)
-        return found
+        self._deadline.see(result)
+        return result
 
 
 class _StartDeadline:

@@ -112,30 +112,30 @@ def _check_with_template(request: TaskRequest, template: PodTemplate, errors: Er
 
 def shapes(request: TaskRequest) -> None:
     """Raise SecretSpecError where an argument has the wrong shape, or Jinja where nobody renders it."""
-    given, found = request.arguments, []
+    given, errors = request.arguments, []
     for name in ("cmds", "arguments"):
         if isinstance(given.get(name), str):
             # Not shown: a command line is where people put what belongs into Vault.
-            found.append(f"{name} is one text: give a list, one word an entry.")
+            errors.append(f"{name} is one text: give a list, one word an entry.")
     if type(given.get("vault_secrets")) is VaultSecret:
-        found.append("vault_secrets is one VaultSecret: give a list of them.")
+        errors.append("vault_secrets is one VaultSecret: give a list of them.")
     elif not isinstance(given.get("vault_secrets") or [], Iterable) or isinstance(
         given.get("vault_secrets"), str | Mapping
     ):
-        found.append(f"vault_secrets is of type {_kind(given['vault_secrets'])}: give a list of VaultSecret.")
+        errors.append(f"vault_secrets is of type {_kind(given['vault_secrets'])}: give a list of VaultSecret.")
     if not isinstance(given.get("template_vars") or {}, Mapping):
         kind = _kind(given["template_vars"])
-        found.append(f"template_vars is of type {kind}: give a mapping of variable to value.")
+        errors.append(f"template_vars is of type {kind}: give a mapping of variable to value.")
     if not given.get("pod_template") and "pod_template" not in request.unknown:
-        found.append("pod_template is missing: name a template, as 'team/template'.")
+        errors.append("pod_template is missing: name a template, as 'team/template'.")
     for name in _NOT_TEMPLATED:
         value = getattr(request, name)
         if value is None and given.get(name) is not None:
-            found.append(f"{name} is of type {_kind(given[name])}: give text.")
+            errors.append(f"{name} is of type {_kind(given[name])}: give text.")
         elif value and ("{{" in value or "{%" in value):
-            found.append(f"{name} is not templated: '{value}' would be taken as it is written.")
-    if found:
-        raise SecretSpecError(problems(f"The arguments of task '{request.task_id}' have mistakes:", found))
+            errors.append(f"{name} is not templated: '{value}' would be taken as it is written.")
+    if errors:
+        raise SecretSpecError(problems(f"The arguments of task '{request.task_id}' have mistakes:", errors))
 
 
 def _kind(value: object) -> str:
@@ -150,21 +150,21 @@ def credentials(request: TaskRequest) -> None:
     if request.arguments.get(ALLOW_LITERALS):
         # Whether the team opens that is looked at with the other arguments.
         return
-    found = []
+    mistakes_found = []
     env_vars = request.arguments.get("env_vars")
     for name, value in env_vars.items() if isinstance(env_vars, Mapping) else ():
         if "{{" not in str(value) and (what := literals.kind_of_variable(str(name), str(value))):
-            found.append(f"env_vars[{name}] looks like {what}")
+            mistakes_found.append(f"env_vars[{name}] looks like {what}")
     before: tuple[str, ...] = ()
     for name in ("cmds", "arguments"):
         words = request.arguments.get(name)
         if isinstance(words, list):
             before += tuple(map(str, words))
             if what := _kind_of_words(before):
-                found.append(f"{name} looks like {what}")
+                mistakes_found.append(f"{name} looks like {what}")
                 break
-    if found:
-        errors = [f"{line} (not shown); {final_pod.WAY_OUT}." for line in found]
+    if mistakes_found:
+        errors = [f"{line} (not shown); {final_pod.WAY_OUT}." for line in mistakes_found]
         raise PolicyError(problems(f"Task '{request.task_id}' holds what belongs into Vault:", errors))
 
 
@@ -184,29 +184,29 @@ def containers(request: TaskRequest, pod: Mapping[str, Any] | None) -> bool:
         return True
     spec = pod["spec"]
     known = [container["name"] for container in [*(spec.get("initContainers") or ()), *spec["containers"]]]
-    found = [
+    matches = [
         f"there is no container '{name}'; the pod has: {', '.join(known)}.{did_you_mean(str(name), known)}"
         for name in sorted(named - set(known))
     ]
-    if found:
-        raise SecretSpecError(problems(f"The secrets of task '{request.task_id}' have mistakes:", found))
+    if matches:
+        raise SecretSpecError(problems(f"The secrets of task '{request.task_id}' have mistakes:", matches))
     return True
 
 
 def secrets(request: TaskRequest) -> None:
     """Raise SecretSpecError for what is wrong with the secrets, and between them."""
-    found = list(request.mistakes)
+    errors = list(request.mistakes)
     for kind in request.strangers:
-        found.append(f"vault_secrets holds a {kind}: give VaultSecret(path, env=… or file=…).")
+        errors.append(f"vault_secrets holds a {kind}: give VaultSecret(path, env=… or file=…).")
     sound = request.sound_secrets
-    found += placement.conflicts(sound, task_pod.BASE_CONTAINER)
+    errors += placement.conflicts(sound, task_pod.BASE_CONTAINER)
     env_vars = _variables(request.arguments.get("env_vars"))
     for name in sorted(env_vars & {v for s in sound if not s.container for v in s.variables}):
-        found.append(f"variable {name} is set by env_vars and by a VaultSecret.")
+        errors.append(f"variable {name} is set by env_vars and by a VaultSecret.")
     if request.delivery not in (None, *config.DELIVERIES):
-        found.append(f"delivery is {request.delivery!r}, which is none of: {', '.join(config.DELIVERIES)}.")
-    if found:
-        raise SecretSpecError(problems(f"The secrets of task '{request.task_id}' have mistakes:", found))
+        errors.append(f"delivery is {request.delivery!r}, which is none of: {', '.join(config.DELIVERIES)}.")
+    if errors:
+        raise SecretSpecError(problems(f"The secrets of task '{request.task_id}' have mistakes:", errors))
 
 
 def settings(request: TaskRequest) -> None:
@@ -240,8 +240,8 @@ def limits(request: TaskRequest, team: Team, resolved: Sequence[VaultSecret]) ->
 def _over_the_ceiling(task_id: str, team: Team, resolved: Sequence[VaultSecret]) -> str | None:
     errors = []
     for key, written, may in (("secrets", False, "read"), ("update", True, "write to")):
-        asked = [path for s in resolved if bool(s.parameters) is written for path in (s.path, *s.elsewhere)]
-        paths = [path for path in asked if not team.allows_path(path, written)]
+        requested = [path for s in resolved if bool(s.parameters) is written for path in (s.path, *s.elsewhere)]
+        paths = [path for path in requested if not team.allows_path(path, written)]
         if paths:
             errors.append(
                 f"Task '{task_id}' asks for {', '.join(paths)}, which team '{team.name}' may not {may}.\n"

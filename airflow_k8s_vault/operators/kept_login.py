@@ -43,8 +43,8 @@ class KeptLogin:
             answer: Any = await async_client.CoreV1Api(connection).read_namespaced_secret(
                 login_name(self._request), self._namespace, _preload_content=False
             )
-            found = SecretValue(json.loads(await answer.read())) if answer.status == 200 else None
-        return delivery.handover().kept_token(found) if found else None
+            result = SecretValue(json.loads(await answer.read())) if answer.status == 200 else None
+        return delivery.handover().kept_token(result) if result else None
 
     async def end(self) -> None:
         """Revoke the token, and with it every lease."""

@@ -97,8 +97,8 @@ def _look_again_when_it_runs(task: Any) -> None:
 
 def _class_of(task: Any) -> type:
     """Return the operator's class; a mapped operator carries it."""
-    found = getattr(task, "operator_class", None)
-    return found if isinstance(found, type) else type(task)
+    result = getattr(task, "operator_class", None)
+    return result if isinstance(result, type) else type(task)
 
 
 def _is_of_the_provider(task: Any) -> bool:

@@ -60,13 +60,13 @@ def strange(pod: Any, template: PodTemplate, running: Mapping[str, Any]) -> list
     """
     annotations = pod.metadata.annotations or {}
     team = template.team
-    wanted = (
+    requested = (
         ("metadata.namespace", pod.metadata.namespace, team.namespace),
         ("spec.serviceAccountName", pod.spec.service_account_name, team.service_account),
         (TEMPLATE_ANNOTATION, annotations.get(TEMPLATE_ANNOTATION), template.name),
         (OWNER_ANNOTATION, annotations.get(OWNER_ANNOTATION), owner(running)),
     )
-    return [field for field, value, expected in wanted if value != expected]
+    return [field for field, value, expected in requested if value != expected]
 
 
 def different(live: Mapping[str, Any], sent: Mapping[str, Any]) -> list[str]:

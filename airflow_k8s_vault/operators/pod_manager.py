@@ -83,19 +83,19 @@ class WatchfulPodManager(PodManager):
     def read_pod(self, pod: Any) -> Any:
         """Return the pod as it is now. Raises ForeignPod: logs and XCom are only read of a pod that was read."""
         try:
-            found = super().read_pod(pod)
+            result = super().read_pod(pod)
         except ApiException as refusal:
             if refusal.status != 404:
                 raise
             raise PodGone(pod) from None
-        self._own.require(found)
-        if self.problem is None and (problem := self._problem_of(found)):
+        self._own.require(result)
+        if self.problem is None and (problem := self._problem_of(result)):
             self.problem = problem
             # At once: while the pod is deleted somebody may end this process, and nobody would know why.
             self.groups.close(self.log)
             self.log.error("%s", str(problem).splitlines()[0])
             raise problem
-        return found
+        return result
 
     def newest(self, pod: Any) -> Any:
         """Return the pod as it is now, or as it was given where it cannot be read."""
@@ -125,11 +125,11 @@ class WatchfulPodManager(PodManager):
         names = self._reconcile_requested_log_containers(
             containers, self.get_container_names(pod), pod.metadata.name
         )
-        found: list[Any] = []
+        matches: list[Any] = []
         for name in sorted(names, key=lambda name: name != self.ends_with):
             follow = follow_logs and name == self.ends_with
-            found += super().fetch_requested_container_logs(pod, name, follow, *given, **named)
-        return found
+            matches += super().fetch_requested_container_logs(pod, name, follow, *given, **named)
+        return matches
 
     def _log_message(self, message: str, *given: Any, **named: Any) -> None:
         self.groups.see(message)

@@ -131,10 +131,10 @@ def read(context: Any) -> dict[str, Any]:
     """Return the record that was written last, {} where there is none."""
     store = context.get("task_state_store") if context else None
     try:
-        found = store.get(KEY) if store is not None else None
+        result = store.get(KEY) if store is not None else None
     except Exception:
         return {}
-    return found if isinstance(found, dict) else {}
+    return result if isinstance(result, dict) else {}
 
 
 def _credentials(secret: VaultSecret) -> list[dict[str, str]]:

@@ -92,7 +92,7 @@ def _attached(pod: dict[str, Any], secrets: Sequence[VaultSecret], by: str, team
 
 def _known(arguments: Mapping[str, Any]) -> dict[str, Any]:
     """Return the arguments as JSON has them, without those that cannot be so, or that Airflow fills in later."""
-    found = {}
+    result = {}
     for name, value in arguments.items():
         try:
             manifest = _serializer().sanitize_for_serialization(value)
@@ -101,8 +101,8 @@ def _known(arguments: Mapping[str, Any]) -> dict[str, Any]:
             # KubernetesPodOperator takes more than manifests have, and says itself what it does not take.
             continue
         if value is not None and "{{" not in text and "{%" not in text and BY_NAME[name].fields:
-            found[name] = json.loads(text)
-    return found
+            result[name] = json.loads(text)
+    return result
 
 
 def _with_arguments(pod: dict[str, Any], known: Mapping[str, Any]) -> dict[str, Any]:

@@ -78,9 +78,9 @@ class VaultPodTrigger(KubernetesPodTrigger):
     @staticmethod
     def problem_of(event: Mapping[str, Any]) -> Problem | None:
         """Return why this trigger gave its pod up, as its event says; None where it did not."""
-        found = event.get("problem")
+        errors = event.get("problem")
         kinds = {kind.__name__: kind for kind in _GIVES_UP}
-        return kinds[found["kind"]](found["message"]) if found else None
+        return kinds[errors["kind"]](errors["message"]) if errors else None
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         if self._kept_login:

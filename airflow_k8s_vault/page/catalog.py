@@ -116,10 +116,10 @@ def described(team: str, name: str) -> str:
 
 def chain(of: PodTemplate) -> list[str]:
     """Return the files that the template is made of, nearest first, with their variables' files."""
-    found = []
+    matches = []
     for file in of.folder.chain(of.file):
-        found.append(file)
+        matches.append(file)
         declared = file.removesuffix(SUFFIX) + ".vars.yaml"
         if (of.folder.root / declared).is_file():
-            found.append(declared)
-    return found
+            matches.append(declared)
+    return matches

@@ -79,15 +79,15 @@ def template_preview(request: Request, team: str, name: str, user: User) -> Resp
 
 @router.get("/secrets")
 def secrets(request: Request, user: User) -> Response:
-    found = _listing(request, user)
+    result = _listing(request, user)
     name = "rows.html" if "hx-request" in request.headers else "secrets.html"
-    return HTMLResponse(html.page(name, request, title="Who gets what", listing=found))
+    return HTMLResponse(html.page(name, request, title="Who gets what", listing=result))
 
 
 @router.get("/secrets.json")
 def secrets_json(request: Request, user: User) -> Response:
-    found = _listing(request, user)
-    return JSONResponse({"count": len(found.all), "rows": [row._asdict() for row in found.all]})
+    result = _listing(request, user)
+    return JSONResponse({"count": len(result.all), "rows": [row._asdict() for row in result.all]})
 
 
 @router.get("/secrets.csv")
@@ -135,17 +135,17 @@ def _team_facts(page: catalog.TeamPage) -> dict[str, Any]:
 
 def _template(request: Request, team: str, name: str, user: Any) -> dict[str, Any]:
     access.require_team(team, user)
-    found = catalog.template(team, name)
-    filled = form.read(found, request.query_params)
+    result = catalog.template(team, name)
+    filled = form.read(result, request.query_params)
     return {
         "team": team,
         "name": name,
-        "template": found,
-        "description": catalog.description(found),
-        "chain": catalog.chain(found),
+        "template": result,
+        "description": catalog.description(result),
+        "chain": catalog.chain(result),
         "form": filled,
-        "preview": preview.of(found, filled),
-        "code": preview.code(found, filled.values),
+        "preview": preview.of(result, filled),
+        "code": preview.code(result, filled.values),
         "highlight": html.yaml_markup,
     }
 

@@ -114,8 +114,8 @@ def _live(task: usage.Task, run_id: str, map_index: int) -> cluster.LivePod:
 
 
 def _record(dag_id: str, run_id: str, task_id: str, map_index: int) -> Mapping[str, Any] | None:
-    found = select(TaskStateStoreModel.value).join(DagRun, DagRun.id == TaskStateStoreModel.dag_run_id)
-    found = found.where(
+    result = select(TaskStateStoreModel.value).join(DagRun, DagRun.id == TaskStateStoreModel.dag_run_id)
+    result = result.where(
         DagRun.dag_id == dag_id,
         DagRun.run_id == run_id,
         TaskStateStoreModel.task_id == task_id,
@@ -123,7 +123,7 @@ def _record(dag_id: str, run_id: str, task_id: str, map_index: int) -> Mapping[s
         TaskStateStoreModel.key == RECORD_KEY,
     )
     with create_session() as session:
-        text = session.scalar(found)
+        text = session.scalar(result)
     try:
         record = json.loads(text) if text else None
     except ValueError:

@@ -55,12 +55,12 @@ class Row(NamedTuple):
 def tasks(dag_ids: Iterable[str]) -> list[Task]:
     """Return the tasks of these DAGs that name a pod template, by DAG and task."""
     readable = set(dag_ids)
-    found: list[Task] = []
+    matches: list[Task] = []
     with create_session() as session:
         newest = [version for version in _newest(session) if version.dag_id in readable]
     for version in sorted(newest, key=lambda version: version.dag_id):
-        found += _tasks_of(version)
-    return found
+        matches += _tasks_of(version)
+    return matches
 
 
 def rows(tasks_: Iterable[Task]) -> Iterator[Row]:

@@ -47,10 +47,10 @@ class Change(NamedTuple):
 
 def refused(expected: Expected, final: Flat, team: Team) -> Iterator[Change]:
     """Yield the changes that nothing allows, in the order of the final pod, removed fields last."""
-    meant = expected.flat
+    intended = expected.flat
     hook = [parsed(field) for field in team.platform.hook_fields]
-    for path in dict.fromkeys([*final, *meant]):
-        change = Change(path, meant.get(path), final.get(path))
+    for path in dict.fromkeys([*final, *intended]):
+        change = Change(path, intended.get(path), final.get(path))
         if not _same(change) and (
             expected.is_added(path)
             or not (_is_allowed(change, expected, team) or _by_hook(change, expected, team, hook))
@@ -101,12 +101,12 @@ def _below(path: Path, pattern: Path) -> bool:
 
 
 def _by_operator(change: Change) -> bool:
-    path, found = change.path, change.found
+    path, result = change.path, change.found
     if path == ("metadata", "name"):
-        return isinstance(found, str)
+        return isinstance(result, str)
     if path == ("spec", "restartPolicy"):
-        return bool(found == "Never")
-    return path[:2] == ("metadata", "labels") and path[2] in OPERATOR_LABELS and isinstance(found, str)
+        return bool(result == "Never")
+    return path[:2] == ("metadata", "labels") and path[2] in OPERATOR_LABELS and isinstance(result, str)
 
 
 def _by_open_argument(change: Change, expected: Expected, team: Team) -> bool:
@@ -129,9 +129,9 @@ def _env_value(rest: Path) -> bool:
 
 
 def _env_from(change: Change, expected: Expected) -> bool:
-    meant = change.meant or []
-    added = [source for source in change.found or [] if source not in meant]
-    return all(source in (change.found or []) for source in meant) and _only_configmaps(added)
+    intended = change.meant or []
+    added = [source for source in change.found or [] if source not in intended]
+    return all(source in (change.found or []) for source in intended) and _only_configmaps(added)
 
 
 def _only_configmaps(sources: Iterable[Any]) -> bool:

@@ -29,12 +29,12 @@ ISSUER_KEYS = frozenset(("aadpodidbinding", "airflow-k8s-vault-delivery"))
 def violations(pod: dict[str, Any], expected: Expected) -> Iterator[str]:
     """Yield a sentence for each credential of the pod that neither its template nor its secrets gave it."""
     for path, container in containers(pod):
-        meant = expected.containers.get(path, {})
-        yield from _variables(path, container, meant)
-        yield from _sources(path, container, meant)
+        intended = expected.containers.get(path, {})
+        yield from _variables(path, container, intended)
+        yield from _sources(path, container, intended)
     for volume in (pod.get("spec") or {}).get("volumes") or ():
-        if said := _volume(volume, expected):
-            yield said
+        if message := _volume(volume, expected):
+            yield message
     yield from _account_token(pod, expected)
     yield from _issuers(pod, expected)
     if expected.attached != expected.rendered:
@@ -42,8 +42,8 @@ def violations(pod: dict[str, Any], expected: Expected) -> Iterator[str]:
             yield f"{sentence}; a pod with secrets of Vault has none of that."
 
 
-def _variables(path: Path, container: Mapping[str, Any], meant: Mapping[str, Any]) -> Iterator[str]:
-    known = {variable.get("name"): variable.get("valueFrom") for variable in meant.get("env") or ()}
+def _variables(path: Path, container: Mapping[str, Any], expected: Mapping[str, Any]) -> Iterator[str]:
+    known = {variable.get("name"): variable.get("valueFrom") for variable in expected.get("env") or ()}
     for variable in container.get("env") or ():
         source, name = variable.get("valueFrom") or {}, variable.get("name")
         kinds = {kind for kind, value in source.items() if value is not None} - ENV_SOURCES
@@ -52,8 +52,8 @@ def _variables(path: Path, container: Mapping[str, Any], meant: Mapping[str, Any
             yield f"{shown((*path, 'env', str(name)))} takes a {kind}, which {_NEITHER}."
 
 
-def _sources(path: Path, container: Mapping[str, Any], meant: Mapping[str, Any]) -> Iterator[str]:
-    known = list(meant.get("envFrom") or ())
+def _sources(path: Path, container: Mapping[str, Any], expected: Mapping[str, Any]) -> Iterator[str]:
+    known = list(expected.get("envFrom") or ())
     for source in container.get("envFrom") or ():
         if source not in known and not set(source) <= {"configMapRef", "prefix"}:
             kind = ", ".join(sorted(set(source) - {"configMapRef", "prefix"}))
@@ -70,23 +70,23 @@ def _volume(volume: Mapping[str, Any], expected: Expected) -> str | None:
         kinds = {kind for source in sources for kind in source} - _PLAIN_SOURCES
         if not kinds:
             return None
-    said = ", ".join(sorted(kinds - _HARMLESS_VOLUMES))
-    return f"spec.volumes[{name}] is of kind {said}, which {_NEITHER}."
+    message = ", ".join(sorted(kinds - _HARMLESS_VOLUMES))
+    return f"spec.volumes[{name}] is of kind {message}, which {_NEITHER}."
 
 
 def _account_token(pod: Mapping[str, Any], expected: Expected) -> Iterator[str]:
     key = "automountServiceAccountToken"
-    found = (pod.get("spec") or {}).get(key)
+    result = (pod.get("spec") or {}).get(key)
     # Not set it is what the service account says, which nobody sees here.
-    if found is not False and found != expected.manifest["spec"].get(key):
-        yield f"spec.{key} is {'not set' if found is None else 'true'}: a token of Kubernetes, which {_NEITHER}."
+    if result is not False and result != expected.manifest["spec"].get(key):
+        yield f"spec.{key} is {'not set' if result is None else 'true'}: a token of Kubernetes, which {_NEITHER}."
 
 
 def _issuers(pod: Mapping[str, Any], expected: Expected) -> Iterator[str]:
     for section in ("labels", "annotations"):
-        meant = (expected.manifest.get("metadata") or {}).get(section) or {}
+        intended = (expected.manifest.get("metadata") or {}).get(section) or {}
         for key, value in ((pod.get("metadata") or {}).get(section) or {}).items():
-            if meant.get(key) != value and is_issuer(key):
+            if intended.get(key) != value and is_issuer(key):
                 yield f"metadata.{section}[{key}] asks a controller for credentials, which {_NEITHER}."
 
 

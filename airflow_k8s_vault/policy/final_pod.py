@@ -35,10 +35,10 @@ def check(pod: dict[str, Any], team: Team, expected: Expected, asked: Collection
     """
     pod = _as_sent(pod)
     # The shape first: what follows reads the manifest as a v1 Pod.
-    found = [f"{dotted(path)} {said}" for path, said in pod_shape.mistakes(pod)]
-    found = found or list(_violations(pod, team, expected, frozenset(asked)))
-    if found:
-        raise PolicyError(problems(f"The pod is not one that team '{team.name}' may run:", dict.fromkeys(found)))
+    matches = [f"{dotted(path)} {message}" for path, message in pod_shape.mistakes(pod)]
+    matches = matches or list(_violations(pod, team, expected, frozenset(asked)))
+    if matches:
+        raise PolicyError(problems(f"The pod is not one that team '{team.name}' may run:", dict.fromkeys(matches)))
 
 
 def _as_sent(pod: dict[str, Any]) -> dict[str, Any]:
@@ -59,8 +59,8 @@ def _violations(pod: dict[str, Any], team: Team, expected: Expected, asked: froz
     for path, image in images.named(pod):
         # The package's own images are the platform's choice, within the limits that the platform sets for all.
         is_own = path[2] in expected.own_containers
-        for said in images.platform_mistakes(str(image), team) if is_own else images.mistakes(image, team):
-            yield f"{shown(path)} is {image!r}, {_who(path, image, expected, asked)}; {said}"
+        for message in images.platform_mistakes(str(image), team) if is_own else images.mistakes(image, team):
+            yield f"{shown(path)} is {image!r}, {_who(path, image, expected, asked)}; {message}"
     for path, container in containers(pod):
         if path[-1] not in expected.own_containers:
             yield from _guarded_mounts(path, container, expected)
@@ -71,11 +71,11 @@ def _violations(pod: dict[str, Any], team: Team, expected: Expected, asked: froz
 
 
 def _identity(final: Flat, team: Team) -> Iterator[str]:
-    wanted: tuple[tuple[Path, str, str], ...] = (
+    expected: tuple[tuple[Path, str, str], ...] = (
         (("metadata", "namespace"), team.namespace, "namespace"),
         (("spec", "serviceAccountName"), team.service_account, "service_account"),
     )
-    for path, value, key in wanted:
+    for path, value, key in expected:
         if final.get(path) != value:
             yield f"{shown(path)} is {final.get(path)!r}; allowed is '{value}' ({team.where(key)})."
     if final.get(("spec", "ephemeralContainers")) or any(path[1:2] == ("ephemeralContainers",) for path in final):
@@ -101,16 +101,16 @@ def _names(pod: dict[str, Any]) -> Iterator[str]:
 
 def _guarded_mounts(path: Path, container: Mapping[str, Any], expected: Expected) -> Iterator[str]:
     known = expected.containers.get(path, {})
-    meant = list(known.get("volumeMounts") or ())
+    intended = list(known.get("volumeMounts") or ())
     for mount in container.get("volumeMounts") or ():
         where = f"{shown(path)}.volumeMounts[{mount.get('mountPath')}]"
-        if mount.get("name") in expected.guarded_volumes and mount not in meant:
+        if mount.get("name") in expected.guarded_volumes and mount not in intended:
             yield (
                 f"{where} mounts volume '{mount.get('name')}', which holds credentials or belongs to the package; "
                 "only the containers that were given it may, and only so."
             )
-        for other in meant:
-            guarded = other["name"] in expected.guarded_volumes and mount not in meant
+        for other in intended:
+            guarded = other["name"] in expected.guarded_volumes and mount not in intended
             if guarded and _overlap(str(mount.get("mountPath")), other["mountPath"]):
                 yield f"{where} lies over {other['mountPath']}, where credentials are; choose another path."
 
@@ -157,18 +157,18 @@ def _hidden(field: str, what: str) -> str:
 
 
 def _sentence(change: changes.Change, expected: Expected, team: Team, asked: frozenset[str]) -> str:
-    path, meant, found = change
-    hidden = any(step in _NOT_SHOWN for step in path[2:]) or literals.kind(str(found)) is not None
-    value = "not set any more" if found is None else "set (not shown)" if hidden else _short(found)
-    allowed = "nothing" if meant is None else "what the template has" if hidden else _short(meant)
+    path, intended, result = change
+    hidden = any(step in _NOT_SHOWN for step in path[2:]) or literals.kind(str(result)) is not None
+    value = "not set any more" if result is None else "set (not shown)" if hidden else _short(result)
+    allowed = "nothing" if intended is None else "what the template has" if hidden else _short(intended)
     openers = [item.name for item in changes.arguments_for(path) if item.rule == "team"]
     way = f" Opened by: overridable {', '.join(openers)} ({team.where('overridable')})." if openers else ""
     field = shown(path[:-1] if literals.kind(path[-1]) else path)
-    return f"{field} is {value}, {_who(path, found, expected, asked)}; allowed is {allowed}.{way}"
+    return f"{field} is {value}, {_who(path, result, expected, asked)}; allowed is {allowed}.{way}"
 
 
-def _who(path: Path, found: Any, expected: Expected, asked: frozenset[str]) -> str:
-    if path in expected.flat and expected.flat[path] == found:
+def _who(path: Path, actual: Any, expected: Expected, asked: frozenset[str]) -> str:
+    if path in expected.flat and expected.flat[path] == actual:
         is_own = path[2:3] and path[2] in expected.own_containers
         return f"set by {_OWN_IMAGES if is_own else expected.source}"
     named = [item.name for item in changes.arguments_for(path) if item.name in asked]

@@ -94,9 +94,9 @@ def kind_of_variable(name: str, value: str) -> str | None:
     'a credential, by the name of the variable'
     >>> kind_of_variable("PGPASSFILE", "/vault/secrets/pgpass")
     """
-    found = kind(value) or _assigned(folded(value), is_code=False)
-    if found or is_read(folded(value)) or name in _DIRECTORIES:
-        return found
+    result = kind(value) or _assigned(folded(value), is_code=False)
+    if result or is_read(folded(value)) or name in _DIRECTORIES:
+        return result
     how = strength(folded(name))
     if how == "password" or (how == "other" and looks_random(folded(value))):
         return "a credential, by the name of the variable"
@@ -116,11 +116,11 @@ def kind_of_words(words: Sequence[str]) -> str | None:
 def _found_in(words: list[str], depth: int) -> Iterator[str]:
     plain = [folded(word) for word in words]
     for word, text in zip(words, plain, strict=True):
-        if found := kind(word) if depth == 0 else None:
-            yield found
+        if result := kind(word) if depth == 0 else None:
+            yield result
         is_code = bool(_CODE.search(text)) or any(_INTERPRETERS.fullmatch(_base(other)) for other in plain[:1])
-        if found := _assigned(text, is_code):
-            yield found
+        if result := _assigned(text, is_code):
+            yield result
         if depth < _DEEPEST and not is_code and any(character in text for character in " \n\t"):
             yield from _found_in(_split(text), depth + 1)
     yield from _after_options(plain)

@@ -71,35 +71,37 @@ def differences(live: Mapping[str, Any], sent: Mapping[str, Any]) -> list[str]:
     volumes and variables that an admission webhook added are: nobody can tell who added them.
     """
     # In a list the items have neither apiVersion nor kind.
-    found, wanted = ({path: value for path, value in flatten(pod).items() if path[1:]} for pod in (live, sent))
-    changed = [path for path, value in wanted.items() if path not in _VARYING and not _same(path, found, value)]
-    added = [path for path in found if path[0] == "spec" and path not in wanted and not _by_cluster(path, found)]
+    result, expected = ({path: value for path, value in flatten(pod).items() if path[1:]} for pod in (live, sent))
+    changed = [path for path, value in expected.items() if path not in _VARYING and not _same(path, result, value)]
+    added = [
+        path for path in result if path[0] == "spec" and path not in expected and not _by_cluster(path, result)
+    ]
     return [
         shown(path) for path in sorted([*changed, *added], key=lambda path: path[:2] == ("metadata", "labels"))
     ]
 
 
-def _same(path: Path, found: Flat, wanted: Any) -> bool:
+def _same(path: Path, actual: Flat, expected: Any) -> bool:
     if path == ("spec", "tolerations"):
-        return _tolerates(found.get(path) or [], wanted)
-    if path not in found and (wanted == "" or (wanted is False and path[-1] in _LEFT_OUT)):
+        return _tolerates(actual.get(path) or [], expected)
+    if path not in actual and (expected == "" or (expected is False and path[-1] in _LEFT_OUT)):
         return True
-    if ("resources" in path or path[-1] == "sizeLimit") and (amount := _amount(wanted)) is not None:
-        return amount == _amount(found.get(path))
-    return _covers(found.get(path), wanted, path[-1])
+    if ("resources" in path or path[-1] == "sizeLimit") and (amount := _amount(expected)) is not None:
+        return amount == _amount(actual.get(path))
+    return _covers(actual.get(path), expected, path[-1])
 
 
-def _covers(found: Any, wanted: Any, field: str) -> bool:
+def _covers(actual: Any, expected: Any, field: str) -> bool:
     """Whether the value of a field is the one that was wanted, with no more than what the API server adds."""
-    if isinstance(wanted, dict) and isinstance(found, dict):
-        added = found.keys() - wanted.keys()
-        return all(_is_set_below(field, key, found[key]) for key in added) and all(
-            key in found and _covers(found[key], value, key) for key, value in wanted.items()
+    if isinstance(expected, dict) and isinstance(actual, dict):
+        added = actual.keys() - expected.keys()
+        return all(_is_set_below(field, key, actual[key]) for key in added) and all(
+            key in actual and _covers(actual[key], value, key) for key, value in expected.items()
         )
-    if isinstance(wanted, list) and isinstance(found, list):
-        return len(found) == len(wanted) and all(map(_covers, found, wanted, [field] * len(wanted)))
+    if isinstance(expected, list) and isinstance(actual, list):
+        return len(actual) == len(expected) and all(map(_covers, actual, expected, [field] * len(expected)))
     # 1 and True are equal in Python, and are not in JSON.
-    return type(found) is type(wanted) and bool(found == wanted)
+    return type(actual) is type(expected) and bool(actual == expected)
 
 
 def _is_set_below(field: str, key: str, value: Any) -> bool:
@@ -111,46 +113,46 @@ def _amount(quantity: Any) -> float | None:
     return float(match[1]) * _UNITS[match[2]] if match else None
 
 
-def _tolerates(found: list[Any], wanted: list[Any]) -> bool:
+def _tolerates(actual: list[Any], expected: list[Any]) -> bool:
     """Whether only what admission adds, of a node's own conditions, is there beside what was wanted."""
-    rest = [one for one in found if one not in wanted]
-    return all(one in found for one in wanted) and all(
+    rest = [one for one in actual if one not in expected]
+    return all(one in actual for one in expected) and all(
         str(one.get("key", "")).startswith("node.kubernetes.io/") for one in rest
     )
 
 
-def _by_cluster(path: Path, found: Flat) -> bool:
+def _by_cluster(path: Path, actual: Flat) -> bool:
     """Whether the cluster sets this field, to this value, in a pod that does not have it."""
     section, name, rest = path[1], path[2:3], path[3:]
     if section == "serviceAccount":
         # The field's old name.
-        return bool(found[path] == found.get(("spec", "serviceAccountName")))
+        return bool(actual[path] == actual.get(("spec", "serviceAccountName")))
     if section == "tolerations":
-        return _tolerates(found[path], [])
+        return _tolerates(actual[path], [])
     if section in _SET_IN_POD:
-        return _is_one_of(found[path], _SET_IN_POD[section])
+        return _is_one_of(actual[path], _SET_IN_POD[section])
     if "securityContext" in path[:-1] and path[path.index("securityContext") + 1] in _SET_IN_SECURITY_CONTEXT:
         return True
     if section == "volumes" and name and _ACCOUNT_TOKEN.fullmatch(name[0]):
-        return _is_account_token(name[0], found)
+        return _is_account_token(name[0], actual)
     if section in CONTAINER_LISTS and rest[:1] == ("volumeMounts",):
-        return rest[1] == _ACCOUNT_TOKEN_AT and bool(_ACCOUNT_TOKEN.fullmatch(_mounted(path, found)))
+        return rest[1] == _ACCOUNT_TOKEN_AT and bool(_ACCOUNT_TOKEN.fullmatch(_mounted(path, actual)))
     if section in CONTAINER_LISTS and rest and rest[0] in _SET_IN_CONTAINER:
-        return _is_one_of(found[path], _SET_IN_CONTAINER[rest[0]])
-    return bool(rest) and _is_set_below(path[-2], path[-1], found[path])
+        return _is_one_of(actual[path], _SET_IN_CONTAINER[rest[0]])
+    return bool(rest) and _is_set_below(path[-2], path[-1], actual[path])
 
 
 def _is_one_of(value: Any, allowed: tuple[Any, ...] | None) -> bool:
     return allowed is None or value in allowed
 
 
-def _mounted(path: Path, found: Flat) -> str:
-    return str(found.get((*path[:5], "name")))
+def _mounted(path: Path, actual: Flat) -> str:
+    return str(actual.get((*path[:5], "name")))
 
 
-def _is_account_token(name: str, found: Flat) -> bool:
+def _is_account_token(name: str, actual: Flat) -> bool:
     """Whether a volume is what admission makes of it: a token for the API server, and for nobody else."""
-    fields = {path[3:]: value for path, value in found.items() if path[:3] == ("spec", "volumes", name)}
+    fields = {path[3:]: value for path, value in actual.items() if path[:3] == ("spec", "volumes", name)}
     kinds = {step for rest in fields for step in rest[:1]} - {"name"}
     tokens = list(_tokens(fields.get(("projected", "sources"))))
     return kinds == {"projected"} and len(tokens) == 1 and "audience" not in tokens[0]

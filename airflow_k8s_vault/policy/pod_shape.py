@@ -51,9 +51,9 @@ def _kind(pod: dict[str, Any]) -> Iterator[Wrong]:
     for key in ("metadata", "spec"):
         if pod.get(key, {}) is None or (key == "spec" and key not in pod):
             yield Wrong((key,), "is missing.")
-    for key, wanted in (("apiVersion", "v1"), ("kind", "Pod")):
-        if pod.get(key) != wanted:
-            yield Wrong((key,), f"is {pod.get(key)!r}; a pod template has '{wanted}'.")
+    for key, expected in (("apiVersion", "v1"), ("kind", "Pod")):
+        if pod.get(key) != expected:
+            yield Wrong((key,), f"is {pod.get(key)!r}; a pod template has '{expected}'.")
 
 
 def _labels(pod: dict[str, Any]) -> Iterator[Wrong]:
@@ -65,8 +65,8 @@ def _labels(pod: dict[str, Any]) -> Iterator[Wrong]:
                 yield Wrong((*path, str(key)), "is no name of a label ([prefix/]name: letters, digits, - _ .).")
             if isinstance(value, str) and not _LABEL_VALUE.fullmatch(value):
                 # Not shown: a credential in the wrong place looks like this.
-                wanted = "at most 63 letters, digits, - _ . with a letter or digit at both ends"
-                yield Wrong((*path, str(key)), f"is no value of a label: {wanted}.")
+                expected = "at most 63 letters, digits, - _ . with a letter or digit at both ends"
+                yield Wrong((*path, str(key)), f"is no value of a label: {expected}.")
 
 
 def _check(value: Any, type_: str, path: Path, key: str) -> Iterator[Wrong]:

@@ -133,11 +133,11 @@ class VaultSecretsBackend(BaseSecretsBackend):
     ) -> tuple[Place, ...]:
         rules = rules or self._rules
         team = team_name or (running_team() if rules.multi_team else None)
-        found, why_not = places(kind.bases, key, team, rules)
+        result, why_not = places(kind.bases, key, team, rules)
         if why_not:
             shown = key if len(key) <= _SHOWN else f"{key[:_SHOWN]}…"
             log_once(("key", shown, team), f"Secret id {shown!r} {why_not}. It is not looked up in Vault.")
-        return found
+        return result
 
     @cached_property
     def _rules(self) -> Rules:

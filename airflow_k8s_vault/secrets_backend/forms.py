@@ -128,9 +128,9 @@ def _parts_of(text: str, depth: int = 0) -> Iterator[str]:
     """Yield what a text is made of, and what that is made of."""
     if depth >= _DEEPEST:
         return
-    found = _json_of(text)
-    if found is not None:
-        yield from _strings_of(found, depth)
+    result = _json_of(text)
+    if result is not None:
+        yield from _strings_of(result, depth)
         return
     for part in _parts(text):
         yield part
@@ -176,11 +176,11 @@ def _assigned(line: str) -> Iterator[str]:
         return
     if line.startswith("- "):
         yield line[2:].strip("\"' ")
-    found = _PAIR.findall(line)
-    if len(found) < 2:
+    result = _PAIR.findall(line)
+    if len(result) < 2:
         whole = _ASSIGNMENT.fullmatch(line.strip())
-        found = [whole.groups()] if whole else []
-    for name, value in found:
+        result = [whole.groups()] if whole else []
+    for name, value in result:
         if re.sub(r"[^a-z]", "", name.lower()) not in _PLAIN_NAMES:
             yield value.strip().rstrip(",").strip("\"'")
 

@@ -27,16 +27,16 @@ class AgentSettings:
 
     def with_those_of(self, data: Mapping[str, Any]) -> AgentSettings:
         """Return the settings with what a valid file says in their place, resource by resource."""
-        found = data.get("agent", {})
-        resources = found.get("resources", {})
-        user = found.get("run_as_user", self.run_as_user)
+        result = data.get("agent", {})
+        resources = result.get("resources", {})
+        user = result.get("run_as_user", self.run_as_user)
         return AgentSettings(
             requests=_merged(self.requests, resources.get("requests", {})),
             limits=_merged(self.limits, resources.get("limits", {})),
             run_as_user=user if user in (None, BY_CLUSTER) else int(user),
-            image_pull_policy=found.get("image_pull_policy", self.image_pull_policy),
-            image_pull_secrets=tuple(found.get("image_pull_secrets", self.image_pull_secrets)),
-            log_level=found.get("log_level", self.log_level),
+            image_pull_policy=result.get("image_pull_policy", self.image_pull_policy),
+            image_pull_secrets=tuple(result.get("image_pull_secrets", self.image_pull_secrets)),
+            log_level=result.get("log_level", self.log_level),
         )
 
     def resources(self) -> dict[str, dict[str, str]]:

@@ -32,8 +32,8 @@ def _fits(glob: str, text: str) -> bool:
     # The earliest place of each part leaves the most room for those that follow: no other has to be tried.
     at, end = len(first), len(text) - len(last)
     for part in middle:
-        found = text.find(part, at, end)
-        if found < 0:
+        result = text.find(part, at, end)
+        if result < 0:
             return False
-        at = found + len(part)
+        at = result + len(part)
     return True

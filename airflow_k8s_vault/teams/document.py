@@ -84,8 +84,8 @@ def parse(text: str, fill: Fill | None = None) -> Document:
     except yaml.MarkedYAMLError as error:
         mark = _mark(error)
         place = Place(mark.index, mark.line + 1) if mark else Place(0, 1)
-        said = ", ".join(part for part in (error.context, error.problem) if part)
-        reader.document.mistakes.append(Mistake(place, f"is no valid YAML: {said}."))
+        message = ", ".join(part for part in (error.context, error.problem) if part)
+        reader.document.mistakes.append(Mistake(place, f"is no valid YAML: {message}."))
     except yaml.YAMLError as error:
         reader.document.mistakes.append(Mistake(Place(0, 1), f"is no valid YAML: {error}."))
     return reader.document
@@ -148,16 +148,16 @@ class _Reader:
         return items
 
     def mapping(self, path: Path) -> dict[str, Any]:
-        found: dict[str, Any] = {}
+        result: dict[str, Any] = {}
         while not isinstance(event := next(self.events), yaml.MappingEndEvent):
             key = self.key(event)
             below = (*path, key)
-            if key in found:
+            if key in result:
                 first = self.document.keys[below].line
                 self.mistake(event, f"key '{key}' is there twice (first in line {first}).", below)
             self.document.keys.setdefault(below, _place(event))
-            found[key] = self.value(next(self.events), below)
-        return found
+            result[key] = self.value(next(self.events), below)
+        return result
 
     def key(self, event: Any) -> str:
         if not isinstance(event, yaml.ScalarEvent):

@@ -78,14 +78,14 @@ def _read(root: str, real: str) -> tuple[str, tuple[int, ...]]:
     if os.path.commonpath([root, real]) != root:
         raise UnreadableFile(f"is a link that leaves {root}")
     with _opened(root, os.path.relpath(real, root).split("/")) as file:
-        found = os.fstat(file)
-        if not stat.S_ISREG(found.st_mode):
+        result = os.fstat(file)
+        if not stat.S_ISREG(result.st_mode):
             raise UnreadableFile("is no file")
         content = _content(file)
     if len(content) > LONGEST:
         raise UnreadableFile(f"is longer than the {LONGEST} bytes that are read of a file")
     try:
-        return content.decode("utf-8"), _signature(found)
+        return content.decode("utf-8"), _signature(result)
     except UnicodeDecodeError as error:
         raise UnreadableFile(f"is not UTF-8 text: {error.reason} at byte {error.start}") from error
 
@@ -121,5 +121,5 @@ def _content(file: int) -> bytes:
     return content
 
 
-def _signature(found: os.stat_result) -> tuple[int, ...]:
-    return found.st_mtime_ns, found.st_size, found.st_ino
+def _signature(actual: os.stat_result) -> tuple[int, ...]:
+    return actual.st_mtime_ns, actual.st_size, actual.st_ino

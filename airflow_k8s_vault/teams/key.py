@@ -32,15 +32,15 @@ class Key:
 
 def mistakes(document: Document, keys: tuple[Key, ...]) -> list[Mistake]:
     """Return what the file holds wrong, in the order of its lines; empty where it is valid."""
-    found = list(document.mistakes)
+    errors = list(document.mistakes)
     # An empty file is one without keys, where none is required.
     is_needed = document.data is not None or any(key.required for key in keys)
     data = document.data if is_needed else {}
-    if not found and not isinstance(data, dict):
+    if not errors and not isinstance(data, dict):
         return [Mistake(document.place(()), "must hold keys and values.")]
     if isinstance(data, dict):
-        found += _mapping_mistakes(document, keys, data, ())
-    return sorted(found, key=lambda mistake: mistake.place)
+        errors += _mapping_mistakes(document, keys, data, ())
+    return sorted(errors, key=lambda mistake: mistake.place)
 
 
 def _mapping_mistakes(document: Document, keys: tuple[Key, ...], data: Any, path: Path) -> Iterator[Mistake]:

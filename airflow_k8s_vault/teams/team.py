@@ -174,10 +174,10 @@ def _taken(templates_dir: Path, name: str, parse: Callable[[str], _Parsed], key:
 
 def _read(text: str, file: Path, templates_dir: Path, keys: Any) -> document.Document:
     parsed = document.parse(text)
-    found = mistakes(parsed, keys)
-    if found:
-        count = "a mistake" if len(found) == 1 else f"{len(found)} mistakes"
-        lines = [f"line {mistake.place.line}: {mistake.sentence}" for mistake in found]
+    result = mistakes(parsed, keys)
+    if result:
+        count = "a mistake" if len(result) == 1 else f"{len(result)} mistakes"
+        lines = [f"line {mistake.place.line}: {mistake.sentence}" for mistake in result]
         raise TeamError(problems(f"{location(file, templates_dir, None)} has {count}:", lines))
     return parsed
 

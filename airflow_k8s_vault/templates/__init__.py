@@ -30,20 +30,20 @@ def find(name: str, templates_dir: Path, team: str | None = None) -> PodTemplate
         raise TemplateError(f"Pod template '{name}' has no team.\n  Write it with its team: {write}.")
     if owner and team and owner != team:
         raise TemplateError(f"Pod template '{name}' is of team '{owner}', and the task's team is '{team}'.")
-    found = teams.load(owner or team or "", templates_dir)
+    result = teams.load(owner or team or "", templates_dir)
     files = folder(templates_dir)
-    candidates = (f"{found.name}/{short}{SUFFIX}", f"{short}{SUFFIX}")
+    candidates = (f"{result.name}/{short}{SUFFIX}", f"{short}{SUFFIX}")
     if NAME.fullmatch(short):
         for file in candidates:
             if os.path.isfile(f"{files.root}/{file}"):
-                return PodTemplate(f"{found.name}/{short}", found, file, files)
-    known = files.available(found.name)
+                return PodTemplate(f"{result.name}/{short}", result, file, files)
+    known = files.available(result.name)
     there = "".join(
         f"\n  There is {stray.file}: rename it to {stray.name}."
-        for stray in strays.near(files.root, found.name, short)
+        for stray in strays.near(files.root, result.name, short)
     )
     raise TemplateError(
-        f"Team '{found.name}' has no pod template '{short}'.\n"
+        f"Team '{result.name}' has no pod template '{short}'.\n"
         f"  Looked for: {', '.join(candidates)} in {templates_dir}.\n"
-        f"  Available to {found.name}: {', '.join(known) or 'none'}.{did_you_mean(short, known)}{there}"
+        f"  Available to {result.name}: {', '.join(known) or 'none'}.{did_you_mean(short, known)}{there}"
     )

@@ -195,8 +195,10 @@ class PodEnvironment(ImmutableSandboxedEnvironment):
             parts = _named(node)
             if any(part is None for part in parts):
                 # So that the files behind a template, and their variables, are known without rendering it.
-                said = f"{{% {type(node).__name__.lower()} %}} takes a template's name in quotes, nothing computed"
-                raise TemplateSyntaxError(said, node.lineno, name, filename)
+                message = (
+                    f"{{% {type(node).__name__.lower()} %}} takes a template's name in quotes, nothing computed"
+                )
+                raise TemplateSyntaxError(message, node.lineno, name, filename)
         for loop in tree.find_all(nodes.For):
             loop.iter = nodes.Filter(loop.iter, _EACH, [], [], None, None, lineno=loop.iter.lineno)
         tree.set_environment(self)

@@ -31,13 +31,13 @@ class Folder:
 
     def files(self) -> list[str]:
         """Return the paths of all files that Jinja can name, shared ones first."""
-        found = [file.relative_to(self.root) for file in self.root.rglob(f"*{SUFFIX}")]
-        return [file.as_posix() for file in sorted(found, key=lambda file: (len(file.parts), file))]
+        matches = [file.relative_to(self.root) for file in self.root.rglob(f"*{SUFFIX}")]
+        return [file.as_posix() for file in sorted(matches, key=lambda file: (len(file.parts), file))]
 
     def available(self, team: str) -> list[str]:
         """Return the names of the templates that a team can use, without the team's name: own and shared."""
-        found = [*self.root.glob(f"*{SUFFIX}"), *(self.root / team).glob(f"*{SUFFIX}")]
-        names = {file.name.removesuffix(SUFFIX) for file in found}
+        matches = [*self.root.glob(f"*{SUFFIX}"), *(self.root / team).glob(f"*{SUFFIX}")]
+        names = {file.name.removesuffix(SUFFIX) for file in matches}
         return sorted(name for name in names if NAME.fullmatch(name))
 
     def chain(self, file: str) -> list[str]:
@@ -45,22 +45,22 @@ class Folder:
 
         Raises TemplateError where one of them is missing, leaves the folder or is no valid Jinja.
         """
-        found: list[str] = []
+        matches: list[str] = []
         size = 0
         waiting = [(file, file, 0)]
         while waiting:
             name, user, line = waiting.pop(0)
-            if name not in found:
-                found.append(name)
+            if name not in matches:
+                matches.append(name)
                 source = self._source(name, user, line)
                 size += source.size
-                if size > MOST_EXPRESSIONS or len(found) > MOST_FILES:
+                if size > MOST_EXPRESSIONS or len(matches) > MOST_FILES:
                     raise TemplateError(
                         f"{location(self.root / file, self.root, None)} is made of more than {MOST_FILES} files, "
                         f"or of more than {MOST_EXPRESSIONS:,} tags and expressions, which takes too long to read."
                     )
                 waiting += [(reference, name, at) for reference, at in source.references]
-        return found
+        return matches
 
     def _source(self, name: str, user: str, line: int) -> Source:
         """Return what the source of `name` says, which that line of `user` needs."""

@@ -112,8 +112,8 @@ class Fragment:
 
     def values_in(self, text: str) -> list[Value]:
         """Return the values whose stand-ins a piece of the rendered text holds."""
-        found = [self.pieces[int(number)] for number in _STAND_IN.findall(text)]
-        return [piece for piece in found if isinstance(piece, Value)]
+        matches = [self.pieces[int(number)] for number in _STAND_IN.findall(text)]
+        return [piece for piece in matches if isinstance(piece, Value)]
 
     def _value(self, match: re.Match[str]) -> Any:
         index = int(match[1])

@@ -57,16 +57,16 @@ def budget() -> Iterator[None]:
 
 def step(value: Any = None) -> Any:
     """Return the value after one more step of the rendering."""
-    if found := _BUDGET.get():
-        found.spend()
+    if result := _BUDGET.get():
+        result.spend()
     return value
 
 
 def sized(value: Any) -> Any:
     """Return the value that a step made. Raises TemplateRuntimeError where it is too large."""
     size = size_of(value)
-    if found := _BUDGET.get():
-        found.spend(size)
+    if result := _BUDGET.get():
+        result.spend(size)
     return value
 
 
@@ -74,8 +74,8 @@ def sized_output(pieces: int, characters: int) -> None:
     """Take account of what a block, a macro or a template put out. Raises TemplateRuntimeError as `sized`."""
     size = _ENTRY * pieces + characters
     require(size)
-    if found := _BUDGET.get():
-        found.spend(size)
+    if result := _BUDGET.get():
+        result.spend(size)
 
 
 def each(items: Any) -> Iterator[Any]:
@@ -159,9 +159,9 @@ def _digits(text: str) -> list[str]:
 
 def joined(separator: Any, items: Iterable[Any]) -> list[Any]:
     """Return the items as a list. Raises TemplateRuntimeError where they are too much with that between them."""
-    found = list(each(items))
-    require(size_of(found) + len(found) * size_of(separator))
-    return found
+    matches = list(each(items))
+    require(size_of(matches) + len(matches) * size_of(separator))
+    return matches
 
 
 def replaced(text: Any, old: Any, new: Any) -> None:

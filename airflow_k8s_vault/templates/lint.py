@@ -90,7 +90,7 @@ def _of_strays(root: Path) -> Iterator[Finding]:
 
 
 def _of_template(template: PodTemplate, used: set[str]) -> Iterator[Finding]:
-    found: dict[tuple[str, str], None] = {}
+    result: dict[tuple[str, str], None] = {}
     ends = time.thread_time() + _SECONDS
     try:
         yield from _of_names(template)
@@ -98,9 +98,11 @@ def _of_template(template: PodTemplate, used: set[str]) -> Iterator[Finding]:
         for values in samples.over_the_limits(template):
             pod = template.render(values, samples.CONTEXT)
             used.update(str(image) for _, image in images.named(pod))
-            found.update(dict.fromkeys(_of_pod(pod, template.team)))
+            result.update(dict.fromkeys(_of_pod(pod, template.team)))
             if time.thread_time() > ends:
-                found["warning", f"takes so long to render that some values were not tried ({_SECONDS} s)."] = None
+                result["warning", f"takes so long to render that some values were not tried ({_SECONDS} s)."] = (
+                    None
+                )
                 break
         yield from _of_open_arguments(template)
     except K8sVaultError as error:
@@ -108,7 +110,7 @@ def _of_template(template: PodTemplate, used: set[str]) -> Iterator[Finding]:
             # A parent's line that only this template trips over is found by the name of this template.
             own = template.file in finding.where or template.name in finding.where
             yield finding if own else finding._replace(where=f"{finding.where} ({template.name})")
-    for severity, sentence in found:
+    for severity, sentence in result:
         yield Finding(severity, f"{template.where(None)} ({template.name})", sentence)
 
 
@@ -117,10 +119,10 @@ def _of_variables(template: PodTemplate) -> Iterator[Finding]:
         where = teams.location(variable.file, template.folder.root, variable.line)
         for _, pattern in patterns.of_schema(variable.schema):
             if not patterns.is_anchored(pattern):
-                said = (
+                message = (
                     f"{name}'s pattern {pattern!r} takes any text that it stands in: write ^(?:…)$ for all of it."
                 )
-                yield Finding("warning", where, said)
+                yield Finding("warning", where, message)
         if (values := len(variable.schema.get("enum", ()))) > samples.MOST_VALUES:
             yield Finding(
                 "warning", where, f"{name} has {values} values, of which {samples.MOST_VALUES} were tried."
@@ -130,15 +132,15 @@ def _of_variables(template: PodTemplate) -> Iterator[Finding]:
 def _of_open_arguments(template: PodTemplate) -> Iterator[Finding]:
     """Yield where a variable's limits do not bind, because an argument that is open sets the same field."""
     limited = {n for n, v in template.variables.variables.items() if any(key in v.schema for key in _LIMITS)}
-    told = set[tuple[str, str]]()
+    text = set[tuple[str, str]]()
     for field in explain(template, samples.simplest(template), samples.CONTEXT):
         for pair in product(sorted(limited.intersection(field.variables)), set(field.arguments) - _BY_ENTRY):
-            if pair not in told:
-                told.add(pair)
-                said = (
+            if pair not in text:
+                text.add(pair)
+                message = (
                     f"opens {pair[1]}, which sets {shown(field.path)} past the limits of the variable '{pair[0]}'"
                 )
-                what = f"{said} of {template.name}: open one of the two."
+                what = f"{message} of {template.name}: open one of the two."
                 yield Finding("warning", template.team.where("overridable"), what)
 
 
@@ -146,8 +148,8 @@ def _of_names(template: PodTemplate) -> Iterator[Finding]:
     known = [*template.variables.variables, *CONTEXT]
     for name, file in template.folder.undeclared(template.file).items():
         where = teams.location(template.folder.root / file, template.folder.root, None)
-        said = f"uses '{name}', which no .vars.yaml declares.{did_you_mean(name, known)}"
-        yield Finding("error", f"{where} ({template.name})", said)
+        message = f"uses '{name}', which no .vars.yaml declares.{did_you_mean(name, known)}"
+        yield Finding("error", f"{where} ({template.name})", message)
     for name in template.folder.unused(template.file):
         variable = template.variables.variables[name]
         where = teams.location(variable.file, template.folder.root, variable.line)
@@ -155,14 +157,14 @@ def _of_names(template: PodTemplate) -> Iterator[Finding]:
 
 
 def _of_pod(pod: dict[str, Any], team: Team) -> Iterator[tuple[str, str]]:
-    for said in pod_security.violations(pod, team.pod_security):  # type: ignore[arg-type]
-        yield "error", said
-    for said in literals_in(pod, frozenset()):
-        yield "error", said
+    for message in pod_security.violations(pod, team.pod_security):  # type: ignore[arg-type]
+        yield "error", message
+    for message in literals_in(pod, frozenset()):
+        yield "error", message
     for path, image in images.named(pod):
-        for said in images.mistakes(image, team):
+        for message in images.mistakes(image, team):
             what = f"container '{path[2]}' runs" if path[1] != "volumes" else f"volume '{path[2]}' holds"
-            yield "error", f"{what} {image!r}; {said}"
+            yield "error", f"{what} {image!r}; {message}"
     for container in pod["spec"]["containers"]:
         if container["name"] != BASE_CONTAINER:
             yield (

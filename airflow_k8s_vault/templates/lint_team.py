@@ -26,8 +26,8 @@ def of_team(team: Team) -> Iterator[Finding]:
         yield from _of_image(image, team, image_place(team, alias))
     for key in ("secrets", "update"):
         for index, ceiling in enumerate(getattr(team, key)):
-            if said := _too_wide(ceiling):
-                yield Finding("warning", team.where(dotted((key, index))), f"'{ceiling}' {said}")
+            if message := _too_wide(ceiling):
+                yield Finding("warning", team.where(dotted((key, index))), f"'{ceiling}' {message}")
     for name in sorted(set(team.asked_overridable) - set(team.overridable)):
         closed = team.platform_where("overridable")
         where = team.where(dotted(("overridable", team.asked_overridable.index(name))))
@@ -51,9 +51,9 @@ def of_own_images(teams: list[Team]) -> Iterator[Finding]:
     if any(team.walls.xcom for team in teams):
         named["the XCom sidecar (the Kubernetes connection's xcom_sidecar_container_image)"] = _xcom_image()
     for what, image in named.items():
-        for said in images.platform_mistakes(image, teams[0]):
-            where = teams[0].platform_where("digests_only" if "digest" in said else "registries")
-            yield Finding("error", where, f"{what} is '{image}'; {said}")
+        for message in images.platform_mistakes(image, teams[0]):
+            where = teams[0].platform_where("digests_only" if "digest" in message else "registries")
+            yield Finding("error", where, f"{what} is '{image}'; {message}")
 
 
 def _xcom_image() -> str:
@@ -71,8 +71,8 @@ def _xcom_image() -> str:
 
 
 def _of_image(image: str, team: Team, where: str) -> Iterator[Finding]:
-    for said in images.platform_mistakes(image, team):
-        yield Finding("error", where, f"{image}: {said}")
+    for message in images.platform_mistakes(image, team):
+        yield Finding("error", where, f"{image}: {message}")
     _, _, tag = image.rpartition("/")[2].partition(":")
     if "@" in image or team.platform.digests_only:
         return

@@ -40,8 +40,8 @@ def mistake(pattern: object) -> str | None:
     try:
         _compiled(str(pattern))
     except re2.error as error:
-        said = error.args[0] if error.args else error
-        return f"RE2 does not take it: {said.decode() if isinstance(said, bytes) else said}."
+        message = error.args[0] if error.args else error
+        return f"RE2 does not take it: {message.decode() if isinstance(message, bytes) else message}."
     return None
 
 

@@ -35,15 +35,15 @@ def of(root: Path, referenced: frozenset[str] = frozenset()) -> Iterator[Stray]:
     for folder in sorted(root.iterdir()):
         if not folder.is_dir() or folder.name.startswith((".", "_")):
             continue
-        found = list(_in_folder(folder, f"{folder.name}/", referenced))
+        matches = list(_in_folder(folder, f"{folder.name}/", referenced))
         is_team = (folder / "team.yaml").exists()
         if is_team and not teams.is_name(folder.name):
             yield Stray(f"{folder.name}/team.yaml", "is never found: a team's folder is named in lower case", "")
-        is_misnamed = any(stray.name == "team.yaml" for stray in found)
+        is_misnamed = any(stray.name == "team.yaml" for stray in matches)
         is_of_parts = any(file.startswith(f"{folder.name}/") for file in referenced)
         if any(folder.glob(f"*{SUFFIX}")) and not (is_team or is_misnamed or is_of_parts):
             yield Stray(folder.name, "holds templates and no team.yaml: no task can use them", "")
-        yield from found
+        yield from matches
 
 
 def near(root: Path, team: str, short: str) -> Iterator[Stray]:
@@ -63,8 +63,8 @@ def _in_folder(folder: Path, prefix: str, referenced: frozenset[str]) -> Iterato
             template = f"{name.removesuffix(VARIABLES)}{SUFFIX}"
             if template not in files and f"_{template}" not in files:
                 yield Stray(f"{prefix}{name}", f"declares variables of {template}, which is not there", "")
-        elif wanted := _wanted(name, is_team=bool(prefix)):
-            yield Stray(f"{prefix}{name}", f"is never used: name it {wanted}", wanted)
+        elif expected := _wanted(name, is_team=bool(prefix)):
+            yield Stray(f"{prefix}{name}", f"is never used: name it {expected}", expected)
 
 
 def _wanted(name: str, *, is_team: bool) -> str | None:

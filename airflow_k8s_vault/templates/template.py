@@ -56,11 +56,11 @@ class PodTemplate:
         self._check(values or {}, skip_jinja=True)
 
     def _check(self, values: Mapping[str, Any], *, skip_jinja: bool) -> None:
-        found = self.variables.mistakes(values, skip_jinja=skip_jinja)
-        if found:
+        result = self.variables.mistakes(values, skip_jinja=skip_jinja)
+        if result:
             known = ", ".join(self.variables.variables) or "none"
             raise TemplateError(
-                problems(f"Variables of pod template '{self.name}' are not as it declares them:", found)
+                problems(f"Variables of pod template '{self.name}' are not as it declares them:", result)
                 + f"\n  Declared: {known} ({self._declared_in()})."
             )
 
@@ -86,15 +86,20 @@ class PodTemplate:
                 f"{self.where(None)} gives a pod of {len(text):,} characters; at most {_LONGEST:,} are read."
             )
         parsed = document.parse(text, fragment.fill)
-        found = [(mistake.place.offset, self._named(mistake)) for mistake in parsed.mistakes]
-        if not found:
-            wrong = pod_shape.mistakes(parsed.data, _MOST_MISTAKES) or self._team_mistakes(parsed.data)
-            found = [(parsed.place(at).offset, f"{document.dotted(at)} {said}".strip()) for at, said in wrong]
-        if found:
+        matches = [(mistake.place.offset, self._named(mistake)) for mistake in parsed.mistakes]
+        if not matches:
+            errors = pod_shape.mistakes(parsed.data, _MOST_MISTAKES) or self._team_mistakes(parsed.data)
+            matches = [
+                (parsed.place(at).offset, f"{document.dotted(at)} {message}".strip()) for at, message in errors
+            ]
+        if matches:
             raise TemplateError(
                 problems(
                     f"Pod template '{self.name}' does not give a valid pod:",
-                    [f"{self._origin(fragment, offset)}: {said}" for offset, said in found[:_MOST_MISTAKES]],
+                    [
+                        f"{self._origin(fragment, offset)}: {message}"
+                        for offset, message in matches[:_MOST_MISTAKES]
+                    ],
                 )
             )
         return Rendered(self._completed(parsed.data), parsed, fragment)
@@ -150,14 +155,14 @@ class PodTemplate:
 
     def _jinja_mistake(self, error: Exception) -> TemplateError:
         file, line = self._jinja_place(error)
-        said = str(error.message if isinstance(error, JinjaError) and error.message else error)
+        text = str(error.message if isinstance(error, JinjaError) and error.message else error)
         if isinstance(error, TemplateNotFound):
             known = self.folder.files()
-            said = (
+            text = (
                 f"there is no template '{error.name}' in {self.folder.root}.{did_you_mean(str(error.name), known)}"
             )
         where = location(self.folder.root / file, self.folder.root, line)
-        return TemplateError(problems(f"Pod template '{self.name}' cannot be rendered:", [f"{where}: {said}"]))
+        return TemplateError(problems(f"Pod template '{self.name}' cannot be rendered:", [f"{where}: {text}"]))
 
     def _jinja_place(self, error: Exception) -> tuple[str, int | None]:
         if isinstance(error, TemplateSyntaxError):
@@ -177,14 +182,14 @@ class PodTemplate:
 
     def _team_mistakes(self, pod: dict[str, Any]) -> list[pod_shape.Wrong]:
         """Return where the pod is not the team's, or not one that a task can run in."""
-        found = []
-        for at, wanted in self._team_fields():
+        errors = []
+        for at, expected in self._team_fields():
             value: Any = pod
             for key in at:
                 value = (value or {}).get(key)
-            if value not in (None, wanted):
-                found.append(pod_shape.Wrong(at, f"is {value!r}; team '{self.team.name}' has '{wanted}'."))
-        return found + _container_mistakes(pod["spec"])
+            if value not in (None, expected):
+                errors.append(pod_shape.Wrong(at, f"is {value!r}; team '{self.team.name}' has '{expected}'."))
+        return errors + _container_mistakes(pod["spec"])
 
     def _team_fields(self) -> tuple[tuple[tuple[str, str], str], ...]:
         return (
@@ -209,25 +214,25 @@ def _without_null(value: Any) -> Any:
 
 def _plain_where_possible(values: Mapping[str, Any]) -> dict[str, Any]:
     """Return the values read once, so that what is checked is what is rendered; others are left to the check."""
-    found = {}
+    result = {}
     for name, value in values.items():
         try:
-            found[name] = plain(value)
+            result[name] = plain(value)
         except TemplateRuntimeError:
-            found[name] = value
-    return found
+            result[name] = value
+    return result
 
 
 def _container_mistakes(spec: dict[str, Any]) -> list[pod_shape.Wrong]:
-    found = []
+    errors = []
     names: dict[str, str] = {}
     for section in ("initContainers", "containers"):
         for index, container in enumerate(spec.get(section) or ()):
             at = ("spec", section, index, "name")
             if container["name"] in names:
-                found.append(pod_shape.Wrong(at, f"is '{container['name']}' twice: names are unique in a pod."))
+                errors.append(pod_shape.Wrong(at, f"is '{container['name']}' twice: names are unique in a pod."))
             names[container["name"]] = section
     if names.get(BASE_CONTAINER) != "containers":
-        said = f"has no container named '{BASE_CONTAINER}', which is the one that the task runs in."
-        found.append(pod_shape.Wrong(("spec", "containers"), said))
-    return found
+        message = f"has no container named '{BASE_CONTAINER}', which is the one that the task runs in."
+        errors.append(pod_shape.Wrong(("spec", "containers"), message))
+    return errors

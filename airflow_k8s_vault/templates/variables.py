@@ -65,7 +65,7 @@ class Declared:
 
         skip_jinja: leave out values that hold Airflow's own Jinja, which will be something else by run time.
         """
-        found = [
+        errors = [
             f"{name} is no variable of this template.{did_you_mean(str(name), self.variables)}"
             for name in values
             if name not in self.variables
@@ -73,10 +73,10 @@ class Declared:
         for name, variable in self.variables.items():
             if name not in values:
                 if variable.required:
-                    found.append(f"{name} is missing. {variable.schema.get('description', '')}".strip())
+                    errors.append(f"{name} is missing. {variable.schema.get('description', '')}".strip())
             elif not (skip_jinja and holds_jinja(values[name])):
-                found += variable.mistakes(values[name])
-        return found
+                errors += variable.mistakes(values[name])
+        return errors
 
     def complete(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """Return the values with defaults for what they leave out (None where there is no default)."""
@@ -109,19 +109,19 @@ def read(text: str, file: Path, templates_dir: Path) -> Declared:
     """
     parsed = document.parse(text)
     data = {} if parsed.data is None else parsed.data
-    found = list(parsed.mistakes)
+    matches = list(parsed.mistakes)
     variables: dict[str, Variable] = {}
     if not isinstance(data, dict):
-        found.append(Mistake(parsed.place(()), "must map each variable's name to its declaration."))
-    elif not found:
+        matches.append(Mistake(parsed.place(()), "must map each variable's name to its declaration."))
+    elif not matches:
         for name, schema in data.items():
-            wrong = list(_declaration_mistakes(name, schema))
-            found += [Mistake(parsed.place((name, *at)), f"{name} {said}") for at, said in wrong]
-            if not wrong:
+            errors = list(_declaration_mistakes(name, schema))
+            matches += [Mistake(parsed.place((name, *at)), f"{name} {message}") for at, message in errors]
+            if not errors:
                 variables[name] = Variable(name, schema, file, parsed.place((name,)).line)
-                found += _own_values(variables[name], parsed)
-    if found:
-        lines = [f"line {mistake.place.line}: {mistake.sentence}" for mistake in found]
+                matches += _own_values(variables[name], parsed)
+    if matches:
+        lines = [f"line {mistake.place.line}: {mistake.sentence}" for mistake in matches]
         raise TemplateError(problems(f"{location(file, templates_dir, None)} has mistakes:", lines))
     return Declared(variables)
 
@@ -158,19 +158,19 @@ def _own_values(variable: Variable, parsed: document.Document) -> Iterator[Mista
     except jsonschema.SchemaError as error:
         yield Mistake(parsed.place((variable.name, *error.path)), f"{variable.name}: {error.message}.")
         return
-    wrong = [
-        Mistake(parsed.place((variable.name, *at)), f"{variable.name} has pattern {pattern!r}: {said}")
+    errors = [
+        Mistake(parsed.place((variable.name, *at)), f"{variable.name} has pattern {pattern!r}: {text}")
         for at, pattern in patterns.of_schema(variable.schema)
-        if (said := patterns.mistake(pattern))
+        if (text := patterns.mistake(pattern))
     ]
-    if wrong:
-        yield from wrong
+    if errors:
+        yield from errors
         return
     values = [("default", variable.default)] if "default" in variable.schema else []
     values += [("enum", value) for value in variable.schema.get("enum", ())]
     for keyword, value in values:
-        for said in variable.mistakes(value):
-            yield Mistake(parsed.place((variable.name, keyword)), f"{keyword} of {said}")
+        for text in variable.mistakes(value):
+            yield Mistake(parsed.place((variable.name, keyword)), f"{keyword} of {text}")
 
 
 def _standard(schema: dict[str, Any]) -> dict[str, Any]:
@@ -223,19 +223,19 @@ def _maximum(_: Any, limit: Any, value: Any, schema: Any) -> Iterable[Any]:
 def _outside(limit: Any, value: Any, words: str, sign: int) -> Iterator[Any]:
     import jsonschema
 
-    asked, allowed = quantity.parse(value), quantity.parse(limit)
-    if asked is not None and allowed is not None and (asked - allowed) * sign > 0:
+    requested, allowed = quantity.parse(value), quantity.parse(limit)
+    if requested is not None and allowed is not None and (requested - allowed) * sign > 0:
         yield jsonschema.ValidationError(f"{value!r} is {words} {limit}")
 
 
 def _sentence(name: str, error: Any) -> str:
     at = document.dotted((name, *error.absolute_path))
-    said = error.message
+    text = error.message
     if error.validator == "type":
-        said = f"{error.instance!r} is no {error.validator_value}"
+        text = f"{error.instance!r} is no {error.validator_value}"
         if error.validator_value == "quantity":
-            said += " (such as 500m or 2Gi)"
+            text += " (such as 500m or 2Gi)"
     elif error.validator == "enum":
         allowed = ", ".join(json.dumps(item) for item in error.validator_value)
-        said = f"{error.instance!r} is none of {allowed}"
-    return f"{at}: {said}."
+        text = f"{error.instance!r} is none of {allowed}"
+    return f"{at}: {text}."

@@ -56,12 +56,12 @@ def _aws_session_keys(settings: Settings) -> dict[str, Any]:
             "session_token": answer["SessionToken"],
         }
     else:
-        found = session.get_credentials()
-        if found is None:
+        result = session.get_credentials()
+        if result is None:
             raise VaultRefused(
                 "auth_type 'aws_iam': boto3 finds no AWS credentials here, nor are key_id and secret_id set."
             )
-        keys = {"access_key": found.access_key, "secret_key": found.secret_key, "session_token": found.token}
+        keys = {"access_key": result.access_key, "secret_key": result.secret_key, "session_token": result.token}
     return keys | ({"region": session.region_name} if session.region_name else {})
 
 
@@ -108,8 +108,8 @@ def _azure_machine(settings: Settings) -> dict[str, Any]:
     identity = {"jwt": _azure_token(ask("identity/oauth2/token", query), AZURE_SERVICE)}
     machine = ask("instance/compute", {"api-version": "2021-02-01"})
     if machine.ok:
-        found = machine.json()
-        identity |= {ours: found[theirs] for theirs, ours in AZURE_NAMES.items() if found.get(theirs)}
+        result = machine.json()
+        identity |= {ours: result[theirs] for theirs, ours in AZURE_NAMES.items() if result.get(theirs)}
     return identity
 
 

@@ -21,27 +21,27 @@ def settings_from(given: Mapping[str, Any], environment: Mapping[str, str]) -> t
 
     given: by setting name, JSON values or strings. environment: where VAULT_ADDR and its like are looked up.
     """
-    found: list[str] = []
+    errors: list[str] = []
     values: dict[str, Any] = {}
     for name, value in given.items():
         if name not in ROWS:
             near = did_you_mean(name, ROWS)
-            found.append(f"{name} ({environment_variable(name)}) is no setting.{near}")
+            errors.append(f"{name} ({environment_variable(name)}) is no setting.{near}")
         else:
-            read_row(ROWS[name], value, values, found)
+            read_row(ROWS[name], value, values, errors)
     _from_environment(values, environment)
     settings = Settings(**values)
-    found += _mistakes(settings)
-    if not found:
+    errors += _mistakes(settings)
+    if not errors:
         return settings, None
     headline = (
-        f"VaultSecretsBackend: {len(found)} mistake{'s' if len(found) > 1 else ''} in [secrets] backend_kwargs:"
+        f"VaultSecretsBackend: {len(errors)} mistake{'s' if len(errors) > 1 else ''} in [secrets] backend_kwargs:"
     )
     if not given:
-        found.append(
+        errors.append(
             "backend_kwargs is empty: is it valid JSON? Airflow only warns about it and then passes nothing."
         )
-    return settings, ConfigError(problems(headline, found))
+    return settings, ConfigError(problems(headline, errors))
 
 
 def _from_environment(values: dict[str, Any], environment: Mapping[str, str]) -> None:
@@ -63,23 +63,23 @@ def _from_environment(values: dict[str, Any], environment: Mapping[str, str]) ->
 
 def _mistakes(settings: Settings) -> list[str]:
     """Return what is missing or does not go together."""
-    found = []
+    errors = []
     if not settings.url:
-        found.append(f"{named('url')} is not set, nor is VAULT_ADDR.")
+        errors.append(f"{named('url')} is not set, nor is VAULT_ADDR.")
     elif not settings.url.startswith(("http://", "https://", "unix://")):
-        found.append(f"{named('url')} has to begin with https://, http:// or unix://, not {settings.url!r}.")
+        errors.append(f"{named('url')} has to begin with https://, http:// or unix://, not {settings.url!r}.")
     method = logins.METHODS[settings.auth_type]
     for choice in method.needs:
         if not any(getattr(settings, name) for name in choice):
             names = " or ".join(named(name) for name in choice)
-            found.append(f"auth_type {settings.auth_type!r} needs {names}.")
+            errors.append(f"auth_type {settings.auth_type!r} needs {names}.")
     if settings.team_role and not method.role:
         with_role = ", ".join(name for name, other in logins.METHODS.items() if other.role)
-        found.append(f"{named('team_role')}: auth_type {settings.auth_type!r} has no roles ({with_role} have).")
+        errors.append(f"{named('team_role')}: auth_type {settings.auth_type!r} has no roles ({with_role} have).")
     if settings.team_mount_point and settings.mount_point is None:
-        found.append(f"{named('team_mount_point')} and mount_point null exclude each other.")
+        errors.append(f"{named('team_mount_point')} and mount_point null exclude each other.")
     for name in ("team_role", "team_namespace", "team_mount_point"):
         template = getattr(settings, name)
         if template and ("{team}" not in template or set("{}") & set(template.replace("{team}", ""))):
-            found.append(f"{named(name)} has to hold {{team}}, and no other braces: {template!r}.")
-    return found
+            errors.append(f"{named(name)} has to hold {{team}}, and no other braces: {template!r}.")
+    return errors

@@ -106,11 +106,11 @@ class Requests:
 
     def _distrust(self, problem: Exception) -> str:
         """Return what to say where it is the certificate that failed, else ""."""
-        found = [part for part in _chain(problem) if isinstance(part, ssl.SSLCertVerificationError)]
-        if not found:
+        matches = [part for part in _chain(problem) if isinstance(part, ssl.SSLCertVerificationError)]
+        if not matches:
             return ""
         return (
-            f"The certificate of Vault at {self._settings.url} is not trusted: {found[0].verify_message}.\n"
+            f"The certificate of Vault at {self._settings.url} is not trusted: {matches[0].verify_message}.\n"
             "  Set verify, or VAULT_CACERT, to the PEM file of the CA that signed it."
         )
 
@@ -127,8 +127,8 @@ class Requests:
         body = _json_of(answer)
         words = _words(answer, body)
         if answer.status >= 500 or answer.status in RETRIED:
-            said = f"{answer.status} {words}".strip()
-            return _Failure(said, _retry_after_seconds(answer), answer.status not in NOT_DONE, answer.status)
+            message = f"{answer.status} {words}".strip()
+            return _Failure(message, _retry_after_seconds(answer), answer.status not in NOT_DONE, answer.status)
         if answer.status == 404 and not (body and {"errors", "data"} & body.keys()):
             # Another server, or a proxy that does not know the path: this does not say what Vault has.
             return _Failure("404, but not in Vault's words: is this really its address?")
@@ -167,8 +167,8 @@ def _words(answer: Answer, body: dict[str, Any] | None) -> str:
     """Vault's own words. Of an answer that is not Vault's only the status: a proxy may echo the request."""
     errors = body.get("errors") if body else None
     if isinstance(errors, list) and errors:
-        said = " ".join(" ".join(str(error) for error in errors).split())
-        return re.sub(r"\b[0-9]+ errors? occurred: \* ", "", said)[:300]
+        message = " ".join(" ".join(str(error) for error in errors).split())
+        return re.sub(r"\b[0-9]+ errors? occurred: \* ", "", message)[:300]
     return answer.reason
 
 
@@ -196,11 +196,11 @@ def _plain_words(problem: Exception) -> str:
 
 def _chain(problem: BaseException) -> list[BaseException]:
     """The exception and everything that it wraps, by cause, context or argument, outermost first."""
-    found: list[BaseException] = []
+    matches: list[BaseException] = []
     left: list[Any] = [problem]
     while left:
         part = left.pop(0)
-        if isinstance(part, BaseException) and part not in found:
-            found.append(part)
+        if isinstance(part, BaseException) and part not in matches:
+            matches.append(part)
             left += [getattr(part, "reason", None), *part.args, part.__cause__, part.__context__]
-    return found
+    return matches

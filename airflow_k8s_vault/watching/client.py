@@ -141,10 +141,10 @@ def _place(configuration: Configuration) -> tuple[Any, ...]:
 
 def _keep_alive(answer: aiohttp.ClientResponse) -> None:
     transport = answer.connection.transport if answer.connection else None
-    found = transport.get_extra_info("socket") if transport else None
-    if found is None:
+    result = transport.get_extra_info("socket") if transport else None
+    if result is None:
         return
-    found.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    result.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for name, value in _KEEP_ALIVE.items():
         if hasattr(socket, name):
-            found.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+            result.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)

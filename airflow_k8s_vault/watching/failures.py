@@ -53,13 +53,13 @@ class ApiError(K8sVaultError):
     def of(cls, content: bytes | msgspec.Raw, status: int = 0, retry_after: str | None = None) -> ApiError:
         """Return the error that a v1 Status in JSON tells of, with HTTP's status and Retry-After header."""
         try:
-            told = _STATUS.decode(content)
+            shown = _STATUS.decode(content)
         except msgspec.DecodeError:
-            told = _Status()
-        wait = told.details.retry_after_seconds if told.details else 0.0
+            shown = _Status()
+        wait = shown.details.retry_after_seconds if shown.details else 0.0
         # Its other form, a date, is not what Kubernetes sends.
         if retry_after and retry_after.isdigit():
             wait = max(wait, float(retry_after))
-        causes = told.details.causes if told.details else None
+        causes = shown.details.causes if shown.details else None
         too_large = any(cause.reason == "ResourceVersionTooLarge" for cause in causes or ())
-        return cls(status or told.code, told.message or told.reason or "without a reason", wait, too_large)
+        return cls(status or shown.code, shown.message or shown.reason or "without a reason", wait, too_large)

@@ -50,8 +50,8 @@ def _mark(obj: Object, grace: int) -> None:
     start = datetime.datetime.now(datetime.UTC)
     if "deletionTimestamp" in meta:
         # A second, shorter deletion counts from the first.
-        asked = datetime.datetime.fromisoformat(meta["deletionTimestamp"].replace("Z", "+00:00"))
-        start = asked - datetime.timedelta(seconds=meta.get("deletionGracePeriodSeconds", 0))
+        requested = datetime.datetime.fromisoformat(meta["deletionTimestamp"].replace("Z", "+00:00"))
+        start = requested - datetime.timedelta(seconds=meta.get("deletionGracePeriodSeconds", 0))
     elif "generation" in meta:
         meta["generation"] += 1
     meta["deletionTimestamp"] = (start + datetime.timedelta(seconds=grace)).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -93,13 +93,13 @@ def _matches(rule: Object, asked: Attributes) -> bool:
     )
 
 
-def _listed(values: list[str], wanted: str) -> bool:
-    return "*" in values or wanted in values
+def _listed(values: list[str], expected: str) -> bool:
+    return "*" in values or expected in values
 
 
-def _resource_listed(values: list[str], wanted: str) -> bool:
-    subresource = wanted.partition("/")[2]
-    return _listed(values, wanted) or bool(subresource and f"*/{subresource}" in values)
+def _resource_listed(values: list[str], expected: str) -> bool:
+    subresource = expected.partition("/")[2]
+    return _listed(values, expected) or bool(subresource and f"*/{subresource}" in values)
 
 
 def _path_matches(pattern: str, path: str) -> bool:

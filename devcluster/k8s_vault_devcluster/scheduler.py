@@ -63,11 +63,11 @@ def _set_node(pod: Object) -> None:
 def _waits(store: Store, pod: Object, reason: str, message: str) -> bool:
     """Write the condition; return whether it is news."""
     meta = pod["metadata"]
-    wanted = {"type": "PodScheduled", "status": "False", "reason": reason, "message": message}
-    if any(wanted.items() <= condition.items() for condition in pod["status"].get("conditions", [])):
+    expected = {"type": "PodScheduled", "status": "False", "reason": reason, "message": message}
+    if any(expected.items() <= condition.items() for condition in pod["status"].get("conditions", [])):
         return False
     try:
-        store.update("pods", meta["namespace"], meta["name"], lambda kept: _set_condition(kept, wanted))
+        store.update("pods", meta["namespace"], meta["name"], lambda kept: _set_condition(kept, expected))
     except NotFound:
         return False
     return True

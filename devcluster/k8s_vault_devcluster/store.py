@@ -86,8 +86,8 @@ class Store:
     ) -> Objects:
         """Return copies, in order of creation; of all namespaces where `namespace` is None."""
         objects = self._objects[resource].items()
-        found = [obj for (space, _), obj in objects if namespace in (None, space)]
-        return [copied(obj) for obj in found if where is None or where(obj)]
+        matches = [obj for (space, _), obj in objects if namespace in (None, space)]
+        return [copied(obj) for obj in matches if where is None or where(obj)]
 
     def as_of(self, resource: str, version: int) -> Objects:
         """Return copies of all that there was at a version, in no order; raise Expired where that is not kept."""

@@ -98,7 +98,7 @@ class Tokens:
 
     def review(self, token: str, audiences: list[str]) -> Object:
         """Return the `status` of a TokenReview. No audiences: the API's own."""
-        wanted = audiences or [self.issuer]
+        expected = audiences or [self.issuer]
         try:
             claims = jwt.decode(
                 token,
@@ -114,10 +114,10 @@ class Tokens:
             return _refused("service account token has expired")
         if claims["nbf"] > self._now():
             return _refused("service account token is not valid yet")
-        common = [audience for audience in wanted if audience in claims["aud"]]
+        common = [audience for audience in expected if audience in claims["aud"]]
         if not common:
-            found, asked = json.dumps(claims["aud"]), json.dumps(wanted)
-            return _refused(f"token audiences {found} is invalid for the target audiences {asked}")
+            result, requested = json.dumps(claims["aud"]), json.dumps(expected)
+            return _refused(f"token audiences {result} is invalid for the target audiences {requested}")
         problem = self._not_live(claims["kubernetes.io"])
         if problem:
             return _refused(problem)

@@ -40,8 +40,8 @@ class VaultAdmin:
             with urllib.request.urlopen(request, timeout=10, context=tls) as response:  # noqa: S310
                 answer = response.read()
         except urllib.error.HTTPError as refusal:
-            said = refusal.read().decode(errors="replace")[:500]
-            raise VaultError(f"{method} {path} at {self.address}: {refusal.code} {said}") from refusal
+            message = refusal.read().decode(errors="replace")[:500]
+            raise VaultError(f"{method} {path} at {self.address}: {refusal.code} {message}") from refusal
         except OSError as unreachable:
             raise VaultError(f"Vault at {self.address} does not answer: {unreachable}") from unreachable
         return dict(json.loads(answer)) if answer else {}

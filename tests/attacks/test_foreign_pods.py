@@ -257,18 +257,18 @@ def test_a_task_that_goes_on_after_its_trigger_reads_no_other_pod(arena: Arena, 
     event_ = {"status": "success", "name": name, "namespace": NAMESPACE}
     event_ |= {"uid": payload["uid"]} if event == "uid" else {}
 
-    state, said = resume(operator, event_).outcome()
+    state, message = resume(operator, event_).outcome()
 
-    assert (state, "is not this task's" in said) == ("failed", True), said
+    assert (state, "is not this task's" in message) == ("failed", True), message
     assert is_untouched(arena, theirs)
 
 
 def test_a_task_that_goes_on_after_its_trigger_looks_into_no_other_namespace(arena: Arena) -> None:
     operator = arena.operator(deferrable=True)
 
-    state, said = resume(operator, {"status": "success", "name": "x", "namespace": ELSEWHERE}).outcome()
+    state, message = resume(operator, {"status": "success", "name": "x", "namespace": ELSEWHERE}).outcome()
 
-    assert (state, "in no namespace of this task's" in said) == ("failed", True), said
+    assert (state, "in no namespace of this task's" in message) == ("failed", True), message
 
 
 @pytest.mark.parametrize("then", ["", "on_kill"])
@@ -291,9 +291,9 @@ def test_a_worker_whose_pod_was_replaced_says_so_and_leaves_the_other_alone(aren
     name = wait_until(lambda: arena.running(operator))["metadata"]["name"]
     theirs = replaced(arena, arena.core.read_namespaced_pod(name, NAMESPACE))
 
-    state, said = worker.outcome()
+    state, message = worker.outcome()
 
-    assert (state, "another one took its name" in said) == ("failed", True), said
+    assert (state, "another one took its name" in message) == ("failed", True), message
     assert is_untouched(arena, theirs)
 
 

@@ -85,13 +85,13 @@ def _phase(core: client.CoreV1Api, team: teams.Team) -> Any:
 
 def _tokens_of_pods(openbao: OpenBao) -> list[str]:
     accessors = openbao.request("LIST", "auth/token/accessors")["data"]["keys"]
-    found = [openbao.request("POST", "auth/token/lookup-accessor", {"accessor": key}) for key in accessors]
-    return [token["data"]["path"] for token in found if token["data"]["path"].startswith("auth/attacked/")]
+    matches = [openbao.request("POST", "auth/token/lookup-accessor", {"accessor": key}) for key in accessors]
+    return [token["data"]["path"] for token in matches if token["data"]["path"].startswith("auth/attacked/")]
 
 
 def _said(ran: Ran, container: str) -> dict[str, str]:
     lines = [line.partition(": ") for line in ran.logs[container].splitlines()]
-    return {name: found.strip() for name, _, found in lines}
+    return {name: result.strip() for name, _, result in lines}
 
 
 def test_only_the_container_that_was_given_the_secret_has_it(ran: Ran) -> None:
@@ -102,11 +102,11 @@ def test_only_the_container_that_was_given_the_secret_has_it(ran: Ran) -> None:
 
 @pytest.mark.parametrize("container", ["base", "neighbour", "before"])
 def test_no_container_finds_the_agents_token_or_its_configuration(ran: Ran, container: str) -> None:
-    said = _said(ran, container)
+    message = _said(ran, container)
 
-    assert said["files"] == said["roots"] == ""
-    assert said["environments"] == said["commands"] == "0"
-    assert "agent" not in said["vault"]
+    assert message["files"] == message["roots"] == ""
+    assert message["environments"] == message["commands"] == "0"
+    assert "agent" not in message["vault"]
 
 
 def test_the_value_is_in_no_pod_no_event_and_no_log(ran: Ran) -> None:

@@ -154,7 +154,7 @@ def kept_in(name: str, value: Any) -> list[str]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         plain, other = (vars(KubernetesPodOperator(task_id="a", **given)) for given in ({}, {name: value}))
-    return [key for key, found in other.items() if found != plain.get(key) and "init_kwargs" not in key]
+    return [key for key, result in other.items() if result != plain.get(key) and "init_kwargs" not in key]
 
 
 def test_all_locked_arguments_without_a_trace_are_tried_here() -> None:

@@ -55,12 +55,12 @@ Of = Callable[..., audit.Sessions]
 
 def test_a_read_has_its_task_path_lease_policy_and_end(sessions: Of) -> None:
     lease = {"response": {"secret": {"lease_id": "database/creds/payments-ro/x"}}}
-    found = sessions(
+    result = sessions(
         login(0, "a"), read(1, "a"), read(2, "a", "database/creds/payments-ro", **lease), revoke(9, "a")
     )
     paths = PARTNER | {"database/creds/payments-ro"}
 
-    first, second = audit.reads(audit.join(found.all(), [task("main", 0, paths=paths)], roles()))
+    first, second = audit.reads(audit.join(result.all(), [task("main", 0, paths=paths)], roles()))
 
     assert ("secret/payments/partner", "load.main", "run", 1, "time") == tuple(
         first[name] for name in ("path", "task", "run", "try", "matched by")
@@ -70,35 +70,35 @@ def test_a_read_has_its_task_path_lease_policy_and_end(sessions: Of) -> None:
 
 
 def test_a_pod_that_vault_names_is_matched_by_its_name_whenever_it_logs_in(sessions: Of) -> None:
-    found = sessions(login(50, "a", pod="main-x"), read(51, "a"), login(55, "b", pod="main-x"))
+    result = sessions(login(50, "a", pod="main-x"), read(51, "a"), login(55, "b", pod="main-x"))
 
-    assert [("pod", "main"), ("pod", "main")] == joined(found, task("main", 0, pod="main-x"), task("other", 50))
+    assert [("pod", "main"), ("pod", "main")] == joined(result, task("main", 0, pod="main-x"), task("other", 50))
 
 
 def test_a_pod_that_no_task_has_made_is_an_alarm(sessions: Of) -> None:
-    found = sessions(login(0, "a", pod="planted"), read(1, "a"))
+    result = sessions(login(0, "a", pod="planted"), read(1, "a"))
 
-    (alarm,) = audit.alarms(audit.join(found.all(), [task("main", 0, pod="main-x")], roles()))
+    (alarm,) = audit.alarms(audit.join(result.all(), [task("main", 0, pod="main-x")], roles()))
 
     assert ("planted", ["secret/payments/partner"]) == (alarm["pod"], alarm["paths"])
     assert "No task has made the pod" in alarm["why"]
 
 
 def test_an_account_that_is_none_of_the_teams_is_an_alarm_even_while_a_task_starts(sessions: Of) -> None:
-    found = sessions(login(0, "a", namespace="elsewhere", account="mallory"))
+    result = sessions(login(0, "a", namespace="elsewhere", account="mallory"))
 
-    (alarm,) = audit.alarms(audit.join(found.all(), [task("main", 0)], roles()))
+    (alarm,) = audit.alarms(audit.join(result.all(), [task("main", 0)], roles()))
 
     assert "elsewhere/mallory" == alarm["account"]
     assert "an account that is none of the team's" in alarm["why"]
 
 
 def test_a_login_at_another_time_or_of_another_path_is_an_alarm(sessions: Of) -> None:
-    found = sessions(
+    result = sessions(
         login(0, "a"), read(1, "a"), login(30, "b"), login(0.5, "c"), read(1, "c", "secret/data/other")
     )
 
-    assert ["time", "none", "none"] == [how for how, _ in sorted(joined(found, task("main", 0)), reverse=True)]
+    assert ["time", "none", "none"] == [how for how, _ in sorted(joined(result, task("main", 0)), reverse=True)]
 
 
 def test_as_many_logins_as_tasks_are_theirs_and_one_more_is_nobodys(sessions: Of) -> None:
@@ -110,11 +110,11 @@ def test_as_many_logins_as_tasks_are_theirs_and_one_more_is_nobodys(sessions: Of
 
 
 def test_an_agent_that_gave_up_logs_in_again_from_where_it_was(sessions: Of) -> None:
-    found = sessions(login(0, "a"), login(1, "b"), login(1.5, "c").replace("10.0.0.7", "10.0.0.8"))
+    result = sessions(login(0, "a"), login(1, "b"), login(1.5, "c").replace("10.0.0.7", "10.0.0.8"))
     failed = replace(task("main", 0), failed=True)
 
-    assert [("time", "main"), ("again", "main"), ("none", "")] == joined(found, failed)
-    assert [("time", "main"), ("none", ""), ("none", "")] == joined(found, task("main", 0))
+    assert [("time", "main"), ("again", "main"), ("none", "")] == joined(result, failed)
+    assert [("time", "main"), ("none", ""), ("none", "")] == joined(result, task("main", 0))
 
 
 def test_a_refused_path_is_one_of_kv_2_unless_an_answer_says_otherwise(sessions: Of) -> None:
@@ -126,9 +126,9 @@ def test_a_refused_path_is_one_of_kv_2_unless_an_answer_says_otherwise(sessions:
 def test_the_most_logins_find_a_task_where_their_paths_leave_a_choice(sessions: Of) -> None:
     both = PARTNER | {"secret/payments/gcp"}
     gcp = read(1, "b", "secret/data/payments/gcp")
-    found = sessions(login(0, "a"), read(1, "a"), login(0.1, "b"), gcp)
+    result = sessions(login(0, "a"), read(1, "a"), login(0.1, "b"), gcp)
 
-    matched = joined(found, task("both", 0, paths=both), task("partner", 0))
+    matched = joined(result, task("both", 0, paths=both), task("partner", 0))
 
     assert "none" not in [how for how, _ in matched]
     assert ("one of", "both partner") == matched[0]
@@ -146,8 +146,8 @@ def test_a_thousand_tasks_that_start_at_once_are_matched(sessions: Of) -> None:
 def test_what_was_never_read_is_told_with_who_declares_it(sessions: Of) -> None:
     declared = {"payments": [("load.main", "secret/payments/partner"), ("load.b", "secret/payments/gcp")]}
     refused = read(1, "a", "secret/data/payments/gcp", error="1 error occurred:\n\t* permission denied\n\n")
-    found = sessions(login(0, "a"), read(1, "a"), refused)
-    matches = audit.join(found.all(), [], roles())
+    result = sessions(login(0, "a"), read(1, "a"), refused)
+    matches = audit.join(result.all(), [], roles())
 
     assert [{"team": "payments", "path": "secret/payments/gcp", "declared by": ["load.b"]}] == list(
         audit.never_read(declared, matches)
@@ -166,8 +166,8 @@ def test_what_was_never_read_is_told_with_who_declares_it(sessions: Of) -> None:
     ],
 )
 def test_credentials_that_outlive_their_task_are_told(sessions: Of, more: list[str], how: str | None) -> None:
-    found = sessions(login(0, "a"), read(1, "a"), *more, login(900, "later", role="none", namespace="none"))
-    matches = audit.join(found.all(), [task("main", 0, until=60)], roles())
+    result = sessions(login(0, "a"), read(1, "a"), *more, login(900, "later", role="none", namespace="none"))
+    matches = audit.join(result.all(), [task("main", 0, until=60)], roles())
 
     rows = list(audit.outlived(matches, BEGIN + 900))
 
@@ -190,16 +190,16 @@ def test_a_task_that_still_runs_has_outlived_nothing(sessions: Of) -> None:
     ids=["KV 2", "a folder of KV 1", "a dynamic one"],
 )
 def test_a_path_is_told_as_vault_kv_get_takes_it(sessions: Of, path: str, data: Any, named: str) -> None:
-    found = sessions(read(0, "a", path, response={"data": data}))
+    result = sessions(read(0, "a", path, response={"data": data}))
 
-    assert [named] == [one.path for one in found.all()[0].reads]
+    assert [named] == [one.path for one in result.all()[0].reads]
 
 
 def test_a_reader_with_another_role_is_counted_and_is_no_alarm(sessions: Of) -> None:
-    found = sessions(*[read(0, "r", metadata=None, display_name="root")] * 2, read(1, "r", "x/y", metadata=None))
+    result = sessions(*[read(0, "r", metadata=None, display_name="root")] * 2, read(1, "r", "x/y", metadata=None))
 
-    assert {("root", "secret/payments/partner"): 2} == dict(found.others)
-    assert [] == found.all()
+    assert {("root", "secret/payments/partner"): 2} == dict(result.others)
+    assert [] == result.all()
 
 
 ODD = [

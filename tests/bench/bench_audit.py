@@ -132,11 +132,11 @@ def run() -> list[Row]:
                 text=True,
                 check=True,
             )
-        found = json.loads((folder / "answers.json").read_text())
+        result = json.loads((folder / "answers.json").read_text())
     finally:
         shutil.rmtree(folder)
-    assert (2 * tasks, []) == (len(found["reads"]), found["alarms"])
-    assert {"time"} == {row["matched by"] for row in found["reads"]}
+    assert (2 * tasks, []) == (len(result["reads"]), result["alarms"])
+    assert {"time"} == {row["matched by"] for row in result["reads"]}
     seconds, megabytes = map(float, done.stderr.splitlines()[-1].split())
     work = f"audit of 1 GB: the reads of {tasks:,} tasks"
     return [

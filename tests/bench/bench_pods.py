@@ -31,7 +31,7 @@ def run() -> list[Row]:
     with Arena(Path(tempfile.mkdtemp())) as arena:
         ordinary = {"metadata": {"name": "ordinary"}, "stringData": {"a": "value"}}
         arena.core.create_namespaced_secret(NAMESPACE, ordinary)
-        login, wanted = VaultLogin.of_role("payments"), [LOGIN, KEY]
+        login, expected = VaultLogin.of_role("payments"), [LOGIN, KEY]
         direct = VaultLogin(arena.ground.vault.address, "payments", auth_mount=login.auth_mount)
 
         def plain(pod: dict[str, Any]) -> None:
@@ -43,11 +43,11 @@ def run() -> list[Row]:
             plain(pod)
 
         def by_agent(pod: dict[str, Any]) -> None:
-            plain(agent.attach(pod, wanted, direct))
+            plain(agent.attach(pod, expected, direct))
 
         def by_worker(pod: dict[str, Any]) -> None:
-            made = arena.core.create_namespaced_pod(NAMESPACE, secret.attach(pod, wanted))
-            Handover(arena.core, direct, wanted, lifetime_seconds=600).deliver(made)
+            made = arena.core.create_namespaced_pod(NAMESPACE, secret.attach(pod, expected))
+            Handover(arena.core, direct, expected, lifetime_seconds=600).deliver(made)
 
         ways = {"plain": plain, "ordinary Secret": with_secret, "agent": by_agent, "secret": by_worker}
         times = _in_turn(arena, NAMESPACE, ways)
@@ -73,21 +73,21 @@ def _one(arena: Any, namespace: str, create: Callable[[Any], None]) -> float:
     create(pod)
     while arena.core.read_namespaced_pod(name, namespace).status.phase != "Succeeded":
         time.sleep(0.05)
-    said = arena.core.read_namespaced_pod_log(
+    message = arena.core.read_namespaced_pod_log(
         name, namespace, container="base", _preload_content=False
     ).data.decode()
     arena.core.delete_namespaced_pod(name, namespace)
-    return float(said.strip()) - begin
+    return float(message.strip()) - begin
 
 
 def _rows(name: str, mine: list[float], plain: list[float]) -> list[Row]:
     what = f"create to main process, {name}"
     more = statistics.median(mine) - statistics.median(plain)
     limit = WANTED_SECONDS.get(name)
-    wanted, met = (f"+{limit} s", more <= limit) if limit else ("", True)
+    expected, met = (f"+{limit} s", more <= limit) if limit else ("", True)
     p95 = lambda times: statistics.quantiles(times, n=20)[-1]  # noqa: E731
     return [
-        Row(f"{what}, p50", statistics.median(plain), statistics.median(mine), "s", wanted, met),
+        Row(f"{what}, p50", statistics.median(plain), statistics.median(mine), "s", expected, met),
         Row(f"{what}, p95", p95(plain), p95(mine), "s", "", True),
     ]
 

@@ -93,9 +93,9 @@ class _Process:
         await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
         heart = asyncio.create_task(self._beat())
         while line := await reader.readline():
-            asked = json.loads(line)
-            what = asked.pop("what")
-            answer = self.events if what == "events" else getattr(self, what)(**asked)
+            requested = json.loads(line)
+            what = requested.pop("what")
+            answer = self.events if what == "events" else getattr(self, what)(**requested)
             os.write(answers, json.dumps(answer).encode() + b"\n")
         heart.cancel()
 

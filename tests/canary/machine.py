@@ -62,20 +62,20 @@ def _files(*places: Path) -> Iterator[tuple[str, str]]:
 
 def outputs(arena: Arena) -> Texts:
     """What this package's commands print for each template and DAG, and kubectl of pods and Secrets."""
-    found = {f"pod {pod.metadata.name}": str(pod) for pod in arena.core.list_namespaced_pod(NAMESPACE).items}
+    result = {f"pod {pod.metadata.name}": str(pod) for pod in arena.core.list_namespaced_pod(NAMESPACE).items}
     names = [
         str(path.relative_to(arena.ground.templates_dir)).removesuffix(".yaml.j2")
         for path in arena.ground.templates_dir.glob("*/*.yaml.j2")
     ]
     commands = [f"templates {verb} {name}" for verb in ("show", "render", "explain") for name in names]
     for command in ("templates list", f"secrets list --dags {_DAGS}", *commands):
-        found[command] = _printed(f"k8s-vault {command} -o json")
+        result[command] = _printed(f"k8s-vault {command} -o json")
     if kubectl := shutil.which("kubectl"):
         for words in ("get pods -o yaml", "describe pods,secrets,events", "get pods,secrets,events -o wide"):
             command = [kubectl, "--kubeconfig", str(arena.ground.kubeconfig), "-n", NAMESPACE, *words.split()]
             done = subprocess.run(command, capture_output=True, text=True, check=False)
-            found[f"kubectl {words}"] = done.stdout + done.stderr
-    return found
+            result[f"kubectl {words}"] = done.stdout + done.stderr
+    return result
 
 
 def _printed(command: str) -> str:

@@ -54,8 +54,8 @@ def run_to_its_end(arena: Arena, annotations: Any = None, **container: Any) -> N
 
 
 def state(arena: Arena, name: str) -> dict[str, Any]:
-    found = [pod for pod in arena.record.pods.values() if pod["metadata"]["name"] == name]
-    return dict(found[0].get("status", {})) if found else {}
+    matches = [pod for pod in arena.record.pods.values() if pod["metadata"]["name"] == name]
+    return dict(matches[0].get("status", {})) if matches else {}
 
 
 @contextlib.contextmanager
@@ -76,8 +76,8 @@ def _all_run(arena: Arena, name: str) -> bool:
 
 def look(arena: Arena, pod: str, container: str) -> None:
     """Keep what a process in that container can see: variables and files."""
-    said = arena.run_in(pod, container, LOOK)
-    environment, mark, files = said.partition("FILES\n")
+    message = arena.run_in(pod, container, LOOK)
+    environment, mark, files = message.partition("FILES\n")
     assert mark, f"could not look around in {container} of {pod}"
     arena.keep("other environment", {f"{pod}/{container}": environment})
     arena.keep("other files", {f"{pod}/{container}": files})

@@ -48,11 +48,11 @@ def _plant_event(arena: Arena, value: str) -> None:
 
 def _secrets(arena: Arena) -> Texts:
     answer = arena.core.list_secret_for_all_namespaces()
-    found = {"the list itself": str(answer.metadata)}
+    result = {"the list itself": str(answer.metadata)}
     for secret in answer.items:
         data = {key: base64.b64decode(text).decode(errors="replace") for key, text in (secret.data or {}).items()}
-        found[f"{secret.metadata.namespace}/{secret.metadata.name}"] = json.dumps(data) + str(secret)
-    return found
+        result[f"{secret.metadata.namespace}/{secret.metadata.name}"] = json.dumps(data) + str(secret)
+    return result
 
 
 def _plant_secret(arena: Arena, value: str) -> None:

@@ -55,15 +55,15 @@ def _in_play(arena: Arena) -> Any:
     ],
 )
 def test_a_task_came_to_each_kind_of_end(arena: Arena, delivery: str, ending: str) -> None:
-    state, said = arena.ended[delivery][ending]
-    wanted, words = endings.EXPECTED[ending]
+    state, message = arena.ended[delivery][ending]
+    expected, words = endings.EXPECTED[ending]
 
-    assert state == wanted, said
-    assert words in str(said)
+    assert state == expected, message
+    assert words in str(message)
 
 
 def test_all_kinds_of_secrets_were_in_play(arena: Arena) -> None:
-    counted = {kind: len(found) for kind, found in _in_play(arena).items()}
+    counted = {kind: len(result) for kind, result in _in_play(arena).items()}
 
     assert counted["KV value"] == 1
     # One for each pod that Vault let in: 9 of each delivery at least, and the refused ones had tokens to show.
@@ -82,10 +82,10 @@ def test_the_log_is_as_talkative_as_it_gets(arena: Arena, logger: str) -> None:
 @SURFACE
 def test_no_secret_is_there(arena: Arena, surface: Surface) -> None:
     texts = surface.texts(arena)
-    found = {kind: isolation.found_in(texts, wanted) for kind, wanted in _in_play(arena).items()}
+    result = {kind: isolation.found_in(texts, expected) for kind, expected in _in_play(arena).items()}
 
     assert len(texts) > 0, f"nothing was there to search: {surface.name}"
-    assert {kind: places for kind, places in found.items() if places} == {}
+    assert {kind: places for kind, places in result.items() if places} == {}
 
 
 @SURFACE

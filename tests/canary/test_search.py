@@ -43,9 +43,9 @@ def test_another_value_is_not_found() -> None:
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 def test_no_document_shows_what_looks_like_a_credential_of_an_earlier_run(document: Path) -> None:
-    found = CREDENTIAL.search(document.read_text())
+    match = CREDENTIAL.search(document.read_text())
 
-    assert found is None
+    assert match is None
 
 
 def test_such_a_credential_would_be_seen() -> None:

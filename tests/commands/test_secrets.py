@@ -134,11 +134,11 @@ def test_it_knows_what_a_task_gets_by_any_way_or_names_the_task(dags: Path) -> N
         ("decorated", "decorated"),
         ("gives", "override"),
     ] == [(row["task"], row["path"].removeprefix("secret/payments/")) for row in ran.json()]
-    told = [line.rpartition(": ")[2] for line in ran.err.splitlines() if "hidden." in line]
+    message = [line.rpartition(": ")[2] for line in ran.err.splitlines() if "hidden." in line]
     assert [
         "only its run knows the secrets of task 'hidden.by_run'.",
         "only its run knows the secrets of task 'hidden.by_run_too'.",
-    ] == told
+    ] == message
     assert 1 == ran.status
 
 
@@ -164,9 +164,11 @@ def test_a_dag_that_cannot_be_imported_is_told_with_status_1(dags: Path) -> None
     ran = run("secrets", "list", "--dags", dags, "-o", "json")
 
     assert 1 == ran.status
-    told = ran.err.partition("broken.py could not be imported: ")[2]
-    assert told.startswith("airflow_k8s_vault.errors.TemplateError: Team 'payments' has no pod template 'etk'.\n")
-    assert told.endswith("Did you mean 'etl'?\n")
+    message = ran.err.partition("broken.py could not be imported: ")[2]
+    assert message.startswith(
+        "airflow_k8s_vault.errors.TemplateError: Team 'payments' has no pod template 'etk'.\n"
+    )
+    assert message.endswith("Did you mean 'etl'?\n")
     assert 3 == len(ran.json())
 
 
@@ -180,8 +182,8 @@ def test_a_folder_that_is_not_there_is_told_with_status_2(tmp_path: Path) -> Non
 def test_it_lists_each_place_where_a_connection_is_looked_for(dags: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     places = '{"connections_path": ["payments/own", "payments/shared"]}'
     monkeypatch.setenv("AIRFLOW__K8S_VAULT__SECRETS_BACKEND_KWARGS", places)
-    wanted = DAG.replace('VaultSecret("secret/payments/gcp", file="gcp.json")', 'VaultSecret.connection("bank")')
-    (dags / "load.py").write_text(wanted)
+    expected = DAG.replace('VaultSecret("secret/payments/gcp", file="gcp.json")', 'VaultSecret.connection("bank")')
+    (dags / "load.py").write_text(expected)
 
     rows = run("secrets", "list", "--dags", dags, "-o", "json").json()
 

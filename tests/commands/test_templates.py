@@ -88,11 +88,11 @@ def test_render_prints_the_pod_that_a_task_would_send() -> None:
 
 def test_render_reads_a_number_as_one_where_the_variable_is_one() -> None:
     ran = run("templates", "render", "data-science/python", "--var", "threads=4", "--templates-dir", SHIPPED)
-    wrong = run("templates", "render", "data-science/python", "--var", "threads=x", "--templates-dir", SHIPPED)
+    errors = run("templates", "render", "data-science/python", "--var", "threads=x", "--templates-dir", SHIPPED)
 
     assert {"name": "OMP_NUM_THREADS", "value": "4"} in yaml.safe_load(ran.out)["spec"]["containers"][0]["env"]
-    assert (2, "") == (wrong.status, wrong.out)
-    assert "threads: 'x' is no integer." in wrong.err
+    assert (2, "") == (errors.status, errors.out)
+    assert "threads: 'x' is no integer." in errors.err
 
 
 def test_an_unknown_template_is_told_on_standard_error_with_status_2() -> None:
@@ -207,9 +207,9 @@ def test_lint_tells_a_mistake_with_its_file(folder: Path, file: str, old: str, n
 
     ran = run("templates", "lint", folder, "-o", "json")
 
-    found = [row for row in ran.json() if said in row["what"]]
-    assert found, ran.out
-    assert any(file.rpartition("/")[2] in row["where"] for row in found)
+    errors = [row for row in ran.json() if said in row["what"]]
+    assert errors, ran.out
+    assert any(file.rpartition("/")[2] in row["where"] for row in errors)
     assert (1 if any(row["severity"] == "error" for row in ran.json()) else 0) == ran.status
 
 
@@ -315,11 +315,11 @@ def test_schema_is_a_json_schema_that_takes_the_shipped_files(of: str) -> None:
 def test_init_writes_a_folder_that_lints_and_renders_and_keeps_what_is_there(tmp_path: Path) -> None:
     first = run("templates", "init", tmp_path / "pods", "--team", "risk", "-o", "json")
     again = run("templates", "init", tmp_path / "pods", "--team", "risk", "-o", "json")
-    wrong = run("templates", "init", tmp_path / "pods", "--team", "../risk")
+    errors = run("templates", "init", tmp_path / "pods", "--team", "../risk")
 
     assert {"written"} == {row["state"] for row in first.json()}
     assert {"was there"} == {row["state"] for row in again.json()}
-    assert 2 == wrong.status
+    assert 2 == errors.status
     assert 0 == run("templates", "lint", tmp_path / "pods").status
     assert "team-risk" == templates.find("risk/python", tmp_path / "pods").render({})["metadata"]["namespace"]
 
@@ -332,13 +332,13 @@ def test_init_without_a_folder_writes_pod_templates_and_says_what_to_do_next(
     ran = run("templates", "init", "--team", "risk")
 
     assert 0 == ran.status
-    said = ran.out.partition("\nNext:\n")[2]
-    assert "pod_templates/risk/team.yaml" in said
-    assert f"[k8s_vault] templates_dir = {tmp_path}/pod_templates\n" in said
-    for words in re.findall(r"airflow k8s-vault (templates .*)", said):
+    message = ran.out.partition("\nNext:\n")[2]
+    assert "pod_templates/risk/team.yaml" in message
+    assert f"[k8s_vault] templates_dir = {tmp_path}/pod_templates\n" in message
+    for words in re.findall(r"airflow k8s-vault (templates .*)", message):
         folder = ("--templates-dir", "pod_templates") if "render" in words else ()
         assert 0 == run(*words.split(), *folder).status
-    assert 'pod_template="risk/python"' in said
+    assert 'pod_template="risk/python"' in message
 
 
 @pytest.mark.parametrize(
@@ -439,10 +439,10 @@ def test_a_team_whose_file_is_no_file_stops_no_other_team(folder: Path) -> None:
 def test_lint_points_to_the_line_of_the_image(folder: Path) -> None:
     rows = run("templates", "lint", folder, "-o", "json").json()
     lines = (folder / "payments" / "team.yaml").read_text().splitlines()
-    told = [row for row in rows if "is not pinned" in row["what"] and "payments" in row["where"]]
+    message = [row for row in rows if "is not pinned" in row["what"] and "payments" in row["where"]]
 
-    assert 2 == len(told)
-    for row in told:
+    assert 2 == len(message)
+    for row in message:
         assert row["what"].split()[0] in lines[int(row["where"].rpartition("line ")[2]) - 1]
 
 
@@ -471,9 +471,9 @@ def test_lint_tells_where_an_open_argument_goes_past_a_variables_limits(folder: 
     rows = run("templates", "lint", folder, "-o", "json").json()
 
     assert not [row for row in before if "past the limits" in row["what"]]
-    told = [row for row in rows if "past the limits of the variable 'memory' of payments/etl" in row["what"]]
-    assert ["warning"] == [row["severity"] for row in told]
-    assert told[0]["what"].startswith("opens container_resources, which sets spec.containers[base].resources")
+    message = [row for row in rows if "past the limits of the variable 'memory' of payments/etl" in row["what"]]
+    assert ["warning"] == [row["severity"] for row in message]
+    assert message[0]["what"].startswith("opens container_resources, which sets spec.containers[base].resources")
 
 
 @pytest.mark.parametrize(

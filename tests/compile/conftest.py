@@ -53,5 +53,5 @@ def denials(
     spec: dict[str, Any], obj: dict[str, Any], old: dict[str, Any] | None = None, **request: Any
 ) -> list[str]:
     """Return what the policy has against the object, as the API server reads it."""
-    asked = {"operation": "UPDATE" if old else "CREATE", "userInfo": WORKER, **request}
-    return cel.denials(spec, {"object": cel.as_typed(obj), "oldObject": cel.as_typed(old), "request": asked})
+    requested = {"operation": "UPDATE" if old else "CREATE", "userInfo": WORKER, **request}
+    return cel.denials(spec, {"object": cel.as_typed(obj), "oldObject": cel.as_typed(old), "request": requested})

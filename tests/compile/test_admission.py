@@ -47,10 +47,10 @@ SECRETS = {
 
 
 def source_of(name: str, deliveries: tuple[str, ...] = ("agent", "secret"), **login: Any) -> Source:
-    found = teams.load(name, SHIPPED)
-    where = VaultLogin(address="https://vault:8200", role=found.vault_role, **login)
+    result = teams.load(name, SHIPPED)
+    where = VaultLogin(address="https://vault:8200", role=result.vault_role, **login)
     pods = template_pods.of_team(name, SHIPPED)
-    return Source(found, where, deliveries, *ACCOUNTS, pods, _xcom_sidecar(None))
+    return Source(result, where, deliveries, *ACCOUNTS, pods, _xcom_sidecar(None))
 
 
 def delivered(name: str, delivery: str, secrets: list[VaultSecret], source: Source, values: Any = None) -> Any:

@@ -34,11 +34,11 @@ def without_expressions(obj: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_the_shipped_teams_compile_to_these_objects(folder: Path) -> None:
-    found = [without_expressions(obj) for obj in compiled()]
+    matches = [without_expressions(obj) for obj in compiled()]
     if os.environ.get("WRITE_GOLDEN"):
-        GOLDEN.write_text(yaml.safe_dump_all(found, sort_keys=False))
+        GOLDEN.write_text(yaml.safe_dump_all(matches, sort_keys=False))
 
-    assert list(yaml.safe_load_all(GOLDEN.read_text())) == found
+    assert list(yaml.safe_load_all(GOLDEN.read_text())) == matches
 
 
 def test_the_same_input_gives_the_same_bytes(folder: Path) -> None:
@@ -89,12 +89,12 @@ def rights(found: list[dict[str, Any]], who: str) -> set[tuple[str, str]]:
 @pytest.mark.parametrize("deliveries", ["[agent]", "[secret]"])
 def test_the_triggerer_has_fewer_rights_than_the_worker(folder: Path, deliveries: str) -> None:
     add(folder / "payments/team.yaml", f"deliveries: {deliveries}")
-    found = compiled("--team", "payments")
+    result = compiled("--team", "payments")
 
     more = {("pods", "create"), ("pods", "patch"), ("pods/exec", "create"), ("serviceaccounts/token", "create")}
 
-    assert len(rights(found, "triggerer")) < len(rights(found, "worker"))
-    assert not (more | {("pods/log", "get"), ("secrets", "create")}) & rights(found, "triggerer")
+    assert len(rights(result, "triggerer")) < len(rights(result, "worker"))
+    assert not (more | {("pods/log", "get"), ("secrets", "create")}) & rights(result, "triggerer")
 
 
 def test_a_worker_of_delivery_agent_gets_no_right_to_secrets_and_one_of_secret_those_of_the_teams_account(
@@ -128,17 +128,17 @@ def test_each_team_may_have_workers_of_its_own(folder: Path) -> None:
 
 def test_limits_become_a_quota_and_ranges_and_egress_a_network_policy(folder: Path) -> None:
     add(folder / "payments/team.yaml", ALL)
-    found = compiled("--team", "payments")
-    egress = one(found, "NetworkPolicy")["spec"]["egress"]
+    result = compiled("--team", "payments")
+    egress = one(result, "NetworkPolicy")["spec"]["egress"]
 
     assert {
         "requests.cpu": "20",
         "requests.memory": "40Gi",
         "limits.memory": "40Gi",
         "pods": "50",
-    } == one(found, "ResourceQuota")["spec"]["hard"]
-    assert {"type": "Pod", "max": {"memory": "4Gi"}} in one(found, "LimitRange")["spec"]["limits"]
+    } == one(result, "ResourceQuota")["spec"]["hard"]
+    assert {"type": "Pod", "max": {"memory": "4Gi"}} in one(result, "LimitRange")["spec"]["limits"]
     assert [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "vault"}}}] == egress[1]["to"]
     assert [{"port": 8200, "protocol": "TCP"}] == egress[1]["ports"]
     assert [{"ipBlock": {"cidr": "10.1.0.0/16"}}] == egress[2]["to"]
-    assert [{"registry"}] == [{s["name"] for s in one(found, "ServiceAccount")["imagePullSecrets"]}]
+    assert [{"registry"}] == [{s["name"] for s in one(result, "ServiceAccount")["imagePullSecrets"]}]

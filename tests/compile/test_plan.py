@@ -427,15 +427,15 @@ def test_what_was_applied_shows_no_difference(live: Live) -> None:
 def test_a_drift_is_named_by_its_sign_and_object_and_nothing_else_is(live: Live, drift: Drift) -> None:
     drift.plant(live)
     try:
-        found = seen(live)
+        result = seen(live)
     finally:
         drift.mend(live)
         live.setup.apply(live.sources)
-    named = [item for item in found if (item.sign, item.name) == (drift.sign, drift.name)]
+    named = [item for item in result if (item.sign, item.name) == (drift.sign, drift.name)]
     words = [f"{item.reason} {[field.path for field in item.fields]}" for item in named]
 
-    assert any(drift.told in text for text in words), [list(item.lines()) for item in found]
-    assert {drift.name.partition(" in ")[0]} == {item.name.partition(" in ")[0] for item in found}
+    assert any(drift.told in text for text in words), [list(item.lines()) for item in result]
+    assert {drift.name.partition(" in ")[0]} == {item.name.partition(" in ")[0] for item in result}
 
 
 def test_thirty_drifts_are_planted() -> None:
@@ -470,11 +470,11 @@ def test_what_cannot_be_reached_is_not_seen_and_the_rest_is_compared(
     live: Live, monkeypatch: pytest.MonkeyPatch, variable: str, value: str, object_: str, reason: str
 ) -> None:
     monkeypatch.setenv(variable, value)
-    found = Plan(*plan.compare(live.sources))
+    result = Plan(*plan.compare(live.sources))
 
-    assert [("?", object_)] == [(item.sign, item.name) for item in found.differences]
-    assert reason in found.differences[0].reason
-    assert (1, True) == (found.status, found.compared > 0)
+    assert [("?", object_)] == [(item.sign, item.name) for item in result.differences]
+    assert reason in result.differences[0].reason
+    assert (1, True) == (result.status, result.compared > 0)
 
 
 def test_what_may_not_be_read_is_not_seen_and_never_equal(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -482,11 +482,11 @@ def test_what_may_not_be_read_is_not_seen_and_never_equal(live: Live, monkeypatc
     live.vault.request("PUT", "sys/policies/acl/auditor", auditor)
     made = live.vault.request("POST", "auth/token/create", {"policies": ["auditor"]})
     monkeypatch.setenv("VAULT_TOKEN", made["auth"]["client_token"])
-    found = Plan(*plan.compare(live.sources, only="vault"))
+    result = Plan(*plan.compare(live.sources, only="vault"))
 
-    assert {f"role {ROLE}", "the roles of auth/kubernetes"} <= {item.name for item in found.differences}
-    assert {"?"} == {item.sign for item in found.differences}
-    assert 1 == found.status
+    assert {f"role {ROLE}", "the roles of auth/kubernetes"} <= {item.name for item in result.differences}
+    assert {"?"} == {item.sign for item in result.differences}
+    assert 1 == result.status
 
 
 def test_explain_names_the_task_the_line_or_the_reason(live: Live) -> None:

@@ -187,11 +187,11 @@ def test_each_declared_path_can_be_read_and_fifty_others_cannot(
 
 def test_a_login_looks_after_itself_without_the_policy_default(cluster: Cluster) -> None:
     pod = cluster.login("payments", "team-payments", "airflow-payments")
-    found = pod.request("GET", "auth/token/lookup-self")["data"]
+    result = pod.request("GET", "auth/token/lookup-self")["data"]
     renewed = pod.request("POST", "auth/token/renew-self", {"increment": "120s"})["auth"]
     pod.request("POST", "auth/token/revoke-self", {})
 
-    assert (["airflow-payments"], 86400) == (found["policies"], found["explicit_max_ttl"] or 86400)
+    assert (["airflow-payments"], 86400) == (result["policies"], result["explicit_max_ttl"] or 86400)
     assert renewed["renewable"]
     assert not may(pod, "auth/token/lookup-self")
     assert {"pod_name": "load-1", "pod_uid": "5f", "service_account_namespace": "team-payments"}.items() <= (
@@ -232,8 +232,8 @@ def test_the_printed_commands_set_up_the_same(cluster: Cluster, openbao: OpenBao
 
 def stored(openbao: OpenBao, path: str) -> Any:
     """Return a role's parameters, or the text of a policy, without times and versions."""
-    found = openbao.request("GET", path)["data"]
-    return found.get("policy") or found
+    result = openbao.request("GET", path)["data"]
+    return result.get("policy") or result
 
 
 def _where(openbao: OpenBao) -> list[tuple[str, str]]:

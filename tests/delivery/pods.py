@@ -77,13 +77,13 @@ class Pods:
             return pod
         name, deadline = pod.metadata.name, time.monotonic() + _SECONDS
         while time.monotonic() < deadline:
-            found = self.core.read_namespaced_pod(name, NAMESPACE)
-            problem = failure.of_delivery(found, self.login, "base")
-            if problem or found.status.phase in ("Succeeded", "Failed"):
+            result = self.core.read_namespaced_pod(name, NAMESPACE)
+            problem = failure.of_delivery(result, self.login, "base")
+            if problem or result.status.phase in ("Succeeded", "Failed"):
                 log = "" if problem else self.log(name)
-                return Run(found.status.phase, log, str(problem or ""), name)
+                return Run(result.status.phase, log, str(problem or ""), name)
             time.sleep(0.05)
-        raise AssertionError(f"the pod neither ended nor failed: {found.status}")
+        raise AssertionError(f"the pod neither ended nor failed: {result.status}")
 
     def log(self, name: str) -> str:
         answer = self.core.read_namespaced_pod_log(name, NAMESPACE, container="base", _preload_content=False)

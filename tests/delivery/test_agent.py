@@ -123,20 +123,20 @@ def test_platform_and_team_say_what_the_agents_container_is_like() -> None:
     pod = copy.deepcopy(POD)
     pod["spec"]["imagePullSecrets"] = [{"name": "registry"}]
 
-    found = {}
+    result = {}
     for name, settings in (("platform", platform), ("team", team)):
         made = attach(pod, [PASSWORD], replace(LOGIN, agent=settings))
-        found[name] = container(made, "vault-agent")
+        result[name] = container(made, "vault-agent")
         assert made["spec"]["imagePullSecrets"] == [{"name": "registry"}, {"name": "mirror"}]
-        assert found[name]["imagePullPolicy"] == "Always"
-        assert {"name": "AGENT_LOG_LEVEL", "value": "debug"} in found[name]["env"]
+        assert result[name]["imagePullPolicy"] == "Always"
+        assert {"name": "AGENT_LOG_LEVEL", "value": "debug"} in result[name]["env"]
 
     requests = {"cpu": "50m", "memory": "64Mi"}
-    assert found["platform"]["resources"] == {"requests": requests, "limits": {"memory": "256Mi", "cpu": "1"}}
-    assert found["team"]["resources"] == {"requests": requests, "limits": {"memory": "256Mi", "cpu": "500m"}}
-    assert found["platform"]["securityContext"]["runAsUser"] == 1000740000
-    assert "runAsUser" not in found["team"]["securityContext"]
-    assert all(made["securityContext"]["runAsNonRoot"] for made in found.values())
+    assert result["platform"]["resources"] == {"requests": requests, "limits": {"memory": "256Mi", "cpu": "1"}}
+    assert result["team"]["resources"] == {"requests": requests, "limits": {"memory": "256Mi", "cpu": "500m"}}
+    assert result["platform"]["securityContext"]["runAsUser"] == 1000740000
+    assert "runAsUser" not in result["team"]["securityContext"]
+    assert all(made["securityContext"]["runAsNonRoot"] for made in result.values())
 
 
 @pytest.mark.parametrize(

@@ -128,8 +128,8 @@ def test_a_connection_arrives_as_the_backend_has_it(
     rendered = render(env_file([connection(kv, conn_id) for conn_id in ids])).encode()
 
     expected = {name: parts(backend.get_conn_value(conn_id) or "") for conn_id, name in ids.items()}
-    found = {name: parts(value_of(f"AIRFLOW_CONN_{x.upper()}", rendered)) for x, name in ids.items()}
-    assert expected == found
+    result = {name: parts(value_of(f"AIRFLOW_CONN_{x.upper()}", rendered)) for x, name in ids.items()}
+    assert expected == result
 
 
 @pytest.mark.parametrize("kv", [2], indirect=True)
@@ -147,9 +147,9 @@ def test_what_is_no_connection_is_refused_with_its_place_as_by_the_backend(
     with pytest.raises(AssertionError) as failed:
         render(env_file([connection(kv)]))
     # The agent redacts values in its words: an empty one, where it is, between all letters.
-    said = str(failed.value).replace("[redacted]", "")
-    assert re.search(f"the secret at '{kv[0]}/connections/x' is no connection: .*{words}", said)
-    assert not re.search("8675.*309", said.partition("is no connection: ")[2])
+    message = str(failed.value).replace("[redacted]", "")
+    assert re.search(f"the secret at '{kv[0]}/connections/x' is no connection: .*{words}", message)
+    assert not re.search("8675.*309", message.partition("is no connection: ")[2])
 
 
 def test_a_variable_arrives_as_the_backend_has_it(
@@ -162,10 +162,10 @@ def test_a_variable_arrives_as_the_backend_has_it(
     rendered = render(env_file([variable(kv, key) for key in keys])).encode()
 
     for key, name in keys.items():
-        expected, found = backend.get_variable(key) or "", value_of(f"AIRFLOW_VAR_{key.upper()}", rendered)
+        expected, result = backend.get_variable(key) or "", value_of(f"AIRFLOW_VAR_{key.upper()}", rendered)
         if not isinstance(VARIABLES[name], str):
-            expected, found = json.loads(expected), json.loads(found)
-        assert expected == found, name
+            expected, result = json.loads(expected), json.loads(result)
+        assert expected == result, name
 
 
 def test_a_variable_without_value_is_refused_with_the_keys_that_are_there(
@@ -188,9 +188,9 @@ def test_what_the_kubelets_file_cannot_carry_names_the_delivery_that_can(
 
     with pytest.raises(AssertionError) as failed:
         render(env_file([variable(kv)]))
-    said = str(failed.value).replace("\\'", "'")
-    assert f"holds {held}" in said
-    assert "which a variable cannot carry here: use delivery='secret'" in said
+    message = str(failed.value).replace("\\'", "'")
+    assert f"holds {held}" in message
+    assert "which a variable cannot carry here: use delivery='secret'" in message
 
 
 @pytest.mark.parametrize("there", [("own",), ("shared",), ("own", "shared")], ids=" and ".join)

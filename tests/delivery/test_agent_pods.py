@@ -22,10 +22,10 @@ def test_an_agent_that_logs_all_it_can_logs_no_value(pods: Pods, monkeypatch: py
     pod = pods.start("agent", [PARTNER], ["sh", "-c", 'test "$API_KEY" = "$(cat /vault/secrets/key)"'])
     try:
         run = pods.ended(pod)
-        said = pods.core.read_namespaced_pod_log(run.name, NAMESPACE, container="vault-agent")
+        message = pods.core.read_namespaced_pod_log(run.name, NAMESPACE, container="vault-agent")
     finally:
         pods.delete(pod)
 
     assert ("Succeeded", "") == (run.phase, run.problem)
-    assert "[DEBUG]" in said
-    assert pods.ground.canary not in said
+    assert "[DEBUG]" in message
+    assert pods.ground.canary not in message

@@ -86,8 +86,8 @@ def test_an_empty_value_is_refused_for_a_variable_since_the_kubelet_takes_it_for
     with pytest.raises(AssertionError) as failed:
         render(env_file([VaultSecret(f"{kv_mount}/a", env={"A": "empty"})]))
     # The agent redacts values in its words: an empty one between all letters.
-    said = str(failed.value).replace("[redacted]", "")
-    assert f"key 'empty' of '{kv_mount}/a' is empty, which no variable is given" in said
+    message = str(failed.value).replace("[redacted]", "")
+    assert f"key 'empty' of '{kv_mount}/a' is empty, which no variable is given" in message
 
 
 def test_an_empty_value_is_an_empty_file(render: Render, openbao: OpenBao, kv_mount: str) -> None:

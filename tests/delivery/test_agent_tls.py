@@ -52,11 +52,11 @@ def run(core: client.CoreV1Api, name: str, login: VaultLogin) -> Any:
     core.create_namespaced_pod("team-payments", agent.attach(pod, [SECRET], login))
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
-        found = core.read_namespaced_pod(name, "team-payments")
-        if found.status.phase in ("Succeeded", "Failed") or failure.of_delivery(found, login, "base"):
-            return found
+        result = core.read_namespaced_pod(name, "team-payments")
+        if result.status.phase in ("Succeeded", "Failed") or failure.of_delivery(result, login, "base"):
+            return result
         time.sleep(0.1)
-    raise AssertionError(f"the pod neither ended nor failed: {found.status}")
+    raise AssertionError(f"the pod neither ended nor failed: {result.status}")
 
 
 def test_the_agent_trusts_the_configured_ca(core: client.CoreV1Api, vault: VaultAdmin) -> None:

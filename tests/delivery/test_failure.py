@@ -96,11 +96,11 @@ def why(agent: dict[str, Any], base: dict[str, Any] | None = None, **status: Any
 def test_the_agents_last_words_tell_a_refusal_from_an_outage(
     message: str, kind: type[Exception], said: str
 ) -> None:
-    found = why(ended(message))
+    errors = why(ended(message))
 
-    assert type(found) is kind
-    assert said in str(found)
-    assert "[INFO]" not in str(found)
+    assert type(errors) is kind
+    assert said in str(errors)
+    assert "[INFO]" not in str(errors)
 
 
 @pytest.mark.parametrize(
@@ -142,11 +142,11 @@ NOT_VAULTS = {
 
 @pytest.mark.parametrize("end", NOT_VAULTS)
 def test_no_failure_of_the_agents_container_is_told_as_vaults(end: str) -> None:
-    told = str(why(NOT_VAULTS[end]))
+    message = str(why(NOT_VAULTS[end]))
 
-    assert told.startswith("The Vault agent ")
-    assert "could not be reached" not in told
-    assert "Vault at" not in told
+    assert message.startswith("The Vault agent ")
+    assert "could not be reached" not in message
+    assert "Vault at" not in message
 
 
 @pytest.mark.parametrize(
@@ -168,34 +168,34 @@ def test_no_failure_of_the_agents_container_is_told_as_vaults(end: str) -> None:
     ],
 )
 def test_a_pod_that_was_ended_from_outside_is_told_as_that(changed: dict[str, Any], first: str) -> None:
-    found = pod(ended(UNREACHABLE))
+    result = pod(ended(UNREACHABLE))
     for part, fields in changed.items():
         for name, value in fields.items():
-            setattr(getattr(found, part), name, value)
+            setattr(getattr(result, part), name, value)
 
-    problem = failure.of_delivery(found, LOGIN, "base")
+    problem = failure.of_delivery(result, LOGIN, "base")
 
     assert isinstance(problem, DeliveryUnavailable)
     assert first == str(problem).splitlines()[0]
 
 
 def test_another_init_container_that_failed_is_named() -> None:
-    found = pod(ended(UNREACHABLE))
-    other = copy.deepcopy(found.status.init_container_statuses[0])
+    result = pod(ended(UNREACHABLE))
+    other = copy.deepcopy(result.status.init_container_statuses[0])
     other.name, other.state.terminated.exit_code = "wait-for-it", 4
-    found.status.init_container_statuses.append(other)
+    result.status.init_container_statuses.append(other)
 
-    told = str(failure.of_delivery(found, LOGIN, "base"))
+    message = str(failure.of_delivery(result, LOGIN, "base"))
 
-    assert told.startswith("Container 'wait-for-it' ended with exit code 4 before the main process started.")
+    assert message.startswith("Container 'wait-for-it' ended with exit code 4 before the main process started.")
 
 
 def test_the_command_that_looks_further_is_named_where_the_team_is_known() -> None:
     login = VaultLogin("https://vault:8200", "payments", team="pay")
 
-    told = str(failure.of_delivery(pod(ended(REFUSED_LOGIN)), login, "base"))
+    message = str(failure.of_delivery(pod(ended(REFUSED_LOGIN)), login, "base"))
 
-    assert told.endswith("\n  Try: airflow k8s-vault doctor --team pay")
+    assert message.endswith("\n  Try: airflow k8s-vault doctor --team pay")
 
 
 @pytest.mark.parametrize(
@@ -210,10 +210,10 @@ def test_the_command_that_looks_further_is_named_where_the_team_is_known() -> No
 def test_after_a_refused_login_it_says_what_to_look_at(method: str, said: str, advice: str) -> None:
     login = VaultLogin("https://vault:8200", "payments", auth_method=method)
 
-    told = str(failure.of_delivery(pod(ended(REFUSED_LOGIN.replace("permission denied", said))), login, "base"))
+    message = str(failure.of_delivery(pod(ended(REFUSED_LOGIN.replace("permission denied", said))), login, "base"))
 
     assert f"Check auth/kubernetes/role/payments (bound service account, namespace, audience), and {advice}" in (
-        told.replace("and that ", "and ")
+        message.replace("and that ", "and ")
     )
 
 
@@ -232,11 +232,11 @@ def test_after_a_refused_login_it_says_what_to_look_at(method: str, said: str, a
 def test_an_agent_that_could_not_be_started_is_not_told_as_vaults_doing(
     ended_as: tuple[str, int, str], said: str
 ) -> None:
-    found = why(ended(*ended_as))
+    result = why(ended(*ended_as))
 
-    assert type(found) is DeliveryRefused
-    assert said in str(found)
-    assert "Vault at" not in str(found)
+    assert type(result) is DeliveryRefused
+    assert said in str(result)
+    assert "Vault at" not in str(result)
 
 
 def test_an_agent_that_waits_for_its_next_start_has_failed_too() -> None:
@@ -250,19 +250,19 @@ def test_an_agent_without_memory_is_an_outage() -> None:
 
 
 def test_an_agent_that_finds_that_the_one_before_it_was_killed_is_an_outage() -> None:
-    found = why(ended(f"Success! Revoked token (if it existed)\n{KILLED}\n", 137))
+    result = why(ended(f"Success! Revoked token (if it existed)\n{KILLED}\n", 137))
 
-    assert isinstance(found, DeliveryUnavailable)
-    assert "fetched the secrets: out of memory, most likely" in str(found)
+    assert isinstance(result, DeliveryUnavailable)
+    assert "fetched the secrets: out of memory, most likely" in str(result)
 
 
 @pytest.mark.parametrize("reason", ["ErrImagePull", "ImagePullBackOff", "CreateContainerConfigError"])
 def test_a_container_that_cannot_be_made_is_named_with_its_reason(reason: str) -> None:
-    found = why({"waiting": {"reason": reason, "message": "no such thing"}})
+    result = why({"waiting": {"reason": reason, "message": "no such thing"}})
 
-    assert isinstance(found, DeliveryRefused)
-    assert f"Vault agent's container of pod team-payments/load-abc cannot start ({reason})" in str(found)
-    assert "vault_agent_image" in str(found)
+    assert isinstance(result, DeliveryRefused)
+    assert f"Vault agent's container of pod team-payments/load-abc cannot start ({reason})" in str(result)
+    assert "vault_agent_image" in str(result)
 
 
 @pytest.mark.parametrize(
@@ -274,10 +274,10 @@ def test_a_container_that_cannot_be_made_is_named_with_its_reason(reason: str) -
     ],
 )
 def test_a_registry_that_does_not_answer_just_now_is_an_outage(message: str) -> None:
-    found = why({"waiting": {"reason": "ErrImagePull", "message": message}})
+    result = why({"waiting": {"reason": "ErrImagePull", "message": message}})
 
-    assert isinstance(found, DeliveryUnavailable)
-    assert message in str(found)
+    assert isinstance(result, DeliveryUnavailable)
+    assert message in str(result)
 
 
 @pytest.mark.parametrize("agent", [RUNNING, WAITING, ended("", 0, "Completed")])
@@ -299,16 +299,18 @@ def test_a_base_container_that_only_ended_with_its_pod_never_started() -> None:
 def test_a_missing_executable_is_named_with_its_image() -> None:
     message = 'OCI runtime create failed: exec: "python": executable file not found in $PATH: unknown'
 
-    told = failure.of_start(pod(RUNNING, ended(message, 128, "StartError")), "base")
+    shown = failure.of_start(pod(RUNNING, ended(message, 128, "StartError")), "base")
 
-    assert told is not None
-    assert "image 'i' has no executable 'python' (exit code 128)" in told
+    assert shown is not None
+    assert "image 'i' has no executable 'python' (exit code 128)" in shown
 
 
 def test_an_environment_that_is_too_large_for_linux_is_told_with_its_limits() -> None:
-    told = failure.of_start(pod(RUNNING, ended("exec /bin/sh: argument list too long", 128, "StartError")), "base")
+    message = failure.of_start(
+        pod(RUNNING, ended("exec /bin/sh: argument list too long", 128, "StartError")), "base"
+    )
 
-    assert "128 KiB each with the name, 2 MiB together. Take the largest as files" in str(told)
+    assert "128 KiB each with the name, 2 MiB together. Take the largest as files" in str(message)
 
 
 def test_a_program_that_ran_and_failed_is_none_of_our_business() -> None:

@@ -69,23 +69,23 @@ RUNNING: dict[str, Any] = {"running": {"startedAt": "2026-01-02T03:04:05Z"}}
     ],
 )
 def test_the_reason_is_the_first_line(found: V1Pod, first: str) -> None:
-    told = main_failure.why(found, "base")
+    shown = main_failure.why(found, "base")
 
-    assert told is not None
-    assert first == told.splitlines()[0]
-    assert "container 'base' of pod team-payments/load-abc; image postgres:18." in told
+    assert shown is not None
+    assert first == shown.splitlines()[0]
+    assert "container 'base' of pod team-payments/load-abc; image postgres:18." in shown
 
 
 def test_the_end_of_the_log_follows_and_is_no_more_than_a_page_shows() -> None:
     log = [*(f"line {number}" for number in range(30)), "x" * 1000, "::group::of the program"]
 
-    told = main_failure.why(pod(ended(3)), "base", log)
+    message = main_failure.why(pod(ended(3)), "base", log)
 
-    assert told is not None
-    lines = told.splitlines()[3:]
+    assert message is not None
+    lines = message.splitlines()[3:]
     assert [line.strip() for line in lines[:2]] == ["line 22", "line 23"]
     assert max(map(len, lines)) < 310
-    assert "::group::" not in told
+    assert "::group::" not in message
     assert "of the program" in lines[-1]
 
 

@@ -58,9 +58,11 @@ def test_certificate_key_and_chain_are_of_one_issue(pods: Pods, delivery: str) -
 
 @pytest.mark.parametrize("delivery", ["agent", "secret"])
 def test_a_name_that_the_role_refuses_is_told_in_vaults_words(pods: Pods, delivery: str) -> None:
-    asked = VaultSecret("pki/issue/web", engine="dynamic", parameters={"common_name": "a.evil.org"}, file="all")
+    requested = VaultSecret(
+        "pki/issue/web", engine="dynamic", parameters={"common_name": "a.evil.org"}, file="all"
+    )
 
-    run = pods.run(delivery, [asked], ["true"])
+    run = pods.run(delivery, [requested], ["true"])
 
     assert "not allowed by this role" in run.problem
 
@@ -85,14 +87,16 @@ def test_bytes_versions_lists_of_keys_and_codes_arrive(pods: Pods, delivery: str
 
 @pytest.mark.parametrize("delivery", ["agent", "secret"])
 def test_what_is_no_base64_starts_no_pod(pods: Pods, delivery: str) -> None:
-    asked = VaultSecret("secret/payments/store", file="x", key="none", decode="base64")
+    requested = VaultSecret("secret/payments/store", file="x", key="none", decode="base64")
 
-    assert "key 'none' of 'secret/payments/store' is no base64" in pods.run(delivery, [asked], ["true"]).problem
+    assert (
+        "key 'none' of 'secret/payments/store' is no base64" in pods.run(delivery, [requested], ["true"]).problem
+    )
 
 
 def test_a_private_file_belongs_to_the_containers_user(pods: Pods) -> None:
-    asked = VaultSecret("secret/payments/partner", file="pgpass", key="api_key", mode="0400")
+    requested = VaultSecret("secret/payments/partner", file="pgpass", key="api_key", mode="0400")
 
-    run = pods.run("agent", [asked], ["stat", "-c", "%a %u", "/vault/secrets/pgpass"])
+    run = pods.run("agent", [requested], ["stat", "-c", "%a %u", "/vault/secrets/pgpass"])
 
     assert ("", "400 10001\n") == (run.problem, run.log)

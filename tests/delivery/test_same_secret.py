@@ -71,8 +71,8 @@ def mount(request: pytest.FixtureRequest, openbao: OpenBao) -> Iterator[str]:
         # What whoever takes the path for one of the API would read.
         for folder in ("data/", "metadata/", "subkeys/"):
             if path.startswith(folder):
-                wrong = path.removeprefix(folder)
-                openbao.request("POST", f"{name}/data/{quote(wrong)}", {"data": {"at": "another secret"}})
+                errors = path.removeprefix(folder)
+                openbao.request("POST", f"{name}/data/{quote(errors)}", {"data": {"at": "another secret"}})
         openbao.request("POST", f"{name}/data/{quote(path)}", {"data": {"at": f"number {number}"}})
     yield name
     openbao.request("DELETE", f"sys/mounts/{name}")
@@ -102,19 +102,19 @@ def test_a_connection_is_the_one_below_its_path_whatever_that_is_called(
 
     for folder in folders.values():
         paths = (f"{mount}/{folder}/w", f"{mount}/nowhere/w")[:places]
-        (found,) = deliver([VaultSecret.connection("w").located(paths, "kv2", (mount,) * places)]).values()
-        assert f"http://{folder}" == found
+        (result,) = deliver([VaultSecret.connection("w").located(paths, "kv2", (mount,) * places)]).values()
+        assert f"http://{folder}" == result
 
 
 def test_a_key_and_a_variable_may_be_called_what_vault_and_kubernetes_take(
     openbao: OpenBao, kv_mount: str, deliver: Deliver
 ) -> None:
-    wanted = {f"MY-DB.{number}": key for number, key in enumerate(KEYS)}
-    openbao.request("POST", f"{kv_mount}/data/x", {"data": {key: name for name, key in wanted.items()}})
-    secret = VaultSecret(f"{kv_mount}/x", env=wanted)
+    expected = {f"MY-DB.{number}": key for number, key in enumerate(KEYS)}
+    openbao.request("POST", f"{kv_mount}/data/x", {"data": {key: name for name, key in expected.items()}})
+    secret = VaultSecret(f"{kv_mount}/x", env=expected)
 
     assert secret.mistakes() == []
-    assert {name: name for name in wanted} == deliver([secret])
+    assert {name: name for name in expected} == deliver([secret])
 
 
 @pytest.mark.parametrize("engine", ["kv1", "dynamic"])

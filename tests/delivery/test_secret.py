@@ -92,21 +92,21 @@ def test_what_is_in_the_way_is_listed_at_once() -> None:
     with pytest.raises(DeliveryRefused) as error:
         attach(taken, [DB, KEY, VaultSecret("secret/payments/x", env={"X": "x"}, container="nobody")])
 
-    told = str(error.value)
-    assert "container 'base' sets PGUSER itself" in told
-    assert "mounts a volume of its own over /vault/secrets" in told
-    assert "no container 'nobody'" in told
+    message = str(error.value)
+    assert "container 'base' sets PGUSER itself" in message
+    assert "mounts a volume of its own over /vault/secrets" in message
+    assert "no container 'nobody'" in message
 
 
 def test_the_secret_holds_each_value_once_under_a_key_that_is_a_number() -> None:
-    found = list(places([DB, KEY, WHOLE], "base"))
+    matches = list(places([DB, KEY, WHOLE], "base"))
     data = {
         DB: {"username": "u", "password": "it's $HOME\n"},
         KEY: {"api_key": "k", "port": 5},
         WHOLE: {"api_key": "k", "port": 5},
     }
 
-    assert values(found, data) == {
+    assert values(matches, data) == {
         "value-0": "u",
         "value-1": "it's $HOME\n",
         "value-2": "k",
@@ -115,15 +115,15 @@ def test_the_secret_holds_each_value_once_under_a_key_that_is_a_number() -> None
 
 
 def test_missing_keys_are_listed_with_the_keys_that_there_are_and_no_value() -> None:
-    found = list(places([DB, KEY], "base"))
+    matches = list(places([DB, KEY], "base"))
 
     with pytest.raises(DeliveryRefused) as error:
-        values(found, {DB: {"username": "canary"}, KEY: {}})
+        values(matches, {DB: {"username": "canary"}, KEY: {}})
 
-    told = str(error.value)
-    assert "'database/creds/ro' has no key 'password'; it has: username" in told
-    assert "'secret/payments/partner' has no key 'api_key'; it has: nothing" in told
-    assert "canary" not in told
+    message = str(error.value)
+    assert "'database/creds/ro' has no key 'password'; it has: username" in message
+    assert "'secret/payments/partner' has no key 'api_key'; it has: nothing" in message
+    assert "canary" not in message
 
 
 def test_a_null_character_cannot_be_a_variable() -> None:
@@ -159,9 +159,9 @@ def test_the_operator_does_not_load_the_vault_client() -> None:
 
 
 def test_a_missing_key_leaves_no_value_in_the_frames_of_the_exception() -> None:
-    asked = VaultSecret("secret/a", env={"A": "a", "B": "b"})
+    requested = VaultSecret("secret/a", env={"A": "a", "B": "b"})
     with pytest.raises(DeliveryRefused) as error:
-        values(list(places([asked], "base")), {asked: {"a": "canary-in-a-frame"}})
+        values(list(places([requested], "base")), {requested: {"a": "canary-in-a-frame"}})
 
     shown = traceback.TracebackException.from_exception(error.value, capture_locals=True).stack[-1]
     assert shown.name == "values"

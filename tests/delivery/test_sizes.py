@@ -121,11 +121,11 @@ FILE = VaultSecret("secret/payments/large", file="large", key="large")
 def test_what_neither_a_process_nor_a_secret_holds_is_refused_with_name_size_limit_and_way(
     asked: VaultSecret, size: int, said: str
 ) -> None:
-    found = list(places([asked], "base"))
+    errors = list(places([asked], "base"))
     data = {asked: {"large": "x" * size}}
     if not said:
-        assert len(values(found, data)["value-0"]) == size
+        assert len(values(errors, data)["value-0"]) == size
         return
 
     with pytest.raises(DeliveryRefused, match=said):
-        values(found, data)
+        values(errors, data)

@@ -111,8 +111,8 @@ def test_what_airflow_is_given(number: int, openbao: OpenBao, monkeypatch: pytes
         with pytest.raises(AirflowSecretsBackendAccessDenied, match=row.backend.words):
             backend.get_variable(str(number))
         return
-    found = backend.get_variable(str(number)) or ""
-    assert row.value == (json.loads(found) if row.backend == AS_JSON else found)
+    result = backend.get_variable(str(number)) or ""
+    assert row.value == (json.loads(result) if row.backend == AS_JSON else result)
 
 
 def test_the_docs_have_this_table() -> None:

@@ -32,9 +32,9 @@ def test_an_interrupt_stops_the_demo_also_where_a_script_started_it_in_the_backg
 
 def processes_in(folder: Path) -> list[str]:
     """Return the command lines of the processes that were started in a folder, or below it."""
-    found = []
+    matches = []
     for process in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
             if (process / "cwd").resolve().is_relative_to(folder):
-                found.append((process / "cmdline").read_text().replace("\0", " "))
-    return found
+                matches.append((process / "cmdline").read_text().replace("\0", " "))
+    return matches

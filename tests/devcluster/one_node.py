@@ -55,8 +55,8 @@ class OneNode:
 
     def container(self, container: str = "base", name: str = "pod") -> Object:
         status = self.status(name)
-        found = [*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])]
-        return next((item for item in found if item["name"] == container), {"state": {}, "lastState": {}})
+        matches = [*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])]
+        return next((item for item in matches if item["name"] == container), {"state": {}, "lastState": {}})
 
     async def until(self, met: Callable[[], Any], timeout_seconds: float = 120) -> Any:
         """Return the first true value of `met`."""

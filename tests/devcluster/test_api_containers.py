@@ -51,8 +51,8 @@ def phase(api: Api, space: str, wanted: str) -> str:
 
 
 def execute(core: client.CoreV1Api, namespace: str, *command: str, **options: Any) -> Any:
-    wanted = {"stdin": False, "stdout": True, "stderr": True, "tty": False, "_preload_content": False, **options}
-    return stream(core.connect_get_namespaced_pod_exec, "a", namespace, command=list(command), **wanted)
+    expected = {"stdin": False, "stdout": True, "stderr": True, "tty": False, "_preload_content": False, **options}
+    return stream(core.connect_get_namespaced_pod_exec, "a", namespace, command=list(command), **expected)
 
 
 def test_logs_are_what_the_container_wrote(api: Api, space: str, run: Callable[..., str]) -> None:
@@ -196,10 +196,10 @@ def test_a_program_that_is_not_there_is_an_internal_error_on_the_error_channel(
     run(SLEEP)
 
     with exec_socket("command=no-such-program&stdout=true") as socket:
-        [told] = [message for message in socket if len(message) > 1]
+        [shown] = [message for message in socket if len(message) > 1]
 
-    status = json.loads(told[1:])
-    assert (told[0], status["status"], status["reason"], status["code"]) == (3, "Failure", "InternalError", 500)
+    status = json.loads(shown[1:])
+    assert (shown[0], status["status"], status["reason"], status["code"]) == (3, "Failure", "InternalError", 500)
     assert status["message"].startswith("Internal error occurred: error executing command in container: failed to")
     assert status["message"].endswith('exec: "no-such-program": executable file not found in $PATH')
     assert status["details"]["causes"] == [{"message": status["message"].partition(": ")[2]}]

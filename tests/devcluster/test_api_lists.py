@@ -21,10 +21,10 @@ NAMES = st.sampled_from(["a", "b", "c", "d", "e"])
 
 def change(store: Store, name: str) -> None:
     """Create a secret, or change it, or where it has been changed delete it."""
-    found = [obj for obj in store.list("secrets", "a") if obj["metadata"]["name"] == name]
-    if not found:
+    matches = [obj for obj in store.list("secrets", "a") if obj["metadata"]["name"] == name]
+    if not matches:
         store.create("secrets", {"metadata": {"name": name, "namespace": "a"}})
-    elif "type" in found[0]:
+    elif "type" in matches[0]:
         store.remove("secrets", "a", name)
     else:
         store.update("secrets", "a", name, lambda obj: obj.update(type="changed"))
@@ -58,13 +58,13 @@ def test_all_chunks_are_of_the_state_of_the_first(before: list[str], later: list
         change(store, name)
     whole = chunk(store).objects
 
-    found = chunk(store, limit=str(limit))
-    collected = list(found.objects)
+    result = chunk(store, limit=str(limit))
+    collected = list(result.objects)
     for name in [*later, "f"]:
         change(store, name)
-    while token := found.meta.get("continue"):
-        found = chunk(store, limit=str(limit), **{"continue": token})
-        collected += found.objects
+    while token := result.meta.get("continue"):
+        result = chunk(store, limit=str(limit), **{"continue": token})
+        collected += result.objects
 
     assert whole == collected
 

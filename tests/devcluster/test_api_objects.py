@@ -53,19 +53,19 @@ def test_label_selectors_select(api: Api, space: str, selector: str, expected: s
     for name, given in labels.items():
         api("POST", f"{space}/secrets", {"metadata": {"name": name, "labels": given}})
 
-    found = api("GET", f"{space}/secrets", labelSelector=selector)
+    result = api("GET", f"{space}/secrets", labelSelector=selector)
 
-    assert "".join(item["metadata"]["name"] for item in found["items"]) == expected
+    assert "".join(item["metadata"]["name"] for item in result["items"]) == expected
 
 
 def test_field_selectors_select_or_are_refused(api: Api, space: str) -> None:
     for name in "ab":
         api("POST", f"{space}/pods", pod(name))
 
-    found = api("GET", f"{space}/pods", fieldSelector="metadata.name!=a,status.phase=Pending")
+    errors = api("GET", f"{space}/pods", fieldSelector="metadata.name!=a,status.phase=Pending")
     refused = api.response("GET", f"{space}/pods", fieldSelector="spec.containers=x")
 
-    assert [item["metadata"]["name"] for item in found["items"]] == ["b"]
+    assert [item["metadata"]["name"] for item in errors["items"]] == ["b"]
     assert refused.status_code == 400
     assert "field label not supported: spec.containers" in refused.json()["message"]
 

@@ -23,10 +23,10 @@ def env(name: str = "A", **value_from: Any) -> dict[str, Any]:
 
 def eventually(read: Callable[[], Any], wanted: Callable[[Any], bool], seconds: float = 240) -> Any:
     deadline = time.monotonic() + seconds
-    while not wanted(found := read()) and time.monotonic() < deadline:
+    while not wanted(result := read()) and time.monotonic() < deadline:
         time.sleep(0.02)
-    assert wanted(found), found
-    return found
+    assert wanted(result), result
+    return result
 
 
 def test_a_pod_gets_the_defaults_of_kubernetes(api: Api, space: str) -> None:

@@ -40,10 +40,10 @@ def test_a_watch_from_a_version_shows_what_came_after_it(api: Api, space: str) -
     api("PATCH", f"{space}/secrets/b", {"metadata": {"labels": {"x": "1"}}}, kind="application/merge-patch+json")
     api("DELETE", f"{space}/secrets/a")
 
-    found = events_of(api, f"{space}/secrets", resourceVersion=first["metadata"]["resourceVersion"])
+    result = events_of(api, f"{space}/secrets", resourceVersion=first["metadata"]["resourceVersion"])
 
-    assert shown(found) == [("ADDED", "b"), ("MODIFIED", "b"), ("DELETED", "a")]
-    versions = [int(event["object"]["metadata"]["resourceVersion"]) for event in found]
+    assert shown(result) == [("ADDED", "b"), ("MODIFIED", "b"), ("DELETED", "a")]
+    versions = [int(event["object"]["metadata"]["resourceVersion"]) for event in result]
     assert versions == sorted(versions)
 
 
@@ -53,13 +53,13 @@ def test_an_object_appears_and_disappears_with_its_label(api: Api, space: str) -
         labels = {"metadata": {"labels": {"x": value}}}
         api("PATCH", f"{space}/secrets/a", labels, kind="application/merge-patch+json")
 
-    found = events_of(api, f"{space}/secrets", resourceVersion=version, labelSelector="x")
+    result = events_of(api, f"{space}/secrets", resourceVersion=version, labelSelector="x")
 
-    assert shown(found) == [("ADDED", "a"), ("MODIFIED", "a"), ("DELETED", "a")]
+    assert shown(result) == [("ADDED", "a"), ("MODIFIED", "a"), ("DELETED", "a")]
     # As it was when it last matched, at the version at which it no longer did.
-    assert found[2]["object"]["metadata"]["labels"] == {"x": "2"}
-    assert int(found[2]["object"]["metadata"]["resourceVersion"]) > int(
-        found[1]["object"]["metadata"]["resourceVersion"]
+    assert result[2]["object"]["metadata"]["labels"] == {"x": "2"}
+    assert int(result[2]["object"]["metadata"]["resourceVersion"]) > int(
+        result[1]["object"]["metadata"]["resourceVersion"]
     )
 
 
@@ -84,12 +84,12 @@ def test_a_version_that_never_was_is_refused(api: Api, space: str, version: str,
 
 def test_initial_events_end_with_a_bookmark(api: Api, space: str) -> None:
     create(api, space, "a")
-    wanted = {"sendInitialEvents": "true", "resourceVersionMatch": "NotOlderThan", "allowWatchBookmarks": "true"}
+    expected = {"sendInitialEvents": "true", "resourceVersionMatch": "NotOlderThan", "allowWatchBookmarks": "true"}
 
-    found = events_of(api, f"{space}/secrets", **wanted)
+    result = events_of(api, f"{space}/secrets", **expected)
 
-    assert [event["type"] for event in found[:2]] == ["ADDED", "BOOKMARK"]
-    assert found[1]["object"]["metadata"]["annotations"] == {"k8s.io/initial-events-end": "true"}
+    assert [event["type"] for event in result[:2]] == ["ADDED", "BOOKMARK"]
+    assert result[1]["object"]["metadata"]["annotations"] == {"k8s.io/initial-events-end": "true"}
 
 
 def test_a_client_that_goes_away_leaves_no_watch(api: Api, space: str) -> None:

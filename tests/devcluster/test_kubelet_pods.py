@@ -123,10 +123,10 @@ async def test_a_pod_is_not_over_while_its_sidecar_still_stops(node: OneNode) ->
 async def test_a_sidecar_that_crashes_is_restarted_with_back_off_and_told_so(node: OneNode) -> None:
     node.pod(sh("sleep 60"), initContainers=[sidecar("echo again; exit 3")])
     state = await node.waiting("CrashLoopBackOff", "side")
-    found = await node.until(lambda: (c := node.container("side"))["restartCount"] >= 2 and c)
+    result = await node.until(lambda: (c := node.container("side"))["restartCount"] >= 2 and c)
 
     assert state["message"].startswith("back-off 0.2s restarting failed container=side pod=pod_test(")
-    assert found["lastState"]["terminated"]["exitCode"] == 3
+    assert result["lastState"]["terminated"]["exitCode"] == 3
     assert any(reason == "BackOff" for reason, _ in node.events())
     assert await node.log("side", previous=True) == "again\n"
 
@@ -217,21 +217,21 @@ async def test_a_pod_that_vanishes_is_killed_after_two_seconds(node: OneNode) ->
 async def test_a_sidecar_has_time_to_clean_up_even_where_the_grace_is_used_up(node: OneNode) -> None:
     node.pod(sh("trap '' TERM; while :; do sleep 0.05; done"), initContainers=[sidecar(LOOP)])
     await node.phase("Running")
-    said = asyncio.create_task(node.log("side", follow=True))
+    message = asyncio.create_task(node.log("side", follow=True))
     node.delete(grace=1)
 
-    assert await said == "stopping sh\n"
+    assert await message == "stopping sh\n"
 
 
 @on_one_node
 async def test_a_pod_that_vanishes_can_still_clean_up(node: OneNode) -> None:
     node.pod(sh(LOOP))
     await node.phase("Running")
-    said = asyncio.create_task(node.log(follow=True))
+    message = asyncio.create_task(node.log(follow=True))
     await asyncio.sleep(0.1)
     node.store.remove("pods", "test", "pod")
 
-    assert await said == "stopping sh\n"
+    assert await message == "stopping sh\n"
 
 
 @on_one_node
@@ -322,16 +322,16 @@ async def test_a_sidecar_whose_post_start_hook_failed_waits_and_says_how_its_las
 async def test_events_name_the_container_they_are_about(node: OneNode) -> None:
     node.pod(sh("true"), initContainers=[sh("true", "init")])
     await node.over()
-    told = [
+    message = [
         (event["involvedObject"].get("fieldPath"), event["reason"], event["message"])
         for event in node.store.list("events")
     ]
 
     present = 'Container image "alpine:3.24.2" already present on machine and can be accessed by the pod'
     for field in ("spec.initContainers{init}", "spec.containers{base}"):
-        assert (field, "Pulled", present) in told
-        assert (field, "Created", "Container created") in told
-        assert (field, "Started", "Container started") in told
+        assert (field, "Pulled", present) in message
+        assert (field, "Created", "Container created") in message
+        assert (field, "Started", "Container started") in message
 
 
 @on_one_node

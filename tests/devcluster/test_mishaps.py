@@ -25,14 +25,14 @@ def whole_again(api: Api) -> Iterator[None]:
 
 
 def processes() -> list[str]:
-    found = []
+    matches = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         try:
             line = path.read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
         except OSError:
             continue
-        found += [line] if line == SLEEP else []
-    return found
+        matches += [line] if line == SLEEP else []
+    return matches
 
 
 def until(met: Any) -> None:
@@ -52,11 +52,11 @@ def lose_the_node(api: Api, space: str) -> None:
 def test_a_lost_node_says_nothing_of_its_pods_which_wait_to_be_deleted_by_force(api: Api, space: str) -> None:
     lose_the_node(api, space)
 
-    found, node = api("GET", f"{space}/pods/a"), api("GET", NODE)
+    result, node = api("GET", f"{space}/pods/a"), api("GET", NODE)
     assert processes() == []
-    assert "deletionTimestamp" in found["metadata"]
-    assert found["status"]["phase"] == "Running"
-    assert "running" in found["status"]["containerStatuses"][0]["state"]
+    assert "deletionTimestamp" in result["metadata"]
+    assert result["status"]["phase"] == "Running"
+    assert "running" in result["status"]["containerStatuses"][0]["state"]
     assert node["status"]["conditions"][0]["status"] == "Unknown"
     assert api.response("GET", f"{space}/pods/a/log").status_code == 500
     api("DELETE", f"{space}/pods/a", {"gracePeriodSeconds": 0})

@@ -25,11 +25,11 @@ time.sleep(60)
 
 def running(mark: str) -> list[str]:
     """Return the command lines of this machine's processes that hold `mark`."""
-    found = []
+    matches = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         with contextlib.suppress(OSError):
-            found.append(path.read_text().replace("\0", " "))
-    return [line for line in found if mark in line]
+            matches.append(path.read_text().replace("\0", " "))
+    return [line for line in matches if mark in line]
 
 
 def test_an_interrupt_at_any_line_of_a_start_leaves_no_server_behind(tmp_path: Path) -> None:

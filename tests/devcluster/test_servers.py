@@ -43,9 +43,9 @@ def table(postgres: PostgreSQL) -> Iterator[str]:
 def test_openbao_keeps_what_is_written_to_it(openbao: OpenBao, kv_mount: str) -> None:
     openbao.request("POST", f"{kv_mount}/data/team/thing", {"data": {"colour": "blue"}})
 
-    found = openbao.request("GET", f"{kv_mount}/data/team/thing")
+    result = openbao.request("GET", f"{kv_mount}/data/team/thing")
 
-    assert found["data"]["data"] == {"colour": "blue"}
+    assert result["data"]["data"] == {"colour": "blue"}
 
 
 def test_openbao_with_tls_is_trusted_by_its_ca_at_its_address(tmp_path: Path) -> None:
@@ -108,8 +108,8 @@ def test_openbao_lets_in_a_service_account_of_devcluster(setup: Provisioning, au
         mount = f"jwt-{setup.auth_mount}"
         vault.mount(mount, {"type": "jwt"}, auth=True)
         ca = Path(setup.api.configuration.ssl_ca_cert).read_text()
-        found = {"oidc_discovery_url": setup.api.configuration.host, "oidc_discovery_ca_pem": ca}
-        vault.request("POST", f"auth/{mount}/config", found)
+        result = {"oidc_discovery_url": setup.api.configuration.host, "oidc_discovery_ca_pem": ca}
+        vault.request("POST", f"auth/{mount}/config", result)
         role = {"role_type": "jwt", "user_claim": "sub", "bound_audiences": ["vault"], "token_ttl": "1m"}
     vault.request("POST", f"auth/{mount}/role/any", role)
 

@@ -338,11 +338,11 @@ def test_a_planted_fault_is_found_by_its_check_and_no_other_is_red(
         report = examine(**options)
 
     checks = [check for category in report["categories"] for check in category["checks"]]
-    found = [check for check in checks if check["code"] == fault.code and check["result"] == fault.result]
+    matches = [check for check in checks if check["code"] == fault.code and check["result"] == fault.result]
     red = {check["code"] for check in checks if check["result"] == "error"}
-    assert found, json.dumps(checks, indent=1)
-    assert fault.words in " ".join(found[0]["error"].split())
-    assert found[0]["hint"]
+    assert matches, json.dumps(checks, indent=1)
+    assert fault.words in " ".join(matches[0]["error"].split())
+    assert matches[0]["hint"]
     assert red <= {fault.code, *fault.also}, json.dumps(checks, indent=1)
     assert report["success"] is (fault.result != "error")
     assert report["status"] == (1 if fault.result == "error" else 0)

@@ -26,7 +26,7 @@ def test_a_sound_chain_is_green_from_settings_to_a_pod_that_reaches_vault(examin
     }
     assert report["status"] == 0
     assert report["success"] is True
-    assert {} == {code: found for code, found in results.items() if found[0] == "error"}
+    assert {} == {code: result for code, result in results.items() if result[0] == "error"}
     assert "success" == results["POD-REACHES-VAULT"][0]
     assert "success" == results["VAULT-PATHS"][0]
     assert world.ground.canary not in json.dumps(report)

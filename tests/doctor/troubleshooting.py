@@ -14,10 +14,10 @@ PAGE = Path(__file__).parents[2] / "docs" / "troubleshooting.md"
 
 def error_classes() -> list[type[Exception]]:
     """Return the errors of the package, in the order of their module."""
-    found = [
+    mistakes_found = [
         item for item in vars(errors).values() if inspect.isclass(item) and issubclass(item, errors.K8sVaultError)
     ]
-    return [item for item in found if item is not errors.K8sVaultError]
+    return [item for item in mistakes_found if item is not errors.K8sVaultError]
 
 
 def page() -> str:

@@ -67,7 +67,7 @@ class Traces:
 
     def __str__(self) -> str:
         kinds = {"pod": self.pods, "Secret": self.secrets, "token": self.tokens, "role": self.roles}
-        return ", ".join(f"{len(found)} {kind}" for kind, found in kinds.items() if found) or "nothing"
+        return ", ".join(f"{len(result)} {kind}" for kind, result in kinds.items() if result) or "nothing"
 
 
 class Arena:
@@ -188,15 +188,15 @@ class Arena:
             pods = self.core.list_namespaced_pod(NAMESPACE).items
             secrets = self.core.list_namespaced_secret(NAMESPACE).items
             tokens = [token for token in self._tokens() if token not in self._known_tokens]
-            found = Traces(
+            result = Traces(
                 [pod.metadata.name for pod in pods],
                 [secret.metadata.name for secret in secrets if secret.metadata.name.startswith("vault-")],
                 tokens,
                 self.ground.roles_left(),
                 time.monotonic() - begin,
             )
-            if str(found) == until or found.waited_seconds > within_seconds:
-                return found
+            if str(result) == until or result.waited_seconds > within_seconds:
+                return result
             time.sleep(0.1)
 
     def clean(self) -> None:
@@ -216,7 +216,7 @@ class Arena:
         """Return what a shell in that container prints."""
         # A client of its own: while it runs a command it cannot do anything else.
         core = client.CoreV1Api(config.new_client_from_config(str(self.ground.kubeconfig)))
-        said = stream.stream(
+        message = stream.stream(
             core.connect_get_namespaced_pod_exec,
             pod,
             NAMESPACE,
@@ -225,7 +225,7 @@ class Arena:
             stdout=True,
             stderr=False,
         )
-        return str(said)
+        return str(message)
 
     @contextlib.contextmanager
     def kubelet(self, **settings: Any) -> Iterator[None]:
@@ -258,8 +258,10 @@ class Arena:
 
     def _token_keys(self) -> list[str]:
         """Return the public keys of the cluster's service-account tokens, as PEM."""
-        found = client.OpenidApi(self.ground.api).get_service_account_issuer_open_id_keyset(_preload_content=False)
-        keys = [RSAAlgorithm.from_jwk(key) for key in json.loads(found.data)["keys"]]
+        result = client.OpenidApi(self.ground.api).get_service_account_issuer_open_id_keyset(
+            _preload_content=False
+        )
+        keys = [RSAAlgorithm.from_jwk(key) for key in json.loads(result.data)["keys"]]
         return [key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode() for key in keys]
 
     def jwt_mount(self) -> str:

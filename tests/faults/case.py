@@ -62,20 +62,20 @@ class Case:
         settings = {"delivery": self.delivery, "deferrable": self.mode == "deferrable", **self.operator}
         operator = arena.operator(**settings)
         try:
-            state, said = self.script(arena, operator)
+            state, message = self.script(arena, operator)
             traces = arena.traces(self.within_seconds, self.leaves)
             row = Row(
                 self.name,
                 self.delivery,
                 self.mode,
-                _short(state, said),
+                _short(state, message),
                 len(arena.pods_of(operator)),
                 arena.logins(),
                 arena.leases(),
                 str(traces),
                 traces.waited_seconds,
             )
-            row.wrong = [*self._wrong(row, f"{state} {said}"), *self._ran(arena.started(operator))]
+            row.wrong = [*self._wrong(row, f"{state} {message}"), *self._ran(arena.started(operator))]
             return row
         finally:
             arena.vault.reset()
@@ -83,14 +83,14 @@ class Case:
             arena.clean()
 
     def _wrong(self, row: Row, ended: str) -> list[str]:
-        found = [] if row.left == self.leaves else [f"left after {self.within_seconds:g} s: {row.left}"]
+        errors = [] if row.left == self.leaves else [f"left after {self.within_seconds:g} s: {row.left}"]
         if self.ends not in ended or (not self.ends and not ended.startswith("ok")):
-            found.append(f"ended as {ended!r}")
+            errors.append(f"ended as {ended!r}")
         for what in ("pods", "logins", "leases"):
-            wanted, counted = getattr(self, what), getattr(row, what)
-            if wanted is not None and counted != wanted:
-                found.append(f"{counted} {what}, not {wanted}")
-        return found
+            expected, counted = getattr(self, what), getattr(row, what)
+            if expected is not None and counted != expected:
+                errors.append(f"{counted} {what}, not {expected}")
+        return errors
 
     def _ran(self, started: bool) -> list[str]:
         if self.ran is None or self.ran == started:
@@ -100,21 +100,21 @@ class Case:
 
 def finish(operator: WatchedOperator, process: Process, try_number: int = 1) -> tuple[str, Any]:
     """Return how the task ended: the worker's outcome, or, deferred, what came of trigger and re-entry."""
-    state, said = process.outcome()
+    state, message = process.outcome()
     if state != "ok" or not operator.deferrable:
-        return state, said
-    return after(operator, trigger(said), try_number)
+        return state, message
+    return after(operator, trigger(message), try_number)
 
 
 def after(operator: WatchedOperator, watching: Process, try_number: int = 1) -> tuple[str, Any]:
     """Return how a deferred task ended; where its trigger gave up early the task is deferred again."""
     while True:
-        state, said = watching.outcome()
+        state, message = watching.outcome()
         if state == "ok":
-            state, said = resume(operator, said, try_number).outcome()
-        if state != "ok" or not isinstance(said, tuple):
-            return state, said
-        watching = trigger(said)
+            state, message = resume(operator, message, try_number).outcome()
+        if state != "ok" or not isinstance(message, tuple):
+            return state, message
+        watching = trigger(message)
 
 
 def whole(arena: Arena, operator: WatchedOperator) -> tuple[str, Any]:

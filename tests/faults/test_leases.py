@@ -45,11 +45,13 @@ def test_a_lease_that_is_shorter_than_the_task_is_refused_with_both_figures(aren
     task = arena.operator("true", delivery="agent", **MINUTES)
 
     with changed(arena, DATABASE_ROLE, default_ttl=60, max_ttl=120):
-        state, said = run(task).outcome()
+        state, message = run(task).outcome()
 
-    assert (state, said.partition(":")[0]) == ("failed", "AirflowFailException")
-    assert "the lease of 'database/creds/payments-rw' lives for 120 s at most" in said.replace("119 s", "120 s")
-    assert "the task may run for 600 s: raise its max_ttl in Vault, or lower the task's execution_timeout." in said
+    assert (state, message.partition(":")[0]) == ("failed", "AirflowFailException")
+    assert "the lease of 'database/creds/payments-rw' lives for 120 s at most" in message.replace("119 s", "120 s")
+    assert (
+        "the task may run for 600 s: raise its max_ttl in Vault, or lower the task's execution_timeout." in message
+    )
     assert not arena.started(task)
     assert str(arena.traces()) == "nothing"
 
@@ -59,10 +61,10 @@ def test_a_login_that_is_shorter_than_the_task_is_refused_with_both_figures(aren
     task = arena.operator("true", delivery="agent", **MINUTES)
 
     with changed(arena, login_role, token_ttl=60, token_max_ttl=120):
-        state, said = run(task).outcome()
+        state, message = run(task).outcome()
 
     assert state == "failed"
-    assert "the login, and with it every lease, lives for 1" in said
+    assert "the login, and with it every lease, lives for 1" in message
     assert not arena.started(task)
     assert str(arena.traces()) == "nothing"
 
@@ -161,10 +163,10 @@ def test_a_login_ends_with_a_pod_that_gets_two_seconds_while_its_agent_is_about_
 
 def leases(arena: Arena) -> list[str]:
     try:
-        found = arena.vault_admin.request("LIST", "sys/leases/lookup/database/creds/payments-rw")
+        result = arena.vault_admin.request("LIST", "sys/leases/lookup/database/creds/payments-rw")
     except VaultError:
         return []  # 404: there is none
-    return list(found["data"]["keys"])
+    return list(result["data"]["keys"])
 
 
 def lifetime(arena: Arena, lease: str) -> int:

@@ -94,11 +94,11 @@ class Process:
     def outcome(self) -> tuple[str, Any]:
         """Return ("ok", value), ("failed", "ExceptionType: text"), or ("killed", signal)."""
         with os.fdopen(self._read, "rb") as pipe:
-            said = pipe.read()
+            message = pipe.read()
         _, status = os.waitpid(self.pid, 0)
         if os.WIFSIGNALED(status):
             return "killed", os.WTERMSIG(status)
-        return pickle.loads(said)  # type: ignore[no-any-return]
+        return pickle.loads(message)  # type: ignore[no-any-return]
 
 
 def _do(work: Callable[[], Any], write: int) -> None:
@@ -109,15 +109,15 @@ def _do(work: Callable[[], Any], write: int) -> None:
     if "K8S_VAULT_TEST_DEBUG" in os.environ:
         _log_everything(os.fdopen(log, "w", buffering=1))
     try:
-        said: tuple[str, Any] = ("ok", work())
+        message: tuple[str, Any] = ("ok", work())
     except BaseException as failure:
         # With the variables of each frame, as error trackers send them.
-        told = traceback.TracebackException.from_exception(failure, capture_locals=True)
-        seen("exceptions", "".join(told.format()))
-        said = ("failed", f"{type(failure).__name__}: {failure}")
+        shown = traceback.TracebackException.from_exception(failure, capture_locals=True)
+        seen("exceptions", "".join(shown.format()))
+        message = ("failed", f"{type(failure).__name__}: {failure}")
     seen("environment", dict(os.environ))
     with os.fdopen(write, "wb") as pipe:
-        pipe.write(pickle.dumps(said))
+        pipe.write(pickle.dumps(message))
     os._exit(0)
 
 
@@ -127,8 +127,8 @@ def _log_everything(to: TextIO) -> None:
 
     # As in a task's own process, where nothing is masked: that is done by the supervisor, later.
     configure_logging.__wrapped__(log_level="DEBUG", output=to, sending_to_supervisor=True)
-    found = [logging.getLogger(name) for name in list(logging.root.manager.loggerDict)]
-    for logger in (logging.getLogger(), *found):
+    matches = [logging.getLogger(name) for name in list(logging.root.manager.loggerDict)]
+    for logger in (logging.getLogger(), *matches):
         logger.setLevel(logging.DEBUG)
         logger.disabled, logger.propagate = False, True
 

@@ -84,28 +84,28 @@ def test_the_first_place_that_has_it_counts(
 ) -> None:
     for folder in there:
         put(f"{folder}/x", {"conn_uri": f"http://{folder}"})
-    wanted = VaultSecret.connection("x").located((f"{kv_mount}/own/x", f"{kv_mount}/shared/x"), "kv2")
+    expected = VaultSecret.connection("x").located((f"{kv_mount}/own/x", f"{kv_mount}/shared/x"), "kv2")
 
-    assert f"http://{there[0]}" == handed_over(openbao, wanted)
+    assert f"http://{there[0]}" == handed_over(openbao, expected)
 
 
 def test_what_is_in_no_place_is_refused_with_all_of_them(openbao: OpenBao, kv_mount: str) -> None:
-    wanted = VaultSecret.connection("x").located((f"{kv_mount}/own/x", f"{kv_mount}/shared/x"), "kv2")
+    expected = VaultSecret.connection("x").located((f"{kv_mount}/own/x", f"{kv_mount}/shared/x"), "kv2")
 
     with pytest.raises(DeliveryRefused, match=f"no secret at '{kv_mount}/own/x', '{kv_mount}/shared/x' in Vault"):
-        handed_over(openbao, wanted)
+        handed_over(openbao, expected)
 
 
 def test_what_is_no_connection_is_refused_with_its_keys_and_no_value(
     openbao: OpenBao, kv_mount: str, put: Callable[..., None]
 ) -> None:
     put("connections/x", {"conn_type": "http", "pasword": "a-secret-value"})
-    wanted = VaultSecret.connection("x").located((f"{kv_mount}/connections/x",), "kv2")
+    expected = VaultSecret.connection("x").located((f"{kv_mount}/connections/x",), "kv2")
 
     with pytest.raises(
         DeliveryRefused, match=r"'pasword' is no field of a connection\. Did you mean 'password'"
     ) as no:
-        handed_over(openbao, wanted)
+        handed_over(openbao, expected)
 
     assert "a-secret-value" not in str(no.value)
     assert no.value.__context__ is None, json.dumps(str(no.value))

@@ -240,10 +240,10 @@ def test_no_login_outlives_its_pod(runs: Runs) -> None:
 
 @pytest.mark.parametrize("kind", ["KV value", "dynamic password", "Vault token", "service-account token"])
 def test_no_value_is_in_pods_database_or_logs(runs: Runs, kind: str) -> None:
-    wanted = runs.stage.in_play()[kind]
-    surfaces = isolation.search(runs.stage, runs.record, wanted)
+    expected = runs.stage.in_play()[kind]
+    surfaces = isolation.search(runs.stage, runs.record, expected)
 
-    assert wanted
+    assert expected
     assert {s.name: s.found_in for s in surfaces} == {s.name: [] for s in surfaces}
 
 
@@ -257,15 +257,15 @@ def test_a_value_in_a_row_of_the_database_or_in_a_task_log_is_found(runs: Runs) 
     backwards = {"logged": logged[::-1], "returned": returned[::-1], "rendered": rendered[::-1]}
     run_id = runs.stage.airflow.trigger("plants", backwards)
     instances = runs.stage.airflow.watch({"plants": run_id}, lambda *seen: None, timeout_seconds=60)
-    found = {
+    result = {
         value: {s.name for s in isolation.search(runs.stage, runs.record, [value]) if s.found_in}
         for value in (logged, returned, rendered)
     }
 
     assert [ti["state"] for ti in instances["plants"]] == ["success"]
-    assert "Airflow's logs" in found[logged]
-    assert "Airflow's database" in found[returned]
-    assert "Airflow's database" in found[rendered]
+    assert "Airflow's logs" in result[logged]
+    assert "Airflow's database" in result[returned]
+    assert "Airflow's database" in result[rendered]
 
 
 def test_every_pod_passes_the_restricted_standard(runs: Runs) -> None:
@@ -295,13 +295,13 @@ def test_the_audit_finds_the_task_of_every_read_and_tells_a_planted_login(
     monkeypatch.setenv("AIRFLOW_API_TOKEN", stage.airflow.token())
     words = ("--templates-dir", stage.templates_dir, "--api", stage.airflow.url, "-o", "json")
 
-    found = run("audit", stage.folder / "audit.log", *words).json()
+    result = run("audit", stage.folder / "audit.log", *words).json()
 
-    assert [["secret/payments/partner"]] == [alarm["paths"] for alarm in found["alarms"]], found["alarms"]
-    ours = [row for row in found["reads"] if row["matched by"] != "none"]
-    assert 1 == len(found["reads"]) - len(ours)
+    assert [["secret/payments/partner"]] == [alarm["paths"] for alarm in result["alarms"]], result["alarms"]
+    ours = [row for row in result["reads"] if row["matched by"] != "none"]
+    assert 1 == len(result["reads"]) - len(ours)
     assert all(row["task"] for row in ours)
     read = {dag for row in ours for name in row["task"].split(" or ") for dag in [name.partition(".")[0]]}
     assert {f"{way}_{mode}" for way in ("delivers", "hands_over") for mode in ("sync", "deferrable")} <= read
-    assert [] == found["outlived"]
-    assert 0 == found["files"]["foreign"]
+    assert [] == result["outlived"]
+    assert 0 == result["files"]["foreign"]

@@ -40,13 +40,13 @@ def configured(monkeypatch: pytest.MonkeyPatch) -> Any:
 @pytest.fixture
 def of_the_team(monkeypatch: pytest.MonkeyPatch) -> None:
     """Connections and variables are below the ceiling of team payments; this worker has no backend."""
-    told = {"connections_path": "payments/connections", "variables_path": "payments/variables"}
-    monkeypatch.setenv("AIRFLOW__K8S_VAULT__SECRETS_BACKEND_KWARGS", json.dumps(told))
+    message = {"connections_path": "payments/connections", "variables_path": "payments/variables"}
+    monkeypatch.setenv("AIRFLOW__K8S_VAULT__SECRETS_BACKEND_KWARGS", json.dumps(message))
 
 
 def paths(secret: VaultSecret, team: str = "payments") -> tuple[str, ...]:
-    (found,) = located([secret], team)
-    return (found.path, *found.elsewhere)
+    (result,) = located([secret], team)
+    return (result.path, *result.elsewhere)
 
 
 def test_a_connection_is_where_the_backend_looks_by_default(configured: Any) -> None:
@@ -81,16 +81,18 @@ def test_it_is_looked_for_where_the_backend_of_these_settings_looks(
 
     assert wanted == paths(CONNECTION)
     backend = VaultSecretsBackend(url="https://vault:8200", token="t", **kwargs)
-    asked = backend._places(backend._connections, "warehouse", "payments" if multi_team else None, backend._rules)
-    assert wanted == tuple(f"{place.mount}/{place.path}" for place in asked)
+    requested = backend._places(
+        backend._connections, "warehouse", "payments" if multi_team else None, backend._rules
+    )
+    assert wanted == tuple(f"{place.mount}/{place.path}" for place in requested)
 
 
 @pytest.mark.parametrize("version", [1, 2])
 def test_it_is_read_as_the_backends_version_of_kv(configured: Any, version: int) -> None:
     configured(kv_engine_version=version)
 
-    (found,) = located([CONNECTION], "payments")
-    assert f"kv{version}" == found.engine
+    (result,) = located([CONNECTION], "payments")
+    assert f"kv{version}" == result.engine
 
 
 def test_one_environment_variable_for_each_setting_counts_before_the_json(

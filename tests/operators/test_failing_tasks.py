@@ -28,9 +28,9 @@ def arena(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Arena]:
         patch.setenv("K8S_VAULT_TEST_DEBUG", "1")
         for name in ("platform.yaml", "payments/team.yaml"):
             file = made.ground.templates_dir / name
-            found = yaml.safe_load(file.read_text())
-            found["overridable"].append("on_finish_action")
-            file.write_text(yaml.safe_dump(found))
+            result = yaml.safe_load(file.read_text())
+            result["overridable"].append("on_finish_action")
+            file.write_text(yaml.safe_dump(result))
         yield made
 
 
@@ -68,11 +68,11 @@ def test_a_main_process_that_fails_is_told_with_exit_code_container_and_log(
 ) -> None:
     # In two parts: the command itself is in the log, too.
     script = "echo ::gr''oup::of the program; echo no such table; exit 3"
-    state, said = ended(arena.operator(script, deferrable=deferrable))
+    state, message = ended(arena.operator(script, deferrable=deferrable))
 
     assert state == "failed"
-    assert said.startswith("AirflowException: Container 'base' ended with exit code 3.\n"), said
-    assert re.search(r"\n    no such table$", said), said
+    assert message.startswith("AirflowException: Container 'base' ended with exit code 3.\n"), message
+    assert re.search(r"\n    no such table$", message), message
     assert open_groups() == 0
 
 
@@ -85,31 +85,31 @@ def test_a_main_process_without_memory_is_told_with_its_limit(
     eats = ["sh", "-c", "head -c 400000000 /dev/zero | tail > /dev/null; exit 137"]
     operator = arena.operator(cmds=eats, template_vars={"memory": "128Mi"}, deferrable=deferrable, **arguments)
 
-    state, said = ended(operator)
+    state, message = ended(operator)
 
     assert state == "failed"
     assert re.match(
-        r"AirflowException: Container 'base' (ran out of memory: its limit is 128Mi|was ended by)", said
-    ), said
+        r"AirflowException: Container 'base' (ran out of memory: its limit is 128Mi|was ended by)", message
+    ), message
 
 
 @MODES
 def test_a_command_that_the_image_lacks_fails_for_good(arena: Arena, deferrable: bool) -> None:
-    state, said = ended(arena.operator(cmds=["no-such-command"], deferrable=deferrable))
+    state, message = ended(arena.operator(cmds=["no-such-command"], deferrable=deferrable))
 
     assert state == "failed"
-    assert said.startswith("AirflowFailException: Container 'base' never ran: its image"), said
+    assert message.startswith("AirflowFailException: Container 'base' never ran: its image"), message
 
 
 @MODES
 def test_a_refused_login_is_told_at_once_and_outside_of_every_group(arena: Arena, deferrable: bool) -> None:
     arena.vault.faults = [Fault("/login", 403, None)]
 
-    state, said = ended(arena.operator(deferrable=deferrable))
+    state, message = ended(arena.operator(deferrable=deferrable))
 
     first = re.escape("refused role 'payments' on auth/kubernetes (403): made by the proxy.")
     assert state == "failed"
-    assert re.search(first, said.splitlines()[0]), said
+    assert re.search(first, message.splitlines()[0]), message
     # By whoever noticed it, the trigger or the worker, before anything else was done.
     assert [line for line in log() if "[error" in line and re.search(first, line)]
     assert open_groups() == 0
@@ -150,9 +150,9 @@ def test_a_pod_whose_delivery_failed_may_be_kept_and_never_starts_its_main_proce
     ("delivery", "how"), [("agent", "agent ready after [0-9.]+ s"), ("secret", "handed over in [0-9.]+ s")]
 )
 def test_a_task_says_in_one_line_what_its_pod_got(arena: Arena, deferrable: bool, delivery: str, how: str) -> None:
-    state, said = ended(arena.operator(delivery=delivery, deferrable=deferrable))
+    state, message = ended(arena.operator(delivery=delivery, deferrable=deferrable))
 
-    assert state == "ok", said
+    assert state == "ok", message
     line = rf"This pod got 2 secrets \(PGUSER, PGPASSWORD, partner\.key\) as role payments, {how}\."
     assert len([one for one in log() if re.search(line, one)]) == 1
 
@@ -161,9 +161,9 @@ def test_a_task_says_in_one_line_what_its_pod_got(arena: Arena, deferrable: bool
 def test_a_task_ends_when_its_base_container_does(arena: Arena, deferrable: bool) -> None:
     operator = arena.operator(pod_template="payments/beside", deferrable=deferrable, container_logs=True)
 
-    state, said = ended(operator)
+    state, message = ended(operator)
 
-    assert state == "ok", said
+    assert state == "ok", message
     assert str(arena.traces(within_seconds=30)) == "nothing"
     # The other one, which would have gone on, ran until the pod was deleted.
     assert [

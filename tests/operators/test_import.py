@@ -45,7 +45,7 @@ def test_a_task_needs_no_more_than_a_template() -> None:
 
 
 def test_all_that_is_wrong_with_the_secrets_is_listed_with_the_task() -> None:
-    wrong = [
+    errors = [
         VaultSecret("warehouse", env={"A": "a"}),
         VaultSecret("secret/payments/x", env={}),
         VaultSecret("secret/payments/x", env={"NOT A NAME": "k"}),
@@ -55,10 +55,10 @@ def test_all_that_is_wrong_with_the_secrets_is_listed_with_the_task() -> None:
     ]
 
     with pytest.raises(SecretSpecError) as error:
-        operator(vault_secrets=wrong)
+        operator(vault_secrets=errors)
 
-    told = str(error.value)
-    assert told.startswith("The secrets of task 'load' have mistakes:")
+    message = str(error.value)
+    assert message.startswith("The secrets of task 'load' have mistakes:")
     for part in (
         "path 'warehouse'",
         "maps nothing",
@@ -67,7 +67,7 @@ def test_all_that_is_wrong_with_the_secrets_is_listed_with_the_task() -> None:
         "'a/b' is no file name",
         "vault_secrets holds a str: give VaultSecret",
     ):
-        assert part in told
+        assert part in message
 
 
 def test_the_same_variable_from_two_secrets_is_refused() -> None:
@@ -257,24 +257,24 @@ def test_a_secret_with_two_mistakes_tells_both() -> None:
     with pytest.raises(SecretSpecError) as refused:
         operator(vault_secrets=[secret])
 
-    told = str(refused.value)
-    assert "'NOT=A=NAME' is no name of an environment variable" in told
-    assert "asks for secret/risk/x, which team 'payments' may not read" in told
-    assert "there is no container 'bse'" in told
+    message = str(refused.value)
+    assert "'NOT=A=NAME' is no name of an environment variable" in message
+    assert "asks for secret/risk/x, which team 'payments' may not read" in message
+    assert "there is no container 'bse'" in message
 
 
 def test_an_argument_of_the_wrong_shape_hides_no_other_mistake() -> None:
     with pytest.raises(K8sVaultError) as refused:
         operator(pod_template="payments/etk", cmds="psql", vault_secret=[], delivery="agnet")
 
-    told = str(refused.value)
+    message = str(refused.value)
     for part in (
         "vault_secret is no argument",
         "cmds is one text",
         "no pod template 'etk'",
         "delivery is 'agnet'",
     ):
-        assert part in told
+        assert part in message
 
 
 def test_two_wrong_settings_are_told_together(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -400,7 +400,7 @@ def test_mistakes_of_every_kind_are_told_in_one_error() -> None:
             env_vars={"PGPASSWORD": "hunter2hunter2"},
         )
 
-    told = str(error.value)
+    message = str(error.value)
     for part in (
         "path 'warehouse' needs a mount first",
         "looks like a credential",
@@ -408,7 +408,7 @@ def test_mistakes_of_every_kind_are_told_in_one_error() -> None:
         "sets image",
         "asks for secret/risk/x, which team 'payments' may not read",
     ):
-        assert part in told
+        assert part in message
 
 
 def test_a_refusal_of_the_run_is_logged_once_and_with_its_cause() -> None:

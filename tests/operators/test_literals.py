@@ -22,9 +22,9 @@ RANDOM, WORD = "kD83jf-92Kd0sL", "airflow"
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    found = Path(shutil.copytree(SHIPPED, tmp_path / "pod_templates"))
-    monkeypatch.setenv("AIRFLOW__K8S_VAULT__TEMPLATES_DIR", str(found))
-    return found
+    result = Path(shutil.copytree(SHIPPED, tmp_path / "pod_templates"))
+    monkeypatch.setenv("AIRFLOW__K8S_VAULT__TEMPLATES_DIR", str(result))
+    return result
 
 
 @pytest.fixture

@@ -124,11 +124,11 @@ def test_default_arguments_of_dag_and_group_count_for_a_mapped_task() -> None:
 
     with (
         TaskGroup("g", default_args={"namespace": "x"}),
-        pytest.raises(K8sVaultError, match="sets namespace") as said,
+        pytest.raises(K8sVaultError, match="sets namespace") as message,
     ):
         partial().expand(env_vars=[{"A": "1"}])
 
-    assert "Task 'g.m'" in str(said.value)
+    assert "Task 'g.m'" in str(message.value)
 
 
 def test_a_mapped_function_is_checked_at_import() -> None:

@@ -145,23 +145,23 @@ def test_a_mapped_task_that_aims_there_fails_to_import(way: str, folder: Path) -
 
 def test_every_operator_of_the_installed_provider_is_tried_here() -> None:
     """One that a later provider brings is guarded all the same: it is found by where its class is."""
-    found = set()
+    matches = set()
     for module in pkgutil.walk_packages(provider.__path__, f"{provider.__name__}."):
         if ".operators." in module.name or ".decorators." in module.name:
             for kind in vars(importlib.import_module(module.name)).values():
                 if inspect.isclass(kind) and issubclass(kind, BaseOperator) and kind.__module__ == module.name:
-                    found.add(kind)
+                    matches.add(kind)
     tried = {kind for kind, _ in AIMED.values()}
 
-    assert tried <= found
+    assert tried <= matches
     # Base classes, decorated ones, and one that installs Kueue itself.
-    others = {kind.__name__ for kind in found - tried if not any(issubclass(each, kind) for each in tried)}
+    others = {kind.__name__ for kind in matches - tried if not any(issubclass(each, kind) for each in tried)}
     assert others <= {
         "_KubernetesDecoratedOperator",
         "_KubernetesCmdDecoratedOperator",
         "KubernetesPatchJobOperator",
     } | {"KubernetesInstallKueueOperator"}
-    assert all(namespace_guard._is_of_the_provider(SimpleNamespace(operator_class=kind)) for kind in found)
+    assert all(namespace_guard._is_of_the_provider(SimpleNamespace(operator_class=kind)) for kind in matches)
 
 
 def test_decorated_tasks_are_guarded_too() -> None:

@@ -27,7 +27,7 @@ def test_an_agent_that_logs_less_says_no_time() -> None:
 def test_many_names_are_cut() -> None:
     secrets = [VaultSecret("secret/a", env={f"V{number}": "key" for number in range(14)})]
 
-    told = received.sentence(secrets, "payments", "agent ready")
+    message = received.sentence(secrets, "payments", "agent ready")
 
-    assert told.startswith("This pod got 1 secret (V0, ")
-    assert "V9 and 4 more) as role payments, agent ready." in told
+    assert message.startswith("This pod got 1 secret (V0, ")
+    assert "V9 and 4 more) as role payments, agent ready." in message

@@ -59,9 +59,9 @@ def seen_by_a_dag_file(before: str, folder: Path, **environment: str) -> dict[st
         capture_output=True,
         text=True,
     )
-    found = [line for line in done.stdout.splitlines() if line.startswith("SEEN ")]
-    assert found, done.stdout + done.stderr
-    return dict(json.loads(found[0].removeprefix("SEEN ")))
+    matches = [line for line in done.stdout.splitlines() if line.startswith("SEEN ")]
+    assert matches, done.stdout + done.stderr
+    return dict(json.loads(matches[0].removeprefix("SEEN ")))
 
 
 @pytest.fixture(scope="module")

@@ -211,10 +211,10 @@ def test_its_log_is_fetched_each_logging_interval(tmp_path: Path) -> None:
             given = arguments(server, logging_interval=1)
             return await event(VaultPodTrigger(**given, uid=server.create(SPACE, "pod")), server, logs)
 
-    found = asyncio.run(play())
+    result = asyncio.run(play())
 
-    assert "success" == found["status"]
-    assert found["last_log_time"]
+    assert "success" == result["status"]
+    assert result["last_log_time"]
 
 
 @pytest.mark.parametrize("refused", [("watch",), ("watch", "list")])

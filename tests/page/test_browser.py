@@ -87,9 +87,9 @@ def test_every_page_is_readable_for_all_in_both_themes_and_widths(
         page.reload()
         overflow = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
         serious = [
-            f"{path}: {found['id']}: {found['nodes'][0]['html']}"
-            for found in Axe().run(page).response["violations"]
-            if found["impact"] in ("serious", "critical")
+            f"{path}: {result['id']}: {result['nodes'][0]['html']}"
+            for result in Axe().run(page).response["violations"]
+            if result["impact"] in ("serious", "critical")
         ]
 
         assert theme == page.evaluate("document.documentElement.dataset.theme")

@@ -39,8 +39,8 @@ XCOM = {
 @pytest.fixture(scope="session")
 def team() -> Team:
     """Team payments, with all openable arguments open."""
-    found = templates.find("payments/etl", SHIPPED).team
-    return replace(found, overridable=OPENABLE, platform=Platform(overridable=OPENABLE))
+    result = templates.find("payments/etl", SHIPPED).team
+    return replace(result, overridable=OPENABLE, platform=Platform(overridable=OPENABLE))
 
 
 @pytest.fixture(scope="session")

@@ -137,17 +137,17 @@ _FREE = (
 
 def _fields(value: Any, field: str = "") -> list[str]:
     """Return every field in a manifest, at all depths, as `edited` takes them."""
-    found = [field] if field else []
+    result = [field] if field else []
     if isinstance(value, dict):
         for key, item in value.items():
             step = f"[{key}]" if field.endswith(("labels", "annotations", "nodeSelector")) else f".{key}"
-            found += _fields(item, f"{field}{step}".lstrip("."))
+            result += _fields(item, f"{field}{step}".lstrip("."))
     elif isinstance(value, list):
         for item in value:
             if isinstance(item, dict) and ("name" in item or "mountPath" in item):
                 key = "mountPath" if field.endswith("volumeMounts") else "name"
-                found += _fields(item, f"{field}[{item[key]}]")
-    return found
+                result += _fields(item, f"{field}[{item[key]}]")
+    return result
 
 
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -171,8 +171,8 @@ def test_a_team_that_opens_nothing_gets_nothing(final: dict[str, Any], team: Tea
     with pytest.raises(PolicyError) as refused:
         check(final, closed, expected, asked=["cmds"])
 
-    said = str(refused.value)
-    assert "spec.containers[base].command is set (not shown), set by the task's cmds" in said
+    message = str(refused.value)
+    assert "spec.containers[base].command is set (not shown), set by the task's cmds" in message
     for field in (
         "env[BATCH]",
         "volumes[scratch]",
@@ -181,7 +181,7 @@ def test_a_team_that_opens_nothing_gets_nothing(final: dict[str, Any], team: Tea
         "annotations[owner]",
         "labels[tier]",
     ):
-        assert field in said
+        assert field in message
 
 
 @pytest.mark.parametrize(

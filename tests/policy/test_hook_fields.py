@@ -64,12 +64,12 @@ def test_what_the_hook_adds_to_does_not_bring_in_what_the_task_began(
     final: dict[str, Any], team: Team, expected: Expected
 ) -> None:
     closed = replace(opening(team, "spec.tolerations"), overridable=())
-    meant = expected.manifest
+    intended = expected.manifest
     theirs, both = [{"key": "gpu"}], [{"key": "gpu"}, {"key": "spot"}]
-    by_task, by_both = edited(meant, "spec.tolerations", theirs), edited(meant, "spec.tolerations", both)
-    by_hook = edited(meant, "spec.tolerations", [{"key": "spot"}])
+    by_task, by_both = edited(intended, "spec.tolerations", theirs), edited(intended, "spec.tolerations", both)
+    by_hook = edited(intended, "spec.tolerations", [{"key": "spot"}])
 
-    check(by_hook, closed, hooked(expected, meant, by_hook))
+    check(by_hook, closed, hooked(expected, intended, by_hook))
     with pytest.raises(PolicyError, match="tolerations"):
         check(by_both, closed, hooked(expected, by_task, by_both))
 

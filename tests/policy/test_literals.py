@@ -59,7 +59,7 @@ def variables(name: str) -> list[tuple[int, str, str]]:
 
 def test_of_honest_command_lines_less_than_one_in_a_hundred_is_taken_for_a_credential() -> None:
     honest = commands("honest_commands.txt")
-    alarms = [(number, words, found) for number, words in honest if (found := literals.kind_of_words(words))]
+    alarms = [(number, words, result) for number, words in honest if (result := literals.kind_of_words(words))]
 
     assert len(honest) >= 300
     assert len(alarms) < len(honest) / 100, alarms

@@ -201,4 +201,4 @@ def test_another_pod_is_told_by_the_field_that_differs(live: Manifest, field: st
 def test_what_is_missing_is_a_difference(live: Manifest, field: str) -> None:
     del base_of(live)[field]
 
-    assert any(f"spec.containers[base].{field}" in found for found in differences(live, SENT))
+    assert any(f"spec.containers[base].{field}" in result for result in differences(live, SENT))

@@ -82,11 +82,11 @@ def test_a_restricted_pod_meets_every_level() -> None:
 
 
 def test_a_minimal_pod_meets_baseline_and_not_restricted() -> None:
-    said = violations(MINIMAL, "restricted")
+    message = violations(MINIMAL, "restricted")
 
     assert [] == violations(MINIMAL, "baseline")
     assert ["allowPrivilegeEscalation", "runAsNonRoot", "seccompProfile.type", "capabilities.drop"] == [
-        sentence.split(" is ")[0].removeprefix("spec.containers[0].securityContext.") for sentence in said
+        sentence.split(" is ")[0].removeprefix("spec.containers[0].securityContext.") for sentence in message
     ]
 
 
@@ -128,7 +128,9 @@ def test_a_volume_of_another_type_is_refused(volume: dict[str, Any], level: Any)
 def test_containers_of_all_kinds_are_held_to_it(section: str) -> None:
     pod = with_value(f"spec.{section}", [{"name": "other", "securityContext": {"privileged": True}}])
 
-    assert any(f"spec.{section}[0].securityContext.privileged" in said for said in violations(pod, "baseline"))
+    assert any(
+        f"spec.{section}[0].securityContext.privileged" in message for message in violations(pod, "baseline")
+    )
 
 
 def test_host_ports_sysctls_and_apparmor_annotations_are_refused() -> None:

@@ -134,9 +134,9 @@ def test_a_dag_run_reads_connections_and_variables(
     proxy, _ = vault
 
     airflow(program("airflow"), "dags", "test", "reads_secrets", FOUND=str(tmp_path / "found"))
-    found = json.loads((tmp_path / "found").read_text())
+    result = json.loads((tmp_path / "found").read_text())
 
-    assert found == {
+    assert result == {
         "greeting": "hello-shared",
         "host": "shared-host",
         "password": "pass-shared",
@@ -159,10 +159,10 @@ def test_a_worker_reads_what_is_its_teams(
         FOUND=str(tmp_path / "found"),
         AIRFLOW__CORE__MULTI_TEAM="True",
     )
-    found, log = json.loads((tmp_path / "found").read_text()), log_file.read_text()
+    result, log = json.loads((tmp_path / "found").read_text()), log_file.read_text()
 
-    assert (found["host"], found["password"]) == ("payments-host", "pass-payments")
-    assert found["variable"] == {"team": "payments"}
+    assert (result["host"], result["password"]) == ("payments-host", "pass-payments")
+    assert result["variable"] == {"team": "payments"}
     assert "ASKED THE API SERVER" not in out
     assert "in the log: *** ***" in log
     assert "printed:" in log

@@ -44,7 +44,7 @@ def test_each_caller_gets_a_connection_of_its_own(backend: VaultSecretsBackend, 
     first.host, first.password, first.extra = "changed", "by its", '{"t": "ask"}'
     second, third = backend.get_connection("db"), backend.get_connection("/db")
 
-    assert [(type(found), found.conn_id, found.host, found.password) for found in (second, third)] == [
+    assert [(type(result), result.conn_id, result.host, result.password) for result in (second, third)] == [
         (import_string(name), "db", "host", "pass/word"),
         (import_string(name), "/db", "host", "pass/word"),
     ]
@@ -228,15 +228,15 @@ def test_a_hundred_threads_and_one_cold_key_make_one_login_and_one_read(
 ) -> None:
     put("variables/x", value="x")
     proxy.fault = ("delay", 0.05)
-    start, found = threading.Barrier(100), []
+    start, result = threading.Barrier(100), []
 
     def ask() -> None:
         start.wait()
-        found.append(backend.get_variable("x"))
+        result.append(backend.get_variable("x"))
 
     in_threads(ask, 100)
 
-    assert found == ["x"] * 100
+    assert result == ["x"] * 100
     assert len(proxy.seen) == 2
 
 

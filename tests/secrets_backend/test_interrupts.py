@@ -102,7 +102,7 @@ def strikes(make: Callable[[], VaultSecretsBackend], method: str, key: str, with
 
 
 def test_nor_does_one_while_the_backend_is_made(make_backend: Make, approle: AppRole) -> None:
-    found, lines = [], set()
+    matches, lines = [], set()
     for number in itertools.count():
         of_a_new_process()
         with contextlib.suppress(Struck), Strike(number) as strike:
@@ -111,13 +111,13 @@ def test_nor_does_one_while_the_backend_is_made(make_backend: Make, approle: App
             except Struck as error:
                 # Until then the caller, Airflow, has the arguments in its own frame, too.
                 if any("del given" in linecache.getline(*place(line)) for line in strike.lines[:-1]):
-                    found += [(strike.lines[-1], text) for text in leaks(error, approle.secret_id)]
+                    matches += [(strike.lines[-1], text) for text in leaks(error, approle.secret_id)]
                 raise
         if len(strike.lines) <= number:
             break
         lines.add(strike.lines[-1])
 
-    assert found == []
+    assert matches == []
     assert len(lines) > 40
 
 
@@ -132,12 +132,12 @@ def test_a_strike_at_any_line_leaves_no_value_and_no_credential(
     make_backend: Make, approle: AppRole, proxy: FaultyProxy, what: str
 ) -> None:
     method, key, settings, proxy.fault = LOOK_UPS[what]
-    ends, found = set(), []
+    ends, matches = set(), []
     for line, error, _ in strikes(lambda: make_backend(**settings), method, key):
         ends.add((line, type(error)))
-        found += [(line, text) for text in leaks(error, approle.secret_id)]
+        matches += [(line, text) for text in leaks(error, approle.secret_id)]
 
-    assert found == []
+    assert matches == []
     assert {Struck} == {end for _, end in ends}
     assert len(ends) > 25 / EVERY
 
@@ -154,12 +154,12 @@ def test_nor_does_one_within_a_library(
     given = {"auth_type": "token", "token": openbao.root_token, "role_id": None, "secret_id": None, **settings}
     # What speaks HTTP is imported at the first request.
     make_backend(**given).get_variable("none")
-    lines, found = set(), []
+    lines, result = set(), []
     for line, error, _ in strikes(lambda: make_backend(**given), method, key, library):
         lines.add(line)
-        found += [(line, text) for text in leaks(error, CANARY)] if error else []
+        result += [(line, text) for text in leaks(error, CANARY)] if error else []
 
-    assert found == []
+    assert result == []
     assert len(lines) > 100 / EVERY
 
 

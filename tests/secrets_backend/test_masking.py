@@ -69,9 +69,9 @@ def test_password_and_every_extra_of_a_connection_are_masked(
 ) -> None:
     put("connections/web", **data)
 
-    found = getattr(backend, method)("web")
+    result = getattr(backend, method)("web")
     if method == "aget_connection":
-        asyncio.run(found)
+        asyncio.run(result)
 
     assert shown("pass/word dark-blue dark-green") == {"*** *** ***"}
 

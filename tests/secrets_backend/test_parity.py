@@ -118,15 +118,15 @@ def engine(request: pytest.FixtureRequest, openbao: OpenBao) -> Iterator[dict[st
 def outcome(backend: Any, method: str, argument: str) -> Any:
     """What a look-up gives, in a form that compares: a connection by its fields, an error by its class."""
     try:
-        found = getattr(backend, method)(argument)
+        result = getattr(backend, method)(argument)
     except Exception as error:
         return type(error).__name__
-    if not hasattr(found, "conn_type"):
-        return found
-    if not found.conn_type and not found.host:
+    if not hasattr(result, "conn_type"):
+        return result
+    if not result.conn_type and not result.host:
         return "an empty connection"
     names = ("conn_id", "conn_type", "host", "login", "password", "schema", "port", "description")
-    return {name: getattr(found, name) for name in names} | {"extra": json.loads(found.extra or "{}")}
+    return {name: getattr(result, name) for name in names} | {"extra": json.loads(result.extra or "{}")}
 
 
 @pytest.mark.parametrize("settings", SETTINGS, ids=lambda settings: "+".join(settings) or "defaults")

@@ -30,16 +30,16 @@ def in_child(work: Callable[[], str]) -> str:
     child = os.fork()
     if child == 0:
         try:
-            found = work()
+            result = work()
         except BaseException as error:
-            found = repr(error)
-        os.write(writing, found.encode())
+            result = repr(error)
+        os.write(writing, result.encode())
         os._exit(0)
     os.close(writing)
     with os.fdopen(reading) as pipe:
-        found = pipe.read()
+        result = pipe.read()
     os.waitpid(child, 0)
-    return found
+    return result
 
 
 def test_a_child_keeps_the_token_and_never_the_connection(
@@ -49,9 +49,9 @@ def test_a_child_keeps_the_token_and_never_the_connection(
     backend.get_variable("x")
     assert (proxy.count("login"), proxy.connections) == (1, 1)
 
-    found = [in_child(lambda: str(backend.get_variable("x"))) for _ in range(3)]
+    matches = [in_child(lambda: str(backend.get_variable("x"))) for _ in range(3)]
 
-    assert found == ["x", "x", "x"]
+    assert matches == ["x", "x", "x"]
     assert (proxy.count("login"), proxy.connections) == (1, 4)
     put("variables/y", value="y")
     assert backend.get_variable("y") == "y"
@@ -108,11 +108,11 @@ def test_a_fork_while_other_threads_look_things_up_leaves_no_lock_behind(
     time.sleep(0.1)
 
     # The login's lock and the reads' entries are held by threads that the child does not have.
-    found = in_child(lambda: str([backend.get_variable("x"), backend.get_variable("n0")]))
+    result = in_child(lambda: str([backend.get_variable("x"), backend.get_variable("n0")]))
     for thread in threads:
         thread.join()
 
-    assert found == "['x', None]"
+    assert result == "['x', None]"
 
 
 def test_the_event_loop_goes_on_while_a_connection_is_read(
@@ -153,10 +153,10 @@ def test_airflows_own_async_look_up_goes_through_it(
     monkeypatch.setenv("AIRFLOW__SECRETS__BACKEND_KWARGS", json.dumps(settings))
     clear_secrets_backends_cache()
 
-    found = asyncio.run(_async_get_connection("db"))
+    result = asyncio.run(_async_get_connection("db"))
     clear_secrets_backends_cache()
 
-    assert (type(found).__module__, found.host) == ("airflow.sdk.definitions.connection", "host")
+    assert (type(result).__module__, result.host) == ("airflow.sdk.definitions.connection", "host")
 
 
 def test_async_look_ups_of_one_name_are_one_read(

@@ -33,8 +33,8 @@ def secrets(put: Put) -> None:
 
 
 def host(backend: VaultSecretsBackend | VaultBackend, conn_id: str, team: str | None) -> str | None:
-    found = backend.get_connection(conn_id, team_name=team)
-    return found and found.host
+    result = backend.get_connection(conn_id, team_name=team)
+    return result and result.host
 
 
 @pytest.mark.usefixtures("multi_team", "secrets")
@@ -194,9 +194,9 @@ def test_without_multi_team_nothing_changes(
 def test_places_are_plain_data() -> None:
     rules = Rules("secret", "{team}-kv", team_folders=True, then_shared=True, multi_team=True)
 
-    found, why_not = places(("a", "b"), "key", "payments", rules)
+    result, why_not = places(("a", "b"), "key", "payments", rules)
 
-    assert [(place.mount, place.path, place.team) for place in found] == [
+    assert [(place.mount, place.path, place.team) for place in result] == [
         ("payments-kv", "a/payments/key", "payments"),
         ("payments-kv", "b/payments/key", "payments"),
         ("secret", "a/key", None),

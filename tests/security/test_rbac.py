@@ -57,17 +57,17 @@ def used_by(arena: Arena, who: str) -> set[tuple[str, str]]:
 
 def used(requests: list[str]) -> set[tuple[str, str]]:
     """Return resource and verb of each request, as RBAC names them."""
-    found = set()
+    matches = set()
     for request in requests:
         method, path = request.split(" ", 1)
         match = re.search(r"/namespaces/[^/]+/([a-z]+)(/[^/?]+)?(/[a-z]+)?(\?.*)?$", path)
         if match:
             reading = "watch" if "watch=" in path else "get" if match[2] else "list"
-            found.add((match[1] + (match[3] or ""), VERBS.get(method, reading)))
-    if ("pods/exec", "get") in found:
+            matches.add((match[1] + (match[3] or ""), VERBS.get(method, reading)))
+    if ("pods/exec", "get") in matches:
         # A websocket is opened by GET, and from Kubernetes 1.35 on needs the right to POST as well.
-        found.add(("pods/exec", "create"))
-    return found
+        matches.add(("pods/exec", "create"))
+    return matches
 
 
 def held(arena: Arena, delivery: str, deferrable: bool) -> tuple[str, Any]:
@@ -79,8 +79,8 @@ def held(arena: Arena, delivery: str, deferrable: bool) -> tuple[str, Any]:
     watching = trigger(process.outcome()[1]) if deferrable else process
     time.sleep(3)
     arena.core.patch_namespaced_pod(name, NAMESPACE, [{"op": "remove", "path": "/spec/schedulingGates"}])
-    state, said = watching.outcome()
-    return resume(operator, said).outcome() if deferrable and state == "ok" else (state, said)
+    state, message = watching.outcome()
+    return resume(operator, message).outcome() if deferrable and state == "ok" else (state, message)
 
 
 def _gates(arena: Arena, name: str) -> list[str]:
@@ -117,7 +117,7 @@ def test_the_compiled_rights_are_enough_and_all_are_needed(arena: Arena, deliver
         requested = {who: used_by(arena, who) for who in ACCOUNTS}
     arena.clean()
 
-    assert {name: state for name, (state, said) in ended.items()} == dict.fromkeys(ended, "ok"), ended
+    assert {name: state for name, (state, message) in ended.items()} == dict.fromkeys(ended, "ok"), ended
     superfluous = {who: granted[who] - requested[who] for who in ACCOUNTS}
     assert {} == {who: rights - FALLBACKS[who] for who, rights in superfluous.items() if rights - FALLBACKS[who]}
 
@@ -126,10 +126,10 @@ def test_without_the_right_to_run_commands_in_pods_a_task_that_returns_something
     arena.begin()
     with compiled_for(arena, "deliveries: [agent]\nxcom: false"):
         operator = arena.operator(XCOM, do_xcom_push=True, delivery="agent")
-        state, said = run(operator).outcome()
+        state, message = run(operator).outcome()
     arena.clean()
 
-    assert "failed" == state, said
+    assert "failed" == state, message
 
 
 @pytest.mark.parametrize(("delivery", "account"), [("agent", "airflow-payments"), ("secret", "default")])
@@ -155,13 +155,13 @@ def test_who_may_make_pods_of_a_team_gets_its_secrets(arena: Arena) -> None:
     core = of_worker()
     core.create_namespaced_pod(NAMESPACE, agent.attach(pod, [KEY], VaultLogin.of_role("payments")))
     wait_until(lambda: core.read_namespaced_pod("past-every-check", NAMESPACE).status.phase == "Succeeded")
-    said = core.read_namespaced_pod_log("past-every-check", NAMESPACE, container="base")
+    message = core.read_namespaced_pod_log("past-every-check", NAMESPACE, container="base")
     core.delete_namespaced_pod("past-every-check", NAMESPACE)
     arena.traces()
 
     # Not compared in the assert: a failure would show it.
-    found = arena.ground.canary in said
-    assert found
+    result = arena.ground.canary in message
+    assert result
 
 
 def of_worker() -> client.CoreV1Api:

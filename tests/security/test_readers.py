@@ -33,9 +33,9 @@ def test_secrets_of_the_namespace_hold_values_with_delivery_secret_alone(
     delivery, _ = running
     secrets = arena.core.list_namespaced_secret(NAMESPACE).items
     texts = [base64.b64decode(text).decode() for secret in secrets for text in (secret.data or {}).values()]
-    found = any(arena.ground.canary in text for text in texts)
+    result = any(arena.ground.canary in text for text in texts)
 
-    assert found == (delivery == "secret")
+    assert result == (delivery == "secret")
 
 
 def test_whoever_may_run_commands_in_the_pod_has_its_values(arena: Arena, running: tuple[str, str]) -> None:
@@ -43,10 +43,10 @@ def test_whoever_may_run_commands_in_the_pod_has_its_values(arena: Arena, runnin
     core = client.CoreV1Api(config.new_client_from_config(str(arena.ground.kubeconfig)))
     look = ["cat", "/vault/secrets/partner.key"]
     run_in_pod = core.connect_get_namespaced_pod_exec
-    said = stream.stream(run_in_pod, pod, NAMESPACE, container="base", command=look, stdout=True, stderr=True)
-    found = arena.ground.canary in said
+    message = stream.stream(run_in_pod, pod, NAMESPACE, container="base", command=look, stdout=True, stderr=True)
+    result = arena.ground.canary in message
 
-    assert found
+    assert result
 
 
 @pytest.mark.parametrize(

@@ -45,8 +45,8 @@ class Recorder:
 
     def only(self, part: str) -> Received:
         """The one request whose path holds `part`."""
-        (found,) = [request for request in self.received if part in request.path]
-        return found
+        (result,) = [request for request in self.received if part in request.path]
+        return result
 
 
 def _handler(recorder: Recorder) -> type[BaseHTTPRequestHandler]:

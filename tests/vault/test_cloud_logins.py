@@ -140,7 +140,7 @@ def test_azure_sends_the_identity_of_the_machine(vault: Recorder, monkeypatch: p
     monkeypatch.setenv("AZURE_POD_IDENTITY_AUTHORITY_HOST", metadata.address)
 
     request = login(vault, auth_type="azure", role_id="airflow", azure_resource="https://vault.example")
-    asked = metadata.only("oauth2/token")
+    requested = metadata.only("oauth2/token")
     metadata.stop()
 
     assert request.path == "/v1/auth/azure/login"
@@ -151,7 +151,7 @@ def test_azure_sends_the_identity_of_the_machine(vault: Recorder, monkeypatch: p
         "resource_group_name": "group",
         "vm_name": "vm",
     }
-    assert (asked.query["resource"], asked.headers["Metadata"]) == (["https://vault.example"], "true")
+    assert (requested.query["resource"], requested.headers["Metadata"]) == (["https://vault.example"], "true")
 
 
 def test_azure_sends_the_token_of_a_service_principal(vault: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -160,12 +160,12 @@ def test_azure_sends_the_token_of_a_service_principal(vault: Recorder, monkeypat
     principal = {"azure_tenant_id": "tenant-1", "key_id": "client-1", "secret_id": "client secret"}
 
     request = login(vault, auth_type="azure", role_id="airflow", azure_resource="api://vault", **principal)
-    asked = parse_qs(authority.only("token").body.decode())
+    requested = parse_qs(authority.only("token").body.decode())
     authority.stop()
 
     assert request.json() == {"role": "airflow", "jwt": "principal jwt"}
-    assert asked["client_secret"] == ["client secret"]
-    assert asked["scope"] == ["api://vault/.default"]
+    assert requested["client_secret"] == ["client secret"]
+    assert requested["scope"] == ["api://vault/.default"]
 
 
 def test_an_azure_that_does_not_answer_is_an_outage(vault: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:

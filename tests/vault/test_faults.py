@@ -170,10 +170,10 @@ def test_a_sealed_vault_is_unavailable_and_comes_back(tmp_path: Path) -> None:
         client.read("secret/data/x")
 
     server.request("PUT", "sys/unseal", {"key": server.unseal_key})
-    found = client.read("secret/data/x")
+    result = client.read("secret/data/x")
     server.stop()
 
-    assert found
+    assert result
 
 
 def test_a_vault_that_was_stopped_and_started_is_found_again(tmp_path: Path) -> None:
@@ -192,10 +192,10 @@ def test_a_vault_that_was_stopped_and_started_is_found_again(tmp_path: Path) -> 
     server = OpenBao(tmp_path / "second", port=server.port)
     server.request("POST", "auth/token/create", token)
     server.request("POST", "secret/data/x", {"data": {"colour": "blue"}})
-    found = client.read("secret/data/x")
+    result = client.read("secret/data/x")
     server.stop()
 
-    assert found
+    assert result
 
 
 def test_a_refusal_is_not_tried_again(reading: Reading, proxy: FaultyProxy) -> None:

@@ -49,10 +49,10 @@ def vault(tmp_path_factory: pytest.TempPathFactory, directory: str) -> Iterator[
 def test_by_ldap(vault: str) -> None:
     client = VaultClient.from_settings(url=vault, auth_type="ldap", username="me", password="pw of me")
 
-    found = client.read("secret/data/thing")
+    result = client.read("secret/data/thing")
 
-    assert found is not None
-    assert found.reveal()["data"] == {"colour": "blue"}
+    assert result is not None
+    assert result.reveal()["data"] == {"colour": "blue"}
 
 
 def test_a_wrong_password_is_a_refused_login(vault: str) -> None:

@@ -53,8 +53,8 @@ def stored(put: Callable[..., str]) -> str:
 
 
 def colour(path: str, **settings: Any) -> str:
-    found = VaultClient.from_settings(**settings).read(path)
-    return str(found and found.reveal()["data"]["colour"])
+    result = VaultClient.from_settings(**settings).read(path)
+    return str(result and result.reveal()["data"]["colour"])
 
 
 def test_by_a_token(openbao: OpenBao, stored: str) -> None:
@@ -164,11 +164,11 @@ def test_by_kubernetes(
     file.write_text(Issuer().token(**claims, **{"kubernetes.io": account}))
     settings = {"url": openbao.address, "auth_type": "kubernetes", "auth_mount_point": mount}
 
-    found = colour(stored, **settings, kubernetes_role="airflow", kubernetes_jwt_path=str(file))
+    result = colour(stored, **settings, kubernetes_role="airflow", kubernetes_jwt_path=str(file))
     sent = api_server.only("tokenreviews").json()
     api_server.stop()
 
-    assert found == "blue"
+    assert result == "blue"
     assert sent["spec"]["token"] == file.read_text()
 
 

@@ -196,6 +196,6 @@ def test_the_environment_variable_of_a_setting_is_the_one_that_airflow_reads(
     from airflow._shared.configuration.parser import _build_kwarg_env_prefix, _collect_kwarg_env_vars
 
     monkeypatch.setenv(environment_variable("role_id"), "from the environment")
-    found = _collect_kwarg_env_vars(_build_kwarg_env_prefix("secrets", "backend_kwargs"))
+    result = _collect_kwarg_env_vars(_build_kwarg_env_prefix("secrets", "backend_kwargs"))
 
-    assert json.dumps(found) == '{"role_id": "from the environment"}'
+    assert json.dumps(result) == '{"role_id": "from the environment"}'

@@ -49,11 +49,11 @@ async def many_told(server: ApiServer, watched: Cluster, count: int) -> list[lis
         return found
 
     uids = {f"pod-{number}": server.create(SPACE, f"pod-{number}", "Running") for number in range(count)}
-    told = [asyncio.create_task(phases(name, uid)) for name, uid in uids.items()]
+    message = [asyncio.create_task(phases(name, uid)) for name, uid in uids.items()]
     await until(lambda: begun == count)
     for name in uids:
         server.move(SPACE, name, "Succeeded")
-    return await asyncio.gather(*told)
+    return await asyncio.gather(*message)
 
 
 @pytest.mark.parametrize("streams_lists", [True, False])

@@ -106,13 +106,13 @@ def test_each_subscriber_is_told_what_is_true_of_its_pod_and_the_end_exactly_onc
     server, readers = run(play())
 
     for reader in readers:
-        life, told = server.lives[reader.subscription.uid], reader.told
-        versions = [int(pod.metadata.resource_version) for pod in told]
-        assert all(pod in life.states for pod in told), "told of what never was, or of another pod"
+        life, message = server.lives[reader.subscription.uid], reader.told
+        versions = [int(pod.metadata.resource_version) for pod in message]
+        assert all(pod in life.states for pod in message), "told of what never was, or of another pod"
         assert sorted(versions) == versions, "told in another order"
-        assert all(pod.differs(before) for before, pod in pairwise(told)), "told twice"
-        assert [pod.is_finished for pod in told[:-1]].count(True) == 0
-        finished = bool(told) and told[-1].is_finished
+        assert all(pod.differs(before) for before, pod in pairwise(message)), "told twice"
+        assert [pod.is_finished for pod in message[:-1]].count(True) == 0
+        finished = bool(message) and message[-1].is_finished
         assert not reader.gone_too_early
         if life.is_there and life.states[-1].is_finished:
             assert finished, "the end was missed"
@@ -120,8 +120,8 @@ def test_each_subscriber_is_told_what_is_true_of_its_pod_and_the_end_exactly_onc
             assert finished or isinstance(reader.ended_with, PodGone), "the end was missed"
         else:
             assert reader.ended_with is None
-            assert told, "not told the present state"
-            assert not life.states[-1].differs(told[-1]), "the last change was missed"
+            assert message, "not told the present state"
+            assert not life.states[-1].differs(message[-1]), "the last change was missed"
 
 
 @settings(max_examples=40, deadline=None)

@@ -170,9 +170,9 @@ def test_an_expired_version_is_forgotten_and_everything_listed(by_event: bool) -
     failure = EXPIRED
     if by_event:
         status = {"type": "ERROR", "object": {"code": 410, "reason": "Expired", "message": "too old"}}
-        with pytest.raises(ApiError) as told:
+        with pytest.raises(ApiError) as message:
             driven.reflector.line(json.dumps(status).encode())
-        failure = told.value
+        failure = message.value
 
     assert isinstance(driven.fail(failure, after_seconds=60), List)
 
@@ -194,10 +194,10 @@ def test_a_broken_stream_resumes_from_the_last_version() -> None:
 
 def test_what_is_no_json_is_not_believed_and_everything_listed() -> None:
     driven = watching()
-    with pytest.raises(ApiError) as told:
+    with pytest.raises(ApiError) as message:
         driven.reflector.line(b'{"type": "MODIFIED", "obj')
 
-    assert isinstance(driven.fail(told.value, after_seconds=60), List)
+    assert isinstance(driven.fail(message.value, after_seconds=60), List)
 
 
 def test_retry_after_is_obeyed() -> None:

@@ -63,10 +63,10 @@ def _sample(source: Source) -> Mapping[str, Any]:
     base = {"name": "base", "image": "any"}
     pod: dict[str, Any] = {"spec": {"containers": [base], "activeDeadlineSeconds": 600}}
     attached = agent.attach(pod, _SECRETS, source.login)
-    found: Mapping[str, Any] = next(
+    result: Mapping[str, Any] = next(
         container for container in attached["spec"]["initContainers"] if container["name"] == agent.CONTAINER
     )
-    return found
+    return result
 
 
 def _security(context: Mapping[str, Any]) -> str:

@@ -31,11 +31,11 @@ def others(source: Source) -> str:
 
 def by_name(source: Source) -> dict[str, list[Container]]:
     """Return the containers of all templates, by name."""
-    found: dict[str, list[Container]] = {}
+    result: dict[str, list[Container]] = {}
     for pod in source.pods:
         for container in (*(pod["spec"].get("initContainers") or ()), *pod["spec"]["containers"]):
-            found.setdefault(container["name"], []).append(container)
-    return found
+            result.setdefault(container["name"], []).append(container)
+    return result
 
 
 def of_containers(source: Source) -> Iterator[Rule]:

@@ -18,7 +18,7 @@ def of_limits(source: Source) -> Iterator[Rule]:
     if cpu is None:
         return
     has = cel.has_all("c", "resources", "requests") + ' && "cpu" in c.resources.requests'
-    asked = 'quantity(c.resources.requests["cpu"]).asApproximateFloat()'
-    total = f"variables.containers.map(c, {has} ? {asked} : 0.0).sum()"
+    requested = 'quantity(c.resources.requests["cpu"]).asApproximateFloat()'
+    total = f"variables.containers.map(c, {has} ? {requested} : 0.0).sum()"
     limit = f"quantity({cel.literal(cpu)}).asApproximateFloat()"
     yield Rule(f"{total} <= {limit}", f"A pod of team {source.team.name} asks for {cpu} of CPU at most.")

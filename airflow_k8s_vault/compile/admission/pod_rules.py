@@ -111,8 +111,8 @@ def one_of(at: str, field: str, values: Collection[Any], default: Any = None, st
     for value in values:
         if value is None:
             options.append(f"!{cel.has(at, field)}")
-        if (wanted := default if value is None else value) is not None:
-            equal = cel.equals(cel.field(at, field), wanted, strict=strict)
+        if (expected := default if value is None else value) is not None:
+            equal = cel.equals(cel.field(at, field), expected, strict=strict)
             options.append(f"{cel.has(at, field)} && {equal}" if equal != "true" else "true")
     return "true" if "true" in options else cel.any_of(options)
 

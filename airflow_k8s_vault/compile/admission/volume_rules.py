@@ -40,11 +40,11 @@ def of_volumes(source: Source) -> Iterator[Rule]:
 
 
 def _of_templates(source: Source) -> dict[str, list[Mapping[str, Any]]]:
-    found: dict[str, list[Mapping[str, Any]]] = {}
+    result: dict[str, list[Mapping[str, Any]]] = {}
     for pod in source.pods:
         for volume in pod["spec"].get("volumes") or ():
-            found.setdefault(volume["name"], []).append(volume)
-    return found
+            result.setdefault(volume["name"], []).append(volume)
+    return result
 
 
 def _is_plain(source: Source, volumes: Mapping[str, Any]) -> str:

@@ -53,10 +53,10 @@ def widened(source: Source, bindings: Sequence[Binding]) -> Iterator[Difference]
 def allows(rules: Iterable[Mapping[str, Any]], resource: str, verb: str) -> bool:
     """Return whether the rules allow it, whatever the names of the objects."""
     subresource = resource.partition("/")[2]
-    wanted = {resource, "*", *([f"*/{subresource}"] if subresource else [])}
+    expected = {resource, "*", *([f"*/{subresource}"] if subresource else [])}
     return any(
         {"", "*"} & set(rule.get("apiGroups") or ())
-        and wanted & set(rule.get("resources") or ())
+        and expected & set(rule.get("resources") or ())
         and {verb, "*"} & set(rule.get("verbs") or ())
         for rule in rules
     )

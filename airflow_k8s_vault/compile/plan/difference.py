@@ -76,10 +76,10 @@ class Plan:
     def lines(self) -> Iterator[str]:
         """Yield the plan as text."""
         for where, title in (("vault", "Vault"), ("kubernetes", "Kubernetes")):
-            found = [item for item in self.differences if item.where == where]
-            if found:
+            matches = [item for item in self.differences if item.where == where]
+            if matches:
                 yield f"{title}:"
-                yield from _grouped(found)
+                yield from _grouped(matches)
                 yield ""
         yield self.summary()
 
@@ -98,30 +98,30 @@ class Plan:
         }
 
 
-def _grouped(found: Sequence[Difference]) -> Iterator[str]:
+def _grouped(actual: Sequence[Difference]) -> Iterator[str]:
     for sign in _WORDS:
-        mine = [item for item in found if item.sign == sign]
+        mine = [item for item in actual if item.sign == sign]
         if mine and sign in _HEADINGS:
             yield f"  {_HEADINGS[sign]}"
         for item in mine:
             yield from item.lines()
 
 
-def fields(found: Any, compiled: Any, path: str = "", strict: Iterable[str] = ()) -> Iterator[Field]:
+def fields(actual: Any, compiled: Any, path: str = "", strict: Iterable[str] = ()) -> Iterator[Field]:
     """Yield the fields in which what is there differs from what is compiled.
 
     A map that is there may hold more (what the server fills in), except at the paths in `strict`; a list may not.
     """
     strict = tuple(strict)
-    if isinstance(compiled, dict) and isinstance(found, dict):
-        more = [key for key in found if key not in compiled] if path in strict else []
+    if isinstance(compiled, dict) and isinstance(actual, dict):
+        more = [key for key in actual if key not in compiled] if path in strict else []
         for key in [*compiled, *more]:
-            yield from fields(found.get(key), compiled.get(key), f"{path}.{key}".lstrip("."), strict)
-    elif isinstance(compiled, list) and isinstance(found, list) and len(compiled) == len(found):
-        for index, (one, other) in enumerate(zip(found, compiled, strict=True)):
+            yield from fields(actual.get(key), compiled.get(key), f"{path}.{key}".lstrip("."), strict)
+    elif isinstance(compiled, list) and isinstance(actual, list) and len(compiled) == len(actual):
+        for index, (one, other) in enumerate(zip(actual, compiled, strict=True)):
             yield from fields(one, other, f"{path}[{index}]", strict)
-    elif found != compiled and not (found is None and compiled in ({}, [])):
-        yield Field(path, found, compiled)
+    elif actual != compiled and not (actual is None and compiled in ({}, [])):
+        yield Field(path, actual, compiled)
 
 
 def _shown(value: Any) -> str:

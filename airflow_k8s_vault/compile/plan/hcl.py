@@ -33,11 +33,11 @@ def rules(text: str) -> dict[str, frozenset[str]]:
     >>> rules('path "secret/*" { capabilities = ["read", "list"] }')["secret/*"] == {"read", "list"}
     True
     """
-    found: dict[str, frozenset[str]] = {}
+    result: dict[str, frozenset[str]] = {}
     for path, body in _paths(text):
         capabilities = set(body.get("capabilities") or ()) | set(_OLD.get(str(body.get("policy")), ()))
-        found[path] = found.get(path, frozenset()) | capabilities
-    return found
+        result[path] = result.get(path, frozenset()) | capabilities
+    return result
 
 
 def _paths(text: str) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -73,11 +73,11 @@ class _Reader:
     def take(self, kind: str, value: str | None = None) -> str:
         if not self.more():
             raise Unreadable("ends too early")
-        found_kind, found = self._tokens[self._at]
-        if found_kind != kind or value not in (None, found):
-            raise Unreadable(f"has {found!r} where {value or kind} is expected")
+        found_kind, result = self._tokens[self._at]
+        if found_kind != kind or value not in (None, result):
+            raise Unreadable(f"has {result!r} where {value or kind} is expected")
         self._at += 1
-        return found
+        return result
 
     def _is(self, value: str) -> bool:
         return self.more() and self._tokens[self._at] == ("mark", value)
@@ -97,41 +97,41 @@ class _Reader:
 
     def mapping(self) -> dict[str, Any]:
         self.take("mark", "{")
-        found: dict[str, Any] = {}
+        result: dict[str, Any] = {}
         while not self._is("}"):
             kind, name = self._tokens[self._at] if self.more() else ("", "")
             if kind not in ("name", "text"):
                 raise Unreadable(f"has {name!r} where a name is expected")
             self._at += 1
-            found[name] = self.value()
+            result[name] = self.value()
             if self._is(","):
                 self._at += 1
         self.take("mark", "}")
-        return found
+        return result
 
     def _list(self) -> list[Any]:
         self.take("mark", "[")
-        found = []
+        matches = []
         while not self._is("]"):
-            found.append(self.value())
+            matches.append(self.value())
             if self._is(","):
                 self._at += 1
         self.take("mark", "]")
-        return found
+        return matches
 
 
 def _tokens(text: str) -> Iterator[tuple[str, str]]:
     position, end = 0, len(text.rstrip())
     while position < end:
-        found = _TOKEN.match(text, position)
-        if found is None:
+        result = _TOKEN.match(text, position)
+        if result is None:
             raise Unreadable(f"cannot be read from {text[position : position + 20]!r} on")
-        position = found.end()
-        if found[2]:
-            yield "text", json.loads(found[2])
-        elif found[3]:
-            yield "name", found[3]
-        elif found[4]:
-            yield "number", found[4]
-        elif found[5]:
-            yield "mark", found[5]
+        position = result.end()
+        if result[2]:
+            yield "text", json.loads(result[2])
+        elif result[3]:
+            yield "name", result[3]
+        elif result[4]:
+            yield "number", result[4]
+        elif result[5]:
+            yield "mark", result[5]

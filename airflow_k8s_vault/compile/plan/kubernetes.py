@@ -60,16 +60,16 @@ def differences(sources: Sequence[Source], live: LiveCluster, all_teams: bool) -
             yield Difference("-", _WHERE, named(key_of(obj)))
 
 
-def _of_object(compiled: Mapping[str, Any], found: Mapping[str, Any] | None) -> Iterator[Difference]:
+def _of_object(compiled: Mapping[str, Any], actual: Mapping[str, Any] | None) -> Iterator[Difference]:
     name, source = named(key_of(compiled)), compiled["metadata"]["annotations"][objects.SOURCE_ANNOTATION]
-    if found is None:
+    if actual is None:
         yield Difference("+", _WHERE, name, source=source)
         return
-    wanted, present = _comparable(compiled), _comparable({**found, "kind": compiled["kind"]})
-    changed = tuple(fields(present, wanted, strict=_STRICT))
+    expected, present = _comparable(compiled), _comparable({**actual, "kind": compiled["kind"]})
+    changed = tuple(fields(present, expected, strict=_STRICT))
     if not changed:
         return
-    sign, reason = ("!", "allows more") if _is_wider(compiled["kind"], present, wanted) else ("~", "")
+    sign, reason = ("!", "allows more") if _is_wider(compiled["kind"], present, expected) else ("~", "")
     yield Difference(sign, _WHERE, name, reason, changed, source)  # type: ignore[arg-type]
 
 
@@ -108,16 +108,16 @@ def _amounts(key: str, value: Any) -> Any:
 
 
 def _amount(text: Any) -> Any:
-    found = quantity.parse(str(text))
-    return text if found is None else str(found.normalize())
+    result = quantity.parse(str(text))
+    return text if result is None else str(result.normalize())
 
 
-def _is_wider(kind: str, found: Mapping[str, Any], compiled: Mapping[str, Any]) -> bool:
+def _is_wider(kind: str, actual: Mapping[str, Any], compiled: Mapping[str, Any]) -> bool:
     """Return whether what is there gives more rights, to more, than what is compiled."""
     if kind == "Role":
-        return bool(_granted(found) - _granted(compiled))
+        return bool(_granted(actual) - _granted(compiled))
     if kind == "RoleBinding":
-        return any(subject not in compiled["subjects"] for subject in found["subjects"])
+        return any(subject not in compiled["subjects"] for subject in actual["subjects"])
     return False
 
 

@@ -84,14 +84,14 @@ class _Reader:
         self._unseen: dict[str, str] = {}
 
     def read(self, sources: Sequence[Source]) -> LiveCluster:
-        found: dict[Key, Mapping[str, Any] | None] = {}
+        result: dict[Key, Mapping[str, Any] | None] = {}
         for source in sources:
             for obj in objects.of_team(source):
                 key = key_of(obj)
                 seen, answer = self._get(path(obj), named(key))
                 if seen:
-                    found[key] = answer
-        return LiveCluster(found, self._labelled(sources), self._bindings(sources), dict(self._unseen))
+                    result[key] = answer
+        return LiveCluster(result, self._labelled(sources), self._bindings(sources), dict(self._unseen))
 
     def _get(self, resource: str, name: str, **query: str) -> tuple[bool, dict[str, Any] | None]:
         """Return whether it could be seen, and the object; None where there is none."""
@@ -134,7 +134,7 @@ class _Reader:
             for item in self._cluster("clusterrolebindings")
             if item["metadata"].get("labels", {}).get("kubernetes.io/bootstrapping") != "rbac-defaults"
         ]
-        found = {}
+        result = {}
         for source in sources:
             namespace = source.team.namespace
             own = {role["metadata"]["name"]: role.get("rules") or () for role in self._list("Role", namespace)}
@@ -143,8 +143,8 @@ class _Reader:
                 known = own if item["roleRef"]["kind"] == "Role" else roles
                 made = _binding("RoleBinding", item, known.get(item["roleRef"]["name"], ()))
                 here += [made] if item["metadata"]["name"] not in names_of_compiled() else []
-            found[namespace] = [*here, *everywhere]
-        return found
+            result[namespace] = [*here, *everywhere]
+        return result
 
     def _cluster(self, plural: str) -> list[dict[str, Any]]:
         _, answer = self._get(f"/apis/{RBAC}/{plural}", f"the {plural}")

@@ -60,10 +60,10 @@ class _Reader:
         others = self._other_roles(sources, set(found_roles))
         return LiveVault(found_policies, tuple(names), found_roles, others, dict(self._unseen))
 
-    def _into(self, found: dict[str, Any], key: str, name: str, read: Callable[[], Any]) -> None:
+    def _into(self, actual: dict[str, Any], key: str, name: str, read: Callable[[], Any]) -> None:
         seen, value = self._tried(name, read)
         if seen:
-            found[key] = value
+            actual[key] = value
 
     def _tried(self, name: str, read: Callable[[], _T]) -> tuple[bool, _T | None]:
         try:
@@ -75,22 +75,22 @@ class _Reader:
             return False, None
 
     def _data(self, path: str) -> Mapping[str, Any] | None:
-        found = self._session.read(path, once=False)
-        return None if found is None else found.data.reveal()
+        result = self._session.read(path, once=False)
+        return None if result is None else result.data.reveal()
 
     def _policy(self, name: str) -> str | None:
-        found = self._data(f"sys/policies/acl/{name}")
-        return None if found is None else str(found.get("policy", ""))
+        result = self._data(f"sys/policies/acl/{name}")
+        return None if result is None else str(result.get("policy", ""))
 
     def _listed(self, path: str, name: str) -> Sequence[str]:
         return self._tried(name, lambda: self._session.list(path))[1] or ()
 
     def _other_roles(self, sources: Sequence[Source], compiled: set[str]) -> dict[str, Mapping[str, Any]]:
         """Return the roles of the mounts that are not compiled: they could give the teams' policies to others."""
-        found: dict[str, Any] = {}
+        result: dict[str, Any] = {}
         for mount in dict.fromkeys(source.login.auth_mount for source in sources):
             for name in self._listed(f"auth/{mount}/role", f"the roles of auth/{mount}"):
                 path = f"auth/{mount}/role/{name}"
                 if path not in compiled:
-                    self._into(found, path, f"role {path}", partial(self._data, path))
-        return {path: role for path, role in found.items() if role is not None}
+                    self._into(result, path, f"role {path}", partial(self._data, path))
+        return {path: role for path, role in result.items() if role is not None}

@@ -68,14 +68,14 @@ def _of_policy(source: Source, policy: Policy, live: LiveVault) -> Iterator[Diff
         yield Difference("+", _WHERE, name, source=policy.source)
         return
     try:
-        found = hcl.rules(text)
+        result = hcl.rules(text)
     except hcl.Unreadable as error:
         yield Difference("~", _WHERE, name, f"its text {error}", source=policy.source)
         return
     compiled = {rule.path: frozenset(rule.capabilities) for rule in policy.rules}
     changed = []
-    for path in sorted({*found, *compiled}):
-        has, needs = found.get(path, frozenset()), compiled.get(path, frozenset())
+    for path in sorted({*result, *compiled}):
+        has, needs = result.get(path, frozenset()), compiled.get(path, frozenset())
         if needs - has or ("deny" in has and needs):
             changed.append(Field(path, sorted(has) or None, sorted(needs)))
         if more := sorted(has - needs - {"deny"}):
@@ -102,15 +102,15 @@ def _of_role(role: Role, live: LiveVault) -> Iterator[Difference]:
     name = f"role {role.path}"
     if role.path not in live.roles:
         return
-    found = live.roles[role.path]
-    if found is None:
+    result = live.roles[role.path]
+    if result is None:
         yield Difference("+", _WHERE, name, source=role.source)
         return
     compiled = dict(role.parameters)
-    present = {key: found.get(key) for key in compiled}
+    present = {key: result.get(key) for key in compiled}
     # Whom else a role takes: by labels of namespaces, by other claims.
     more = {
-        key: value for key, value in found.items() if key.startswith("bound_") and key not in compiled and value
+        key: value for key, value in result.items() if key.startswith("bound_") and key not in compiled and value
     }
     changed: list[Field] = []
     wider = [Field(key, value, None) for key, value in sorted(more.items())]
@@ -135,16 +135,16 @@ def _normal(parameters: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _widens(change: Field) -> bool:
-    key, found, compiled = change
+    key, result, compiled = change
     if key in _LIVES:
         # 0: as long as the mount allows; a period: for ever.
-        return bool(found) if key == "token_period" else not found or (bool(compiled) and found > compiled)
+        return bool(result) if key == "token_period" else not result or (bool(compiled) and result > compiled)
     if key in ("audience", "bound_subject"):
-        return not found
+        return not result
     if key == "token_no_default_policy":
-        return not found
+        return not result
     if key == "token_bound_cidrs":
-        return not found
+        return not result
     if key in _BOUND:
-        return "*" in found or set(compiled) < set(found)
+        return "*" in result or set(compiled) < set(result)
     return False

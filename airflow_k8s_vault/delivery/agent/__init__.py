@@ -62,21 +62,21 @@ def attach(
     pod = copy.deepcopy(pod)
     spec = pod["spec"]
     containers = {c["name"]: c for c in [*spec.get("initContainers", []), *spec["containers"]]}
-    wanted = by_container(secrets, base_container)
-    blocked = [*_in_the_way(containers), *ownership.agent_errors(pod, wanted, login.agent)]
-    refuse_clashes(pod, wanted, blocked)
+    expected = by_container(secrets, base_container)
+    blocked = [*_in_the_way(containers), *ownership.agent_errors(pod, expected, login.agent)]
+    refuse_clashes(pod, expected, blocked)
     templates, volumes, mounts = [], [_in_memory(_AGENT_VOLUME)], [_mount(_AGENT_VOLUME, AGENT_DIR)]
     if needs_file_key_ref(secrets):
         volumes.append(_in_memory(_ENV_VOLUME))
         mounts.append(_mount(_ENV_VOLUME, _ENV_DIR))
     # By number: a container's name may be as long as a volume's is allowed to be.
     numbers = itertools.count()
-    for name, asked in wanted.items():
+    for name, requested in expected.items():
         container = containers[name]
-        for env in env_files([secret for secret in asked if secret.variables], name):
+        for env in env_files([secret for secret in requested if secret.variables], name):
             templates.append(_template(env.contents, f"{_ENV_DIR}/{env.name}", "0400"))
             add_variables(container, [_reference(env.name, variable) for variable in env.variables])
-        for directory, files in directories(asked).items():
+        for directory, files in directories(requested).items():
             number = next(numbers)
             volume, folder = f"vault-files-{number}", f"/vault/files/{number}"
             volumes.append(_in_memory(volume))
@@ -95,7 +95,7 @@ def attach(
     has_written = any(secret.parameters for secret in secrets)
     environment = _environment(login, templates, has_written)
     sidecar = _sidecar(login, templates, mounts, environment, limit_seconds if leased else None)
-    sidecar["securityContext"] |= _user(spec, login.agent, ownership.agent_user(pod, wanted))
+    sidecar["securityContext"] |= _user(spec, login.agent, ownership.agent_user(pod, expected))
     _add_pull_secrets(spec, login.agent.image_pull_secrets)
     spec["initContainers"] = [sidecar, *spec.get("initContainers", [])]
     return pod

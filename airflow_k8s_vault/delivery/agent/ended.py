@@ -32,16 +32,16 @@ _LIST_ADVICE = (
 
 def why(pod: Any, login: VaultLogin, ended: Any) -> DeliveryRefused | DeliveryUnavailable:
     """Return the error, its reason in the first line; ended: the agent's V1ContainerStateTerminated."""
-    said = _legible(ended.message or "")
-    words = "\n".join(f"    {line}" for line in _last_words(said))
+    text = _legible(ended.message or "")
+    words = "\n".join(f"    {line}" for line in _last_words(text))
     ran = (
         f"  The pod ran as service account '{pod.spec.service_account_name}' in namespace "
         f"'{pod.metadata.namespace}', token audience '{login.audience}'."
     )
     return (
-        _of_its_container(ended, said, words, ran)
-        or _of_a_secret(login, said, ran)
-        or _of_vault(login, said, words, ran)
+        _of_its_container(ended, text, words, ran)
+        or _of_a_secret(login, text, ran)
+        or _of_vault(login, text, words, ran)
         or DeliveryUnavailable(
             f"The Vault agent ended with exit code {ended.exit_code} before it had fetched the secrets:\n"
             f"{words}\n{ran}"
@@ -49,7 +49,9 @@ def why(pod: Any, login: VaultLogin, ended: Any) -> DeliveryRefused | DeliveryUn
     )
 
 
-def _of_its_container(ended: Any, said: str, words: str, ran: str) -> DeliveryRefused | DeliveryUnavailable | None:
+def _of_its_container(
+    ended: Any, message: str, words: str, ran: str
+) -> DeliveryRefused | DeliveryUnavailable | None:
     """What no Vault has to do with."""
     if ended.reason in NOT_STARTED or ended.exit_code in _NO_PROGRAM:
         return DeliveryRefused(
@@ -58,21 +60,21 @@ def _of_its_container(ended: Any, said: str, words: str, ran: str) -> DeliveryRe
         )
     if ended.reason == "OOMKilled":
         return DeliveryUnavailable(f"The Vault agent ran out of memory before it had fetched the secrets.\n{ran}")
-    if KILLED in said:
+    if KILLED in message:
         return DeliveryUnavailable(
             f"The Vault agent was killed before it had fetched the secrets: out of memory, most likely.\n{ran}"
         )
     return None
 
 
-def _of_a_secret(login: VaultLogin, said: str, ran: str) -> DeliveryRefused | None:
+def _of_a_secret(login: VaultLogin, message: str, ran: str) -> DeliveryRefused | None:
     # After `error calling`: the template's own text, which the agent quotes before it, holds our words too.
-    own = re.findall(rf"(?:error calling sprig_fail: |^){FAILURE} (.+?)(?:\"| exitCode=|\n|\Z)", said, re.M)
+    own = re.findall(rf"(?:error calling sprig_fail: |^){FAILURE} (.+?)(?:\"| exitCode=|\n|\Z)", message, re.M)
     if own:
-        found = "; ".join(dict.fromkeys(own))
-        end = "" if found.endswith("?") else "."
-        return DeliveryRefused(f"Not delivered: {found}{end}\n{ran}")
-    missing = re.search(r"no secret exists at ([^\"\n]+?)(?: \(retry attempt |\"| exitCode=|\n|\Z)", said)
+        result = "; ".join(dict.fromkeys(own))
+        end = "" if result.endswith("?") else "."
+        return DeliveryRefused(f"Not delivered: {result}{end}\n{ran}")
+    missing = re.search(r"no secret exists at ([^\"\n]+?)(?: \(retry attempt |\"| exitCode=|\n|\Z)", message)
     if missing:
         # The agent names the API's path; a task, and `vault kv get`, leave out KV 2's data/.
         path = vault_path.named(missing[1])
@@ -80,26 +82,28 @@ def _of_a_secret(login: VaultLogin, said: str, ran: str) -> DeliveryRefused | No
     return None
 
 
-def _of_vault(login: VaultLogin, said: str, words: str, ran: str) -> DeliveryRefused | DeliveryUnavailable | None:
-    codes, short = _CODE.findall(said), _short(said)
+def _of_vault(
+    login: VaultLogin, message: str, words: str, ran: str
+) -> DeliveryRefused | DeliveryUnavailable | None:
+    codes, short = _CODE.findall(message), _short(message)
     refused = codes and codes[-1].startswith("4") and codes[-1] != "429"
-    if refused and f"auth/{login.auth_mount}/login" in said:
+    if refused and f"auth/{login.auth_mount}/login" in message:
         return DeliveryRefused(
             f"Vault at {login.address} refused role '{login.role}' on auth/{login.auth_mount} ({codes[-1]}): "
-            f"{short}\n{words}\n{ran}\n  {login.advice(said)}"
+            f"{short}\n{words}\n{ran}\n  {login.advice(message)}"
         )
     if refused:
-        told = (
+        shown = (
             f"Vault at {login.address} refused to give role '{login.role}' a secret ({codes[-1]}): {short}\n"
             f"{words}\n{ran}"
         )
-        return DeliveryRefused(told + _LIST_ADVICE if "vault.list(" in said else told)
-    if "x509:" in said:
+        return DeliveryRefused(shown + _LIST_ADVICE if "vault.list(" in message else shown)
+    if "x509:" in message:
         return DeliveryRefused(
             f"The pod does not trust the certificate of Vault at {login.address}: {short}\n{words}\n{ran}\n"
             "  Set [k8s_vault] vault_cacert to the CA that signed it."
         )
-    if _SILENCE.search(said):
+    if _SILENCE.search(message):
         return DeliveryUnavailable(
             f"Vault at {login.address} could not be reached from the pod, or did not answer in time: {short}\n"
             f"{words}\n{ran}"
@@ -107,25 +111,25 @@ def _of_vault(login: VaultLogin, said: str, words: str, ran: str) -> DeliveryRef
     return None
 
 
-def _legible(said: str) -> str:
+def _legible(message: str) -> str:
     """Undo what the agent does to its own words where a secret holds an empty value.
 
     It puts [redacted] wherever a value of a secret is in a message, and an empty one is between any two letters.
     """
-    return said.replace("[redacted]", "") if "[redacted] [redacted]" in said else said
+    return message.replace("[redacted]", "") if "[redacted] [redacted]" in message else message
 
 
-def _last_words(said: str) -> list[str]:
+def _last_words(message: str) -> list[str]:
     """Keep what the agent says of the error that ended it, without the log's time stamps and margins."""
-    final = re.search(r"runtime error encountered:(.*?)(?:exitCode=|\Z)", said, re.DOTALL)
-    lines = final[1].splitlines() if final else said.splitlines()[-_LAST_WORDS_LINES:]
+    final = re.search(r"runtime error encountered:(.*?)(?:exitCode=|\Z)", message, re.DOTALL)
+    lines = final[1].splitlines() if final else message.splitlines()[-_LAST_WORDS_LINES:]
     words = [re.sub(r"^(\s*error=)?[\s|]*", "", line).strip() for line in lines]
     return [word for word in words if word] or ["it ended without a word"]
 
 
-def _short(said: str) -> str:
+def _short(message: str) -> str:
     """Return Vault's own reason, or the end of what the agent says, as the end of a first line."""
-    words = _last_words(said)
+    words = _last_words(message)
     reasons = [word.removeprefix("* ") for word in words if word.startswith("* ")]
     text = "; ".join(dict.fromkeys(reasons)) or words[-1].strip('"')
     return f"{text}." if len(text) <= _SHORT else f"…{text[-_SHORT:]}."

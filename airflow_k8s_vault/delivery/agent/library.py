@@ -23,8 +23,8 @@ def _carried() -> str:
     # For the kubelet an empty value is a key that is not there.
     checks = [when('eq .value ""', fail(f"%s {EMPTY}", ".what"))]
     for characters, name in _UNWRITABLE.items():
-        told = fail(f"%s holds {name}, which a variable cannot carry here: use %s", ".what", ".way")
-        checks.append(when(f"sprig_contains {characters} .value", told))
+        message = fail(f"%s holds {name}, which a variable cannot carry here: use %s", ".what", ".way")
+        checks.append(when(f"sprig_contains {characters} .value", message))
     limit = sizes.AGENT_VARIABLE_BYTES
     too_long = f"%s has %d bytes, and a variable carries {limit} at most here: use %s"
     checks.append(when(f"gt (len .value) {limit}", fail(too_long, ".what", "(len .value)", ".way")))

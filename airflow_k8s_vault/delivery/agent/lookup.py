@@ -112,11 +112,11 @@ def find(secret: VaultSecret, version: int) -> tuple[str, str, str]:
     template is rendered again until all that it read has arrived, so it must not fail because nothing was found
     yet: the variable is left out then, and the kubelet says that it is missing.
     """
-    found = '{{ $at := "" }}'
+    result = '{{ $at := "" }}'
     for location in secret.locations:
         name = location.path.rpartition("/")[2]
         here = go.text(vault_path.encoded(vault_path.kv_data(location, version)))
         take = when(f'and (eq . {go.text(name)}) (eq $at "")', f"{{{{ $at = {here} }}}}")
         folder = go.text(vault_path.kv_list(location, version))
-        found += f"{{{{ range secrets {folder} }}}}{take}{{{{ end }}}}"
-    return f"{found}{{{{ if $at }}}}", "$at", "{{ end }}"
+        result += f"{{{{ range secrets {folder} }}}}{take}{{{{ end }}}}"
+    return f"{result}{{{{ if $at }}}}", "$at", "{{ end }}"

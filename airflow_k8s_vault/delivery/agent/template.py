@@ -115,12 +115,12 @@ def lease_list(secrets: Iterable[VaultSecret]) -> str:
     left = '(subtract (parseInt (timestamp "unix")) (parseInt (sprig_toString .Data.expiration)))'
     certificate = f"{{{{ {left} }}}} false\n-\n"
     is_certificate = 'and (sprig_hasKey .Data "certificate") (sprig_hasKey .Data "expiration")'
-    found: dict[str, None] = {}
+    result: dict[str, None] = {}
     for secret in secrets:
         path = f"{{{{ {go.text(shown(secret.path))} }}}}\n"
         other = when(is_certificate, certificate + path)
-        found[_reading(secret, when(".LeaseID", lease + path, other))] = None
-    return "".join(found)
+        result[_reading(secret, when(".LeaseID", lease + path, other))] = None
+    return "".join(result)
 
 
 def _complete(parts: Iterable[str]) -> str:

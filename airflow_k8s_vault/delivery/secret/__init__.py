@@ -66,13 +66,13 @@ def attach(pod: dict[str, Any], secrets: Sequence[VaultSecret], base_container: 
         return pod
     spec, name = pod["spec"], secret_name(pod["metadata"]["annotations"][REQUEST_ANNOTATION])
     containers = {c["name"]: c for c in [*spec.get("initContainers", []), *spec["containers"]]}
-    wanted = by_container(secrets, base_container)
-    refuse_clashes(pod, wanted, ownership.secret_errors(pod, wanted))
-    found = list(places(secrets, base_container))
+    expected = by_container(secrets, base_container)
+    refuse_clashes(pod, expected, ownership.secret_errors(pod, expected))
+    matches = list(places(secrets, base_container))
     # By number: a container's name may be as long as a volume's is allowed to be.
     numbers = itertools.count()
     for container_name, container in containers.items():
-        mine = [place for place in found if place.container == container_name]
+        mine = [place for place in matches if place.container == container_name]
         if variables := [_variable(place, name) for place in mine if place.variable]:
             add_variables(container, variables)
         for directory in dict.fromkeys(place.file.directory for place in mine if place.file):
@@ -99,7 +99,7 @@ def places(secrets: Sequence[VaultSecret], base_container: str) -> Iterator[Plac
             number += 1
 
 
-def values(found: Sequence[Place], data: Mapping[VaultSecret, Mapping[str, Any]]) -> dict[str, str | bytes]:
+def values(actual: Sequence[Place], data: Mapping[VaultSecret, Mapping[str, Any]]) -> dict[str, str | bytes]:
     """Return what the Secret holds: key to value, numbers and booleans as JSON, what was decoded as bytes.
 
     data: what Vault holds. Raises DeliveryRefused, naming keys and never values, for all that is missing or that a
@@ -107,14 +107,14 @@ def values(found: Sequence[Place], data: Mapping[VaultSecret, Mapping[str, Any]]
     """
     errors: list[str] = []
     made: dict[str, str | bytes] = {}
-    for place in found:
-        wrong = _missing(place, data[place.secret])
-        if not wrong:
+    for place in actual:
+        mistakes = _missing(place, data[place.secret])
+        if not mistakes:
             text = _text(place, data[place.secret])
-            wrong = _errors(place, text)
+            mistakes = _errors(place, text)
             made[place.key] = text if not (place.file and place.file.decode) else base64_text.decoded(text) or b""
-        errors += wrong
-    errors += sizes.secret_errors({_what(place): made[place.key] for place in found if place.key in made})
+        errors += mistakes
+    errors += sizes.secret_errors({_what(place): made[place.key] for place in actual if place.key in made})
     if errors:
         # Error trackers show the variables of every frame of an exception.
         data, made, text = {}, {}, ""

@@ -57,8 +57,8 @@ def mutate_pod(store: Store, pod: Object) -> None:
         spec["imagePullSecrets"] = account["imagePullSecrets"]
     pod_resources.fill_in(store, pod)
     pod["status"]["qosClass"] = qos_class(spec)
-    wanted = spec.get("automountServiceAccountToken", account.get("automountServiceAccountToken", True))
-    if wanted:
+    expected = spec.get("automountServiceAccountToken", account.get("automountServiceAccountToken", True))
+    if expected:
         _mount_token(spec)
 
 
@@ -106,11 +106,11 @@ def _check_pod_security(store: Store, pod: Object) -> None:
     level = labels.get(_LEVEL, "privileged")
     if level == "privileged":
         return
-    found = violations(pod, level)
-    if found:
+    result = violations(pod, level)
+    if result:
         version = labels.get(f"{_LEVEL}-version", "latest")
-        told = reasons(pod, level) or found
-        why = f'violates PodSecurity "{level}:{version}": {", ".join(told)}'
+        message = reasons(pod, level) or result
+        why = f'violates PodSecurity "{level}:{version}": {", ".join(message)}'
         raise forbidden("pods", "", meta["name"], why)
 
 
@@ -124,7 +124,7 @@ def check_level(namespace: Object) -> None:
 
 
 def _check_supported(pod: Object) -> None:
-    found = unsupported(pod)
-    if found:
-        causes = [forbidden_value(field, f"devcluster does not support this: {why}") for field, why in found]
+    result = unsupported(pod)
+    if result:
+        causes = [forbidden_value(field, f"devcluster does not support this: {why}") for field, why in result]
         raise invalid("Pod", "", pod["metadata"]["name"], causes)

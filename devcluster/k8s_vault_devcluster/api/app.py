@@ -63,13 +63,13 @@ class Server:
 
     async def websocket(self, socket: WebSocket) -> None:
         try:
-            asked = self._admitted(socket, "GET")
-            if asked.subresource != "exec":
+            requested = self._admitted(socket, "GET")
+            if requested.subresource != "exec":
                 raise bad_request("only pods/exec is served over websockets")
             # Since Kubernetes 1.35 a websocket needs the same permission as a POST.
-            authorize(self.context, asked.user, asked, verb="create")
+            authorize(self.context, requested.user, requested, verb="create")
             protocol = exec.protocol_of(socket.scope.get("subprotocols", []))
-            started = await exec.start(self.context, asked, socket)
+            started = await exec.start(self.context, requested, socket)
         except ApiError as error:
             await socket.send_denial_response(JSONResponse(error.status, error.code))
             return
@@ -79,13 +79,13 @@ class Server:
         """Who asks comes first: strangers do not learn what is served."""
         user = authenticate(self.context, connection.headers.get("authorization", ""))
         try:
-            asked = parse(method, connection.url.path, connection.query_params)
+            requested = parse(method, connection.url.path, connection.query_params)
         except ApiError:
             if user is ANONYMOUS:
                 raise unauthorized() from None
             raise
-        authorize(self.context, user, asked)
-        return replace(asked, user=user)
+        authorize(self.context, user, requested)
+        return replace(requested, user=user)
 
     async def _answer(self, request: Request, asked: Asked) -> Response:
         if asked.resource is None and asked.verb == "post" and asked.path in self.context.mishaps:
@@ -129,13 +129,13 @@ class Server:
         return 201, verbs.create(self.context, asked, obj, query)
 
     def _deleted(
-        self, asked: Asked, wanted: options.DeleteOptions, query: Mapping[str, str]
+        self, asked: Asked, expected: options.DeleteOptions, query: Mapping[str, str]
     ) -> tuple[int, Object]:
         if asked.verb == "delete":
-            return 200, verbs.delete(self.context, asked, wanted)[0]
-        found = verbs.delete_collection(self.context, asked, wanted, query)
+            return 200, verbs.delete(self.context, asked, expected)[0]
+        result = verbs.delete_collection(self.context, asked, expected, query)
         meta = {"resourceVersion": str(self.context.store.version)}
-        return 200, Representation(asked, "").of_list(lists.Chunk(found, meta))
+        return 200, Representation(asked, "").of_list(lists.Chunk(result, meta))
 
     async def _subresource(self, request: Request, asked: Asked) -> Response:
         if asked.subresource == "log":
@@ -144,8 +144,8 @@ class Server:
             raise bad_request("Upgrade request required: devcluster serves exec over websockets only, not SPDY")
         content, header = await request.body(), request.headers.get("content-type", "")
         if asked.subresource == "token":
-            wanted = body.decode(content, header, "authentication.k8s.io/v1", "TokenRequest")
-            return JSONResponse(reviews.request_token(self.context, asked, wanted), 201)
+            expected = body.decode(content, header, "authentication.k8s.io/v1", "TokenRequest")
+            return JSONResponse(reviews.request_token(self.context, asked, expected), 201)
         eviction = body.decode(content, header, "policy/v1", "Eviction")
         wanted_options = options.delete_options(eviction.get("deleteOptions", {}), request.query_params)
         pod = verbs.read(self.context.store, asked)

@@ -87,13 +87,13 @@ def _conflicts(live: Any, last: Any, new: Any, schema: dict[str, Any], path: str
         yield path
 
 
-def _agree(live: Any, said: Any) -> bool:
+def _agree(live: Any, message: Any) -> bool:
     """Whether that is what was said, defaults aside."""
-    if isinstance(live, dict) and isinstance(said, dict):
-        return all(key in live and _agree(live[key], value) for key, value in said.items())
-    if isinstance(live, list) and isinstance(said, list):
-        return len(live) == len(said) and all(_agree(*pair) for pair in zip(live, said, strict=True))
-    return bool(live == said)
+    if isinstance(live, dict) and isinstance(message, dict):
+        return all(key in live and _agree(live[key], value) for key, value in message.items())
+    if isinstance(live, list) and isinstance(message, list):
+        return len(live) == len(message) and all(_agree(*pair) for pair in zip(live, message, strict=True))
+    return bool(live == message)
 
 
 def _merge_key(schema: dict[str, Any], value: Any) -> str:

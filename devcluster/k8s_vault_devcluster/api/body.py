@@ -127,9 +127,9 @@ def checked(obj: Object, api_version: str, kind: str) -> Object:
     if kind == "Pod":
         # Go knows no struct that is not there: what it lacks is told of the empty one.
         obj.setdefault("spec", {})
-    found = f"{obj['apiVersion']}, Kind={obj['kind']}"
+    result = f"{obj['apiVersion']}, Kind={obj['kind']}"
     if (obj["apiVersion"], obj["kind"]) != (api_version, kind):
-        raise bad_request(f"the object provided is unrecognized (must be of type {kind}): found {found}")
+        raise bad_request(f"the object provided is unrecognized (must be of type {kind}): found {result}")
     missing = schema.check(obj, api_version, kind)
     if missing:
         group = api_version.rpartition("/")[0]

@@ -56,17 +56,17 @@ def denials(spec: Mapping[str, Any], given: Mapping[str, Any]) -> list[str]:
         except _Failed as failed:
             # Kubernetes evaluates a variable where a validation uses it.
             broken[name] = str(failed)
-    found = []
+    matches = []
     for validation in spec.get("validations", ()):
         expression = validation["expression"]
         try:
             value = _evaluated(expression, {**given, "variables": variables})
         except _Failed as failed:
-            found.append(f"expression '{expression}' resulted in error: {failed} {broken or ''}".strip())
+            matches.append(f"expression '{expression}' resulted in error: {failed} {broken or ''}".strip())
             continue
         if value is not True:
-            found.append(validation.get("message") or f"failed expression: {expression}")
-    return found
+            matches.append(validation.get("message") or f"failed expression: {expression}")
+    return matches
 
 
 class _Failed(Exception):

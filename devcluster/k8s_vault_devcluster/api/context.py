@@ -91,12 +91,12 @@ def parse(method: str, path: str, query: Mapping[str, str]) -> Asked:
         raise method_not_allowed()
     parts = path.strip("/").split("/")
     if parts[:2] == ["api", "v1"] and len(parts) > 2:
-        asked = _resource_path("", parts[2:], _VERBS[method], path)
+        requested = _resource_path("", parts[2:], _VERBS[method], path)
     elif parts[0] == "apis" and len(parts) > 3 and parts[2] == "v1":
-        asked = _resource_path(parts[1], parts[3:], _VERBS[method], path)
+        requested = _resource_path(parts[1], parts[3:], _VERBS[method], path)
     else:
         return Asked(method.lower() if method != "HEAD" else "get", path)
-    return _with_collection_verb(asked, method, query)
+    return _with_collection_verb(requested, method, query)
 
 
 def _resource_path(group: str, parts: list[str], verb: str, path: str) -> Asked:

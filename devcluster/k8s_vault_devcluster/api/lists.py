@@ -46,8 +46,8 @@ def chunk(store: Store, asked: Asked, query: Mapping[str, str]) -> Chunk:
     except Expired as error:
         raise _too_old(after) if after else expired(str(error)) from None
     matches = options.selection(asked, query)
-    found = sorted((obj for obj in kept if matches(obj)), key=key_of)
-    rest = [obj for obj in found if after is None or key_of(obj) > after]
+    results = sorted((obj for obj in kept if matches(obj)), key=key_of)
+    rest = [obj for obj in results if after is None or key_of(obj) > after]
     # As from the watch cache of an API server, which holds all there is.
     if query.get("resourceVersion") == "0" or not limit or len(rest) <= limit:
         return Chunk(rest, {"resourceVersion": str(version)})

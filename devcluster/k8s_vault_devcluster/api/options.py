@@ -98,9 +98,9 @@ def list_version(store: Store, query: Mapping[str, str], limit: int) -> int:
     if match == "Exact" and version == "0":
         why = 'resourceVersionMatch "Exact" is forbidden for resourceVersion "0"'
         raise invalid("ListOptions", "meta.k8s.io", "", [forbidden_value("resourceVersionMatch", why)])
-    wanted = version_number(store, version)
-    exact = match == "Exact" or (not match and limit and wanted)
-    return wanted if exact else store.version
+    expected = version_number(store, version)
+    exact = match == "Exact" or (not match and limit and expected)
+    return expected if exact else store.version
 
 
 def version_number(store: Store, version: str) -> int:

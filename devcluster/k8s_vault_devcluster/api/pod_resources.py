@@ -140,9 +140,9 @@ def _check_left(store: Store, pod: Object, quota: Object) -> None:
         if used.get(key, _NONE) + new.get(key, _NONE) > (quantity.parse(limit) or 0)
     ]
     if over:
-        told = [",".join(f"{key}={amounts.get(key, _NONE):f}" for key in over) for amounts in (new, used)]
+        message = [",".join(f"{key}={amounts.get(key, _NONE):f}" for key in over) for amounts in (new, used)]
         limited = ",".join(f"{key}={hard[key]}" for key in over)
-        why = f"exceeded quota: {name}, requested: {told[0]}, used: {told[1]}, limited: {limited}"
+        why = f"exceeded quota: {name}, requested: {message[0]}, used: {message[1]}, limited: {limited}"
         raise forbidden("pods", "", pod["metadata"]["name"], why)
 
 

@@ -99,10 +99,10 @@ def _check_gates(spec: Object) -> Iterator[Cause]:
 
 def _check_affinity(spec: Object) -> Iterator[Cause]:
     node = spec.get("affinity", {}).get("nodeAffinity", {})
-    wanted = node.get("requiredDuringSchedulingIgnoredDuringExecution", {})
+    expected = node.get("requiredDuringSchedulingIgnoredDuringExecution", {})
     place = "spec.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms"
-    terms = wanted.get("nodeSelectorTerms", [])
-    if wanted and not terms:
+    terms = expected.get("nodeSelectorTerms", [])
+    if expected and not terms:
         yield required(place, "must have at least one node selector term")
     for number, term in enumerate(terms):
         for index, expression in enumerate(term.get("matchExpressions", [])):

@@ -22,8 +22,8 @@ def reasons(pod: Object, level: str) -> list[str]:
     ['host namespaces (hostPID=true)']
     """
     checks = _BASELINE + (_RESTRICTED if level == "restricted" else ())
-    told = [(reason, detail(pod["spec"])) for reason, detail in checks]
-    return [f"{reason} ({detail})" for reason, detail in told if detail]
+    message = [(reason, detail(pod["spec"])) for reason, detail in checks]
+    return [f"{reason} ({detail})" for reason, detail in message if detail]
 
 
 def _listed(noun: str, names: list[str]) -> str:

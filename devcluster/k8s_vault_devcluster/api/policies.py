@@ -56,9 +56,9 @@ def check_binding(binding: Object) -> list[Cause]:
     return causes
 
 
-def _unsupported(found: Object, where: str) -> list[Cause]:
+def _unsupported(actual: Object, where: str) -> list[Cause]:
     place = where.replace("binding", "spec", 1)
-    return [forbidden_value(f"{place}.{key}", _WHY) for key in found if key not in _SUPPORTED[where]]
+    return [forbidden_value(f"{place}.{key}", _WHY) for key in actual if key not in _SUPPORTED[where]]
 
 
 def _selectors(matches: Object, place: str) -> Iterator[Cause]:
@@ -87,19 +87,19 @@ def admit(store: Store, asked: Asked, operation: str, obj: Object, old: Object |
             "oldObject": cel.as_typed(old),
             "request": _request(asked, operation),
         }
-        if found := cel.denials(policy, given):
-            raise _denied(asked, spec["policyName"], binding["metadata"]["name"], found[0])
+        if result := cel.denials(policy, given):
+            raise _denied(asked, spec["policyName"], binding["metadata"]["name"], result[0])
 
 
 def _selects(store: Store, asked: Asked, matches: Mapping[str, Any]) -> bool:
-    wanted = matches.get("namespaceSelector", {}).get("matchLabels", {})
-    if not wanted:
+    expected = matches.get("namespaceSelector", {}).get("matchLabels", {})
+    if not expected:
         return True
     try:
         labels = store.get("namespaces", "", asked.namespace)["metadata"].get("labels", {})
     except NotFound:
         return False
-    return bool(wanted.items() <= labels.items())
+    return bool(expected.items() <= labels.items())
 
 
 def _concerns(constraints: Mapping[str, Any], asked: Asked, operation: str) -> bool:

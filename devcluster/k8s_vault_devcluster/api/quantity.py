@@ -21,10 +21,10 @@ def parse(text: str | int | float) -> Decimal | None:
     >>> parse("1500m"), parse("1Ki"), parse("lots")
     (Decimal('1.500'), Decimal('1024'), None)
     """
-    found = _FORM.fullmatch(str(text))
-    if not found:
+    match = _FORM.fullmatch(str(text))
+    if not match:
         return None
-    number, suffix = Decimal(found["number"]), found["suffix"]
+    number, suffix = Decimal(match["number"]), match["suffix"]
     if suffix in _BINARY:
         return number * Decimal(1024) ** _BINARY[suffix]
     if suffix in _DECIMAL:

@@ -20,8 +20,8 @@ class Representation:
 
     @staticmethod
     def _wants_table(accept: str) -> bool:
-        for wanted in accept.split(","):
-            kind, *parameters = [part.strip() for part in wanted.split(";")]
+        for expected in accept.split(","):
+            kind, *parameters = [part.strip() for part in expected.split(";")]
             settings = dict(part.partition("=")[::2] for part in parameters)
             if kind in _PLAIN and "as" not in settings:
                 return False

@@ -97,13 +97,13 @@ def _bound_uid(context: Context, asked: Asked, bound: Object) -> str:
     if kind not in _BINDABLE or bound.get("apiVersion", "v1") != "v1":
         raise bad_request(f"cannot bind token to object of type {bound.get('apiVersion', '')}, Kind={kind}")
     try:
-        found = context.store.get(_BINDABLE[kind], "" if kind == "Node" else asked.namespace, name)
+        result = context.store.get(_BINDABLE[kind], "" if kind == "Node" else asked.namespace, name)
     except NotFound:
         raise not_found(_BINDABLE[kind], "", name) from None
-    if kind == "Pod" and found["spec"]["serviceAccountName"] != asked.name:
+    if kind == "Pod" and result["spec"]["serviceAccountName"] != asked.name:
         why = "to pod running with different serviceaccount name."
         raise bad_request(f'cannot bind token for serviceaccount "{asked.name}" {why}')
-    uid = str(found["metadata"]["uid"])
+    uid = str(result["metadata"]["uid"])
     if bound.get("uid") not in (None, "", uid):
         why = (
             f"the UID in the bound object reference ({bound['uid']}) does not match the UID in record. "

@@ -29,9 +29,9 @@ def _definitions() -> dict[str, Any]:
 def schema_of(api_version: str, kind: str) -> dict[str, Any]:
     """Return the schema of a kind, with `$ref`s still in it (see `resolved`)."""
     group, _, version = api_version.rpartition("/")
-    wanted = {"group": group, "version": version, "kind": kind}
+    expected = {"group": group, "version": version, "kind": kind}
     for schema in _definitions().values():
-        if wanted in schema.get("x-kubernetes-group-version-kind", ()):
+        if expected in schema.get("x-kubernetes-group-version-kind", ()):
             return dict(schema)
     raise bad_request(f'no kind "{kind}" is registered for version "{api_version}"')
 
@@ -57,11 +57,11 @@ class Checked:
         schema = resolved(schema)
         kinds = [name for each in schema.get("oneOf", [schema]) for name in _types(each)]
         if kinds and not any(_is(value, kind) for kind in kinds):
-            found, wanted = _go_name(value), _go_type(kinds)
-            self.mistyped.append(f"json: cannot unmarshal {found} into Go struct field {path} of type {wanted}")
+            result, expected = _go_name(value), _go_type(kinds)
+            self.mistyped.append(f"json: cannot unmarshal {result} into Go struct field {path} of type {expected}")
         elif isinstance(value, int) and not -(bits := _bits(schema)) <= value < bits:
-            found, wanted = f"number {value}"[:40], schema.get("format", "int64")
-            self.mistyped.append(f"json: cannot unmarshal {found} into Go struct field {path} of type {wanted}")
+            result, expected = f"number {value}"[:40], schema.get("format", "int64")
+            self.mistyped.append(f"json: cannot unmarshal {result} into Go struct field {path} of type {expected}")
         elif isinstance(value, dict):
             self._walk_object(value, schema, path)
         elif isinstance(value, list) and "items" in schema:
@@ -94,13 +94,13 @@ def check(obj: Object, api_version: str, kind: str) -> list[Cause]:
     Kubernetes drops unknown fields with a warning unless asked for fieldValidation=Strict. Here they are
     always refused: a field that does nothing is what a development cluster is there to find.
     """
-    found = Checked()
-    found.walk(obj, schema_of(api_version, kind), "")
-    if found.mistyped:
-        raise _undecodable(api_version, kind, found.mistyped[0])
-    if found.unknown:
-        raise _undecodable(api_version, kind, f"strict decoding error: {', '.join(found.unknown)}")
-    return found.missing
+    result = Checked()
+    result.walk(obj, schema_of(api_version, kind), "")
+    if result.mistyped:
+        raise _undecodable(api_version, kind, result.mistyped[0])
+    if result.unknown:
+        raise _undecodable(api_version, kind, f"strict decoding error: {', '.join(result.unknown)}")
+    return result.missing
 
 
 def _undecodable(api_version: str, kind: str, why: str) -> ApiError:

@@ -59,28 +59,28 @@ def label_selector(text: str) -> Predicate:
 
 
 def _requirement(rest: str, text: str) -> tuple[Callable[[dict[str, str]], bool], str]:
-    if found := _SET.match(rest):
-        values = [value.strip() for value in found["values"].split(",")]
-        test = _in(_checked(found["key"], values), values, found["operator"] == "in")
-    elif found := _COMPARE.match(rest):
-        values = [found["value"]]
-        test = _in(_checked(found["key"], values), values, found["operator"] != "!=")
-    elif found := _NUMERIC.match(rest):
-        test = _compared(_checked(found["key"], []), found["operator"], int(found["value"]))
-    elif found := _EXISTS.match(rest):
-        test = _exists(_checked(found["key"], []), not found["not"])
+    if result := _SET.match(rest):
+        values = [value.strip() for value in result["values"].split(",")]
+        test = _in(_checked(result["key"], values), values, result["operator"] == "in")
+    elif result := _COMPARE.match(rest):
+        values = [result["value"]]
+        test = _in(_checked(result["key"], values), values, result["operator"] != "!=")
+    elif result := _NUMERIC.match(rest):
+        test = _compared(_checked(result["key"], []), result["operator"], int(result["value"]))
+    elif result := _EXISTS.match(rest):
+        test = _exists(_checked(result["key"], []), not result["not"])
     else:
         raise bad_request(f"unable to parse requirement: found '{rest}' in selector '{text}'")
-    return test, rest[found.end() :].strip()
+    return test, rest[result.end() :].strip()
 
 
-def _in(key: str, values: list[str], wanted: bool) -> Callable[[dict[str, str]], bool]:
+def _in(key: str, values: list[str], expected: bool) -> Callable[[dict[str, str]], bool]:
     # notin and != hold for objects without the label, too.
-    return lambda labels: (labels.get(key) in values) == wanted
+    return lambda labels: (labels.get(key) in values) == expected
 
 
-def _exists(key: str, wanted: bool) -> Callable[[dict[str, str]], bool]:
-    return lambda labels: (key in labels) == wanted
+def _exists(key: str, expected: bool) -> Callable[[dict[str, str]], bool]:
+    return lambda labels: (key in labels) == expected
 
 
 def _compared(key: str, operator: str, limit: int) -> Callable[[dict[str, str]], bool]:
@@ -105,17 +105,17 @@ def field_selector(text: str, resource: str) -> Predicate:
     known = ("metadata.name", "metadata.namespace", *_FIELDS.get(resource, ()))
     tests = []
     for term in filter(None, text.split(",")):
-        found = re.fullmatch(r"\s*([^=!]+?)\s*(==|=|!=)\s*(.*?)\s*", term)
-        if not found:
+        match = re.fullmatch(r"\s*([^=!]+?)\s*(==|=|!=)\s*(.*?)\s*", term)
+        if not match:
             raise bad_request(f"invalid selector: '{text}'; can't understand '{term}'")
-        field, operator, value = found.groups()
+        field, operator, value = match.groups()
         if field not in known:
             raise bad_request(
                 f'Unable to find "{resource}" that match label selector "", field selector "{text}": '
                 f"field label not supported: {field}"
             )
         tests.append((field, value, operator != "!="))
-    return lambda obj: all((_field(obj, field) == value) == wanted for field, value, wanted in tests)
+    return lambda obj: all((_field(obj, field) == value) == expected for field, value, expected in tests)
 
 
 def _field(obj: Object, path: str) -> str:

@@ -212,39 +212,39 @@ def apply(context: Context, asked: Asked, sent: object, query: Mapping[str, str]
     return status, obj
 
 
-def delete(context: Context, asked: Asked, wanted: options.DeleteOptions) -> tuple[Object, bool]:
+def delete(context: Context, asked: Asked, expected: options.DeleteOptions) -> tuple[Object, bool]:
     """Delete one object; return what answers it, and whether it is gone already."""
     resource, store = asked.target, context.store
     obj = read(store, asked)
-    _check_preconditions(resource, obj, wanted)
+    _check_preconditions(resource, obj, expected)
     if resource.plural == "namespaces" and asked.name in _PROTECTED_NAMESPACES:
         raise forbidden("namespaces", "", asked.name, "this namespace may not be deleted")
-    if wanted.dry_run:
+    if expected.dry_run:
         return obj, False
-    if wanted.propagation == "Orphan":
+    if expected.propagation == "Orphan":
         garbage.orphan(store, obj["metadata"]["uid"])
-    if wanted.propagation == "Foreground":
+    if expected.propagation == "Foreground":
         garbage.collect(store, obj["metadata"]["uid"])
-    deleted = deletion.delete(store, resource.plural, obj, wanted.grace_seconds)
+    deleted = deletion.delete(store, resource.plural, obj, expected.grace_seconds)
     if deleted.gone and resource.plural not in _RETURNED_WHEN_DELETED:
         return success(asked.name, resource.group, resource.plural, obj["metadata"]["uid"]), True
     return deleted.obj, deleted.gone
 
 
-def _check_preconditions(resource: Resource, obj: Object, wanted: options.DeleteOptions) -> None:
+def _check_preconditions(resource: Resource, obj: Object, requested: options.DeleteOptions) -> None:
     meta = obj["metadata"]
-    pairs = (("UID", wanted.uid, meta["uid"]), ("ResourceVersion", wanted.version, meta["resourceVersion"]))
-    for name, expected, found in pairs:
-        if expected is not None and expected != found:
-            why = f"Precondition failed: {name} in precondition: {expected}, {name} in object meta: {found}"
+    pairs = (("UID", requested.uid, meta["uid"]), ("ResourceVersion", requested.version, meta["resourceVersion"]))
+    for name, expected, result in pairs:
+        if expected is not None and expected != result:
+            why = f"Precondition failed: {name} in precondition: {expected}, {name} in object meta: {result}"
             raise conflict(resource.plural, resource.group, meta["name"], why)
 
 
 def delete_collection(
-    context: Context, asked: Asked, wanted: options.DeleteOptions, query: Mapping[str, str]
+    context: Context, asked: Asked, expected: options.DeleteOptions, query: Mapping[str, str]
 ) -> list[Object]:
     """Delete all that the query selects; return their last states."""
-    found = lists.chunk(context.store, asked, query).objects
-    for obj in [] if wanted.dry_run else found:
-        deletion.delete(context.store, asked.target.plural, obj, wanted.grace_seconds)
-    return found
+    result = lists.chunk(context.store, asked, query).objects
+    for obj in [] if expected.dry_run else result:
+        deletion.delete(context.store, asked.target.plural, obj, expected.grace_seconds)
+    return result

@@ -75,8 +75,8 @@ def _run(stage: Stage, tell: report.Tell, console: Console) -> bool:
     surfaces = isolation.search(stage, record)
     good = report.show(console, instances, EXPECTED, record, surfaces, roles_left, stage.rows())
     tell("Comparing Vault and the cluster with what the teams' files and the DAGs say: airflow k8s-vault plan")
-    equal, said = stage.plan()
-    console.print(said, highlight=False, soft_wrap=True)
+    equal, message = stage.plan()
+    console.print(message, highlight=False, soft_wrap=True)
     return good and equal
 
 

@@ -115,8 +115,8 @@ class Airflow:
             known = {dag["dag_id"] for dag in self.get("/api/v2/dags")["dags"]}
             errors = self.get("/api/v2/importErrors")["import_errors"]
             if errors or time.monotonic() > deadline:
-                told = "\n".join(error["stack_trace"] for error in errors) or f"only {sorted(known)} are there"
-                raise K8sVaultError(f"Airflow could not read the DAGs {', '.join(dag_ids)}:\n{told}")
+                message = "\n".join(error["stack_trace"] for error in errors) or f"only {sorted(known)} are there"
+                raise K8sVaultError(f"Airflow could not read the DAGs {', '.join(dag_ids)}:\n{message}")
             time.sleep(0.5)
 
     def trigger(self, dag_id: str, conf: Mapping[str, Any] | None = None) -> str:
@@ -137,15 +137,15 @@ class Airflow:
         states: dict[tuple[str, str], str] = {}
         deadline = time.monotonic() + timeout_seconds
         while True:
-            found = {dag_id: self.task_instances(dag_id, run_id) for dag_id, run_id in runs.items()}
-            for dag_id, instances in found.items():
+            result = {dag_id: self.task_instances(dag_id, run_id) for dag_id, run_id in runs.items()}
+            for dag_id, instances in result.items():
                 for ti in instances:
                     state, key = ti["state"] or "waiting", (dag_id, ti["task_id"])
                     if states.get(key) != state:
                         states[key] = state
                         seen(dag_id, ti["task_id"], state)
             if states and set(states.values()) <= _FINAL:
-                return found
+                return result
             if time.monotonic() > deadline:
                 raise K8sVaultError(f"The runs did not end within {timeout_seconds:g} s: {states}")
             time.sleep(0.5)

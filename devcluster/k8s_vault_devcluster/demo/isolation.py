@@ -52,12 +52,12 @@ def _base64_inside(content: bytes, place: int) -> str:
 
 def found_in(places: Mapping[str, str], values: Iterable[str]) -> list[str]:
     """Return the places whose text holds one of the values, in any of its forms."""
-    wanted = {form for value in values for form in forms(value)}
+    expected = {form for value in values for form in forms(value)}
     texts: dict[str, list[str]] = {}
     for place, text in places.items():
         # A pod has many states and few specs: each text is searched once.
         texts.setdefault(text, []).append(place)
-    return [place for text, names in texts.items() if any(form in text for form in wanted) for place in names]
+    return [place for text, names in texts.items() if any(form in text for form in expected) for place in names]
 
 
 def search(stage: Stage, record: PodRecord, values: Iterable[str] = ()) -> list[Surface]:
@@ -87,12 +87,12 @@ def wait_for_no_roles(stage: Stage, timeout_seconds: float = 10) -> list[str]:
 
 
 def _objects(stage: Stage) -> dict[str, str]:
-    core, found = stage.core(), {}
+    core, result = stage.core(), {}
     for namespace in (f"team-{team}" for team in TEAMS):
-        found[f"{namespace}: events"] = str(core.list_namespaced_event(namespace))
-        found[f"{namespace}: Secrets"] = str(core.list_namespaced_secret(namespace))
-        found[f"{namespace}: ConfigMaps"] = str(core.list_namespaced_config_map(namespace))
-    return found
+        result[f"{namespace}: events"] = str(core.list_namespaced_event(namespace))
+        result[f"{namespace}: Secrets"] = str(core.list_namespaced_secret(namespace))
+        result[f"{namespace}: ConfigMaps"] = str(core.list_namespaced_config_map(namespace))
+    return result
 
 
 def _dump(stage: Stage) -> str:

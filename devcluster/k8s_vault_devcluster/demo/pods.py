@@ -53,11 +53,11 @@ class PodRecord:
 
 def credentials(pod: dict[str, Any]) -> dict[str, list[str]]:
     """Return what each container of a pod gets from Vault: names of variables and files, never values."""
-    found: dict[str, list[str]] = {}
+    result: dict[str, list[str]] = {}
     spec = pod["spec"]
     agent = next((c for c in spec.get("initContainers", []) if c["name"] == CONTAINER), None)
     if agent is None:
-        return found
+        return result
     folders = {mount["name"]: mount["mountPath"] for mount in agent["volumeMounts"]}
     rendered = agent["lifecycle"]["postStart"]["exec"]["command"][4:]
     for container in [*spec.get("initContainers", []), *spec["containers"]]:
@@ -68,5 +68,5 @@ def credentials(pod: dict[str, Any]) -> dict[str, list[str]]:
             folder = folders.get(mount["name"], "\0")
             names += [path.removeprefix(f"{folder}/") for path in rendered if path.startswith(f"{folder}/")]
         if names:
-            found[container["name"]] = names
-    return found
+            result[container["name"]] = names
+    return result

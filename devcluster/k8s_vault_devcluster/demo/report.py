@@ -36,17 +36,17 @@ def show(
         console.print(
             "failing-task fails on purpose: its image, ubuntu:24.04, has no Python, and its log says so."
         )
-    wrong = [f"{key[0]}.{key[1]} ended as {states.get(key)}, not {want}" for key, want in expected.items()
+    errors = [f"{key[0]}.{key[1]} ended as {states.get(key)}, not {want}" for key, want in expected.items()
              if states.get(key) != want]  # fmt: skip
-    wrong += [f"the canary was found in {surface.name}" for surface in leaked]
-    wrong += [f"nothing was there to search: {name}" for name in unsearched]
-    wrong += [f"logins are left: {', '.join(roles_left)}"] if roles_left else []
-    wrong += ["no row was written"] if not rows else []
-    for problem in wrong:
+    errors += [f"the canary was found in {surface.name}" for surface in leaked]
+    errors += [f"nothing was there to search: {name}" for name in unsearched]
+    errors += [f"logins are left: {', '.join(roles_left)}"] if roles_left else []
+    errors += ["no row was written"] if not rows else []
+    for problem in errors:
         console.print(f"[red]✗[/red] {problem}")
-    if not wrong:
+    if not errors:
         console.print("[green]✓[/green] All is as it should be.")
-    return not wrong
+    return not errors
 
 
 def _tasks(instances: Instances, expected: Mapping[tuple[str, str], str], record: PodRecord) -> Table:

@@ -144,14 +144,14 @@ class Kubelet:
         previous: bool = False,
     ) -> AsyncIterator[bytes]:
         """Return what a container wrote, by lines; raise NotFound or ContainerNotReady."""
-        found = self._worker(namespace, pod).find(container)
-        if previous and len(found.logs) < 2:
+        result = self._worker(namespace, pod).find(container)
+        if previous and len(result.logs) < 2:
             raise ContainerNotReady(f'previous terminated container "{container}" in pod "{pod}" not found')
-        if not found.logs:
-            waiting = found.record.state.get("waiting", {}).get("reason", "")
+        if not result.logs:
+            waiting = result.record.state.get("waiting", {}).get("reason", "")
             raise ContainerNotReady(f'container "{container}" in pod "{pod}" is waiting to start: {waiting}')
         options = LogOptions(follow, timestamps, since_seconds, since_time, tail_lines, limit_bytes)
-        return found.logs[-2 if previous else -1].read(options)
+        return result.logs[-2 if previous else -1].read(options)
 
     async def exec(
         self, namespace: str, pod: str, container: str, command: list[str], *, stdin: bool, tty: bool

@@ -32,9 +32,9 @@ def write(folder: Path, files: Files) -> None:
 
 
 def _same(data: Path, files: Files) -> bool:
-    found = {str(path.relative_to(data)): path for path in data.rglob("*") if path.is_file()}
-    return found.keys() == files.keys() and all(
-        found[path].read_bytes() == content and found[path].stat().st_mode & 0o777 == mode & 0o777
+    result = {str(path.relative_to(data)): path for path in data.rglob("*") if path.is_file()}
+    return result.keys() == files.keys() and all(
+        result[path].read_bytes() == content and result[path].stat().st_mode & 0o777 == mode & 0o777
         for path, (content, mode) in files.items()
     )
 
@@ -53,6 +53,6 @@ def _link(folder: Path, names: set[str]) -> None:
     for name in names:
         if not (folder / name).is_symlink():
             (folder / name).symlink_to(f"..data/{name}")
-    for found in folder.iterdir():
-        if not found.name.startswith("..") and found.name not in names:
-            found.unlink()
+    for result in folder.iterdir():
+        if not result.name.startswith("..") and result.name not in names:
+            result.unlink()

@@ -56,9 +56,9 @@ def environment(
         values |= _from(store, pod, source)
     for variable in container.get("env") or []:
         if variable.get("valueFrom"):
-            found = _value_from(store, pod, variable["valueFrom"], volumes)
-            if found is not None:
-                values[variable["name"]] = found
+            result = _value_from(store, pod, variable["valueFrom"], volumes)
+            if result is not None:
+                values[variable["name"]] = result
         else:
             values[variable["name"]] = expand(variable.get("value") or "", {**service, **values})
     return {**service, **values}

@@ -22,9 +22,9 @@ def field(pod: Object, path: str) -> str:
     >>> field({"metadata": {"labels": {"team": "a"}}}, "metadata.labels['team']")
     'a'
     """
-    found = SUBSCRIPT.fullmatch(path)
-    if found:
-        return str(pod["metadata"].get(found[1], {}).get(found[2], ""))
+    match = SUBSCRIPT.fullmatch(path)
+    if match:
+        return str(pod["metadata"].get(match[1], {}).get(match[2], ""))
     if path in ("metadata.labels", "metadata.annotations"):
         values = pod["metadata"].get(path.partition(".")[2]) or {}
         return "\n".join(f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in sorted(values.items()))

@@ -32,5 +32,5 @@ async def run(sandbox: Sandbox, handler: Object) -> None:
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
     if process.returncode:
-        said = (out + err).decode(errors="replace")
-        raise HookFailed(f"command '{' '.join(command)}' exited with {process.returncode}: {said}")
+        message = (out + err).decode(errors="replace")
+        raise HookFailed(f"command '{' '.join(command)}' exited with {process.returncode}: {message}")

@@ -139,10 +139,10 @@ def normalised(image: str) -> str | None:
     'docker.io/openbao/openbao:latest'
     >>> normalised("UPPER CASE")
     """
-    found = _REFERENCE.fullmatch(image)
-    if not found:
+    match = _REFERENCE.fullmatch(image)
+    if not match:
         return None
-    name, tag, digest = found["name"], found["tag"], found["digest"] or ""
+    name, tag, digest = match["name"], match["tag"], match["digest"] or ""
     first, slash, rest = name.partition("/")
     if not slash:
         name = f"docker.io/library/{name}"

@@ -65,12 +65,12 @@ def _close(descriptors: list[int]) -> None:
 
 def read_inside(root: Path, path: str, limit_bytes: int) -> bytes:
     """Return the start of a regular file in `root`; raise OSError."""
-    found = open_inside(root, path)
+    result = open_inside(root, path)
     try:
-        if not stat.S_ISREG(os.fstat(found).st_mode):
+        if not stat.S_ISREG(os.fstat(result).st_mode):
             # A FIFO put there would keep us waiting for ever.
             raise OSError(errno.EINVAL, "not a regular file", path)
-        with open(f"/proc/self/fd/{found}", "rb") as file:
+        with open(f"/proc/self/fd/{result}", "rb") as file:
             return file.read(limit_bytes)
     finally:
-        os.close(found)
+        os.close(result)

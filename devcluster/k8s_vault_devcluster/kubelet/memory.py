@@ -45,10 +45,10 @@ def largest(pid: int) -> int:
 
 def _own_bytes(pid: int) -> int:
     try:
-        found = _ANONYMOUS.search(Path(f"/proc/{pid}/status").read_text())
+        match = _ANONYMOUS.search(Path(f"/proc/{pid}/status").read_text())
     except OSError:
         return 0  # it has ended
-    return int(found[1]) * 1024 if found else 0
+    return int(match[1]) * 1024 if match else 0
 
 
 def _tree(pid: int) -> Iterator[int]:

@@ -100,9 +100,9 @@ def build(profile: Profile, folder: Path) -> Rootfs:
 def _copy_tool(name: str, into: Path) -> None:
     """A tool that this machine has not is not in the image either: hosts differ in the last few."""
     for folder in _TOOL_FOLDERS:
-        found = Path(folder, name)
-        if found.is_file() and os.access(found, os.R_OK | os.X_OK):
-            shutil.copyfile(found, into / name)
+        result = Path(folder, name)
+        if result.is_file() and os.access(result, os.R_OK | os.X_OK):
+            shutil.copyfile(result, into / name)
             (into / name).chmod(0o755)
             return
 
@@ -137,11 +137,11 @@ def _bind_libraries(rootfs: Rootfs) -> None:
         if not Path(path).is_dir() or path in ("/lib", "/usr/lib"):
             continue
         _bind(rootfs, Path(path), path if path.startswith("/usr") else f"/usr{path}")
-        rootfs.masks += [str(found) for found in Path(path).glob("python*") if found.is_dir()]
+        rootfs.masks += [str(result) for result in Path(path).glob("python*") if result.is_dir()]
     if os.path.realpath("/lib64") in ("/usr/lib", "/lib"):
         # No folder apart for 64 bits (Arch): bind what is a file in it, and nothing below.
-        for found in Path("/usr/lib").glob("*.so*"):
-            _bind(rootfs, found, str(found))
+        for result in Path("/usr/lib").glob("*.so*"):
+            _bind(rootfs, result, str(result))
         shutil.rmtree(rootfs.tree / "usr/lib64")
         (rootfs.tree / "usr/lib64").symlink_to("lib")
 

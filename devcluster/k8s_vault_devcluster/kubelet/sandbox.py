@@ -253,10 +253,10 @@ async def _pump(process: asyncio.subprocess.Process, output: Callable[[bytes], N
 
 def _failure(spec: SandboxSpec, written: str) -> K8sVaultError:
     """Return bubblewrap's failure in the words that runc has for it."""
-    found = re.search(r"bwrap: execvp (.*): (.*)", written)
-    if not found:
+    match = re.search(r"bwrap: execvp (.*): (.*)", written)
+    if not match:
         return SandboxFailed(written.strip() or "bubblewrap ended without a word")
-    name, why = spec.command[0], found[2].lower()
+    name, why = spec.command[0], match[2].lower()
     if "/" not in name and why == "no such file or directory":
         return StartFailed(f'{_RUNC}exec: "{name}": executable file not found in $PATH')
     return StartFailed(f'{_RUNC}exec: "{name}": {f"stat {name}: " if why.startswith("no such") else ""}{why}')

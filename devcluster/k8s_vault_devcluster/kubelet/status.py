@@ -99,11 +99,11 @@ class PodState:
 
 def pod_status(pod: Object, records: list[Record], state: PodState) -> Object:
     """Return the v1 PodStatus that replaces the pod's; condition times are kept where nothing changed."""
-    found = _phase(pod, records, state)
+    result = _phase(pod, records, state)
     old = pod.get("status") or {}
     status: Object = {
-        "phase": found,
-        "conditions": _conditions(pod, records, found, state),
+        "phase": result,
+        "conditions": _conditions(pod, records, result, state),
         "hostIP": state.host_ip,
         "hostIPs": [{"ip": state.host_ip}],
         "podIP": state.host_ip,
@@ -121,19 +121,19 @@ def pod_status(pod: Object, records: list[Record], state: PodState) -> Object:
 
 def _phase(pod: Object, records: list[Record], state: PodState) -> str:
     """A pod is not over while anything of it may still run (status_manager.go, mergePodStatus)."""
-    found = phase(records, pod["spec"].get("restartPolicy") or "Always")
+    result = phase(records, pod["spec"].get("restartPolicy") or "Always")
     if state.failed:
-        found = "Failed"
-    if found in ("Failed", "Succeeded") and not state.ended:
+        result = "Failed"
+    if result in ("Failed", "Succeeded") and not state.ended:
         old = (pod.get("status") or {}).get("phase")
         return str(old) if old in ("Pending", "Running") else "Pending"
-    if state.ended and found not in ("Failed", "Succeeded"):
+    if state.ended and result not in ("Failed", "Succeeded"):
         codes = [record.exit_code for record in records if record.kind == "main"]
         return "Succeeded" if codes and all(code == 0 for code in codes) else "Failed"
-    return found
+    return result
 
 
-def _conditions(pod: Object, records: list[Record], found: str, state: PodState) -> list[Object]:
+def _conditions(pod: Object, records: list[Record], actual: str, state: PodState) -> list[Object]:
     waiting = [r.name for r in records if r.kind == "init" and r.exit_code != 0]
     waiting += [
         r.name for r in records if r.kind == "sidecar" and not (r.started or r.restarts or "terminated" in r.state)
@@ -141,33 +141,33 @@ def _conditions(pod: Object, records: list[Record], found: str, state: PodState)
     # Once the main containers have begun, initialisation is over for good.
     begun = any(r.kind == "main" and (r.container_id or r.last) for r in records)
     unready = [r.name for r in records if r.kind != "init" and not (r.ready and not state.ended)]
-    wanted = [
+    expected = [
         _condition("PodReadyToStartContainers", state.sandbox_ready and not state.ended),
-        _initialized([] if begun else waiting, found),
-        _readiness("Ready", unready, found),
-        _readiness("ContainersReady", unready, found),
+        _initialized([] if begun else waiting, actual),
+        _readiness("Ready", unready, actual),
+        _readiness("ContainersReady", unready, actual),
     ]
     old = {item["type"]: item for item in (pod.get("status") or {}).get("conditions") or []}
     generation = pod["metadata"].get("generation")
-    kept = [item for kind, item in old.items() if kind not in {new["type"] for new in wanted}]
-    return [_timed(item, old.get(item["type"]), generation) for item in wanted] + kept
+    kept = [item for kind, item in old.items() if kind not in {new["type"] for new in expected}]
+    return [_timed(item, old.get(item["type"]), generation) for item in expected] + kept
 
 
 def _condition(kind: str, true: bool, reason: str = "", message: str = "") -> Object:
-    found: Object = {"type": kind, "status": "True" if true else "False"}
-    return found | {key: value for key, value in (("reason", reason), ("message", message)) if value}
+    result: Object = {"type": kind, "status": "True" if true else "False"}
+    return result | {key: value for key, value in (("reason", reason), ("message", message)) if value}
 
 
-def _initialized(waiting: list[str], found: str) -> Object:
+def _initialized(waiting: list[str], actual: str) -> Object:
     if not waiting:
-        return _condition("Initialized", True, "PodCompleted" if found == "Succeeded" else "")
+        return _condition("Initialized", True, "PodCompleted" if actual == "Succeeded" else "")
     message = f"containers with incomplete status: [{' '.join(waiting)}]"
     return _condition("Initialized", False, "ContainersNotInitialized", message)
 
 
-def _readiness(kind: str, unready: list[str], found: str) -> Object:
-    if found in ("Succeeded", "Failed"):
-        return _condition(kind, False, "PodCompleted" if found == "Succeeded" else "PodFailed")
+def _readiness(kind: str, unready: list[str], actual: str) -> Object:
+    if actual in ("Succeeded", "Failed"):
+        return _condition(kind, False, "PodCompleted" if actual == "Succeeded" else "PodFailed")
     if not unready:
         return _condition(kind, True)
     return _condition(kind, False, "ContainersNotReady", f"containers with unready status: [{' '.join(unready)}]")
@@ -183,8 +183,8 @@ def qos_class(pod: Object) -> str:
     """Return Guaranteed, Burstable or BestEffort (pkg/apis/core/v1/helper/qos)."""
     containers = [*(pod["spec"].get("initContainers") or []), *pod["spec"]["containers"]]
     resources: list[dict[str, Any]] = [container.get("resources") or {} for container in containers]
-    asked = [part for item in resources for part in (item.get("requests"), item.get("limits")) if part]
-    if not any(name in part for part in asked for name in ("cpu", "memory")):
+    requested = [part for item in resources for part in (item.get("requests"), item.get("limits")) if part]
+    if not any(name in part for part in requested for name in ("cpu", "memory")):
         return "BestEffort"
     for item in resources:
         limits = item.get("limits") or {}

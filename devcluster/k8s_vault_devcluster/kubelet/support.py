@@ -155,9 +155,9 @@ def _seccomp(security: Object, path: str) -> Iterator[Found]:
 
 def _source(source: Object, path: str) -> Iterator[Found]:
     yield from _unknown(source, _SOURCES, path)
-    asked = (source.get("fieldRef") or {}).get("fieldPath")
-    if asked and asked not in fields.ENV_FIELDS and not fields.SUBSCRIPT.fullmatch(asked):
-        yield f"{path}.fieldRef.fieldPath", f"{asked!r} is not one of {', '.join(fields.ENV_FIELDS)}"
+    requested = (source.get("fieldRef") or {}).get("fieldPath")
+    if requested and requested not in fields.ENV_FIELDS and not fields.SUBSCRIPT.fullmatch(requested):
+        yield f"{path}.fieldRef.fieldPath", f"{requested!r} is not one of {', '.join(fields.ENV_FIELDS)}"
 
 
 def _mount(mount: Object, path: str) -> Iterator[Found]:
@@ -184,6 +184,6 @@ def _files(downward: Object, path: str) -> Iterator[Found]:
         where = f"{path}.items[{number}]"
         if item.get("resourceFieldRef"):
             yield f"{where}.resourceFieldRef", _REASONS["resourceFieldRef"]
-        asked = (item.get("fieldRef") or {}).get("fieldPath")
-        if asked and asked not in fields.VOLUME_FIELDS and not fields.SUBSCRIPT.fullmatch(asked):
-            yield f"{where}.fieldRef.fieldPath", f"{asked!r} is not one of {', '.join(fields.VOLUME_FIELDS)}"
+        requested = (item.get("fieldRef") or {}).get("fieldPath")
+        if requested and requested not in fields.VOLUME_FIELDS and not fields.SUBSCRIPT.fullmatch(requested):
+            yield f"{where}.fieldRef.fieldPath", f"{requested!r} is not one of {', '.join(fields.VOLUME_FIELDS)}"

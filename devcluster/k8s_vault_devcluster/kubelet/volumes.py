@@ -29,8 +29,8 @@ def memory_prefix(root: Path) -> str:
 
 def remove_left_over_memory(root: Path) -> None:
     """Remove what a devcluster at `root` that was killed left in memory."""
-    for found in _MEMORY.glob(f"{memory_prefix(root)}*"):
-        shutil.rmtree(found, ignore_errors=True)
+    for result in _MEMORY.glob(f"{memory_prefix(root)}*"):
+        shutil.rmtree(result, ignore_errors=True)
 
 
 class Volumes:
@@ -75,12 +75,12 @@ class Volumes:
         """Hold the mounts of a container open while it starts; raise ConfigError for a subPath that cannot be."""
         descriptors: list[int] = []
         try:
-            found = []
+            matches = []
             for mount in container.get("volumeMounts") or []:
                 spec = self._specs[mount["name"]]
                 descriptors.append(self._open(mount, self._path(spec)))
-                found.append(Mount(descriptors[-1], mount["mountPath"], _read_only(mount, spec)))
-            yield found
+                matches.append(Mount(descriptors[-1], mount["mountPath"], _read_only(mount, spec)))
+            yield matches
         finally:
             for descriptor in descriptors:
                 os.close(descriptor)
