@@ -70,10 +70,10 @@ class SecretShapeError(VaultError):
     """A secret is there, but it does not hold what was looked for."""
 
 
-def problems(headline: str, actual: Iterable[str]) -> str:
+def error_list(headline: str, actual: Iterable[str]) -> str:
     """Return one message that lists all mistakes at once.
 
-    >>> print(problems("Task 'load' has 2 mistakes:", ["no path", "no key"]))
+    >>> print(error_list("Task 'load' has 2 mistakes:", ["no path", "no key"]))
     Task 'load' has 2 mistakes:
       - no path
       - no key

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from k8s_vault_devcluster.demo.ground import Ground
+from k8s_vault_devcluster.demo.environment import Environment
 from kubernetes import client
 
 from airflow_k8s_vault import teams
@@ -13,7 +13,7 @@ from airflow_k8s_vault import teams
 SHIPPED = Path(__file__).parents[1] / "pod_templates"
 
 
-class PreparedGround(Ground):
+class PreparedGround(Environment):
     """Servers on which all teams use both deliveries, and the administrator may look into their pods."""
 
     deliveries = "[agent, secret]"

@@ -13,7 +13,7 @@ from airflow_k8s_vault.commands.dag_secrets import DagSecrets
 from airflow_k8s_vault.commands.templates import folder_of
 from airflow_k8s_vault.compile import Account, Source, refusals, template_pods
 from airflow_k8s_vault.delivery.login import VaultLogin
-from airflow_k8s_vault.errors import K8sVaultError, TeamError, did_you_mean, problems
+from airflow_k8s_vault.errors import K8sVaultError, TeamError, did_you_mean, error_list
 from airflow_k8s_vault.teams import Team
 
 
@@ -63,7 +63,7 @@ def sources(root: Path, only: Sequence[str] | None = None, dags: DagSecrets | No
                 errors.append(str(error))
         errors += refusals.of_sources(compiled)
     if errors:
-        raise CompileError(problems("This cannot be compiled:", dict.fromkeys(errors)))
+        raise CompileError(error_list("This cannot be compiled:", dict.fromkeys(errors)))
     return compiled
 
 

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from airflow_k8s_vault.errors import DeliveryRefused, problems
+from airflow_k8s_vault.errors import DeliveryRefused, error_list
 from airflow_k8s_vault.neighbours import secret_variables
 
 # What begins with $ and is no reference: an escape. Read from the left, as the kubelet does.
@@ -38,7 +38,7 @@ def errors(pod: Mapping[str, Any]) -> list[str]:
 def require_expanded(pod: Mapping[str, Any]) -> None:
     """Raise DeliveryRefused, with all errors, where the final pod has such a reference."""
     if result := errors(pod):
-        raise DeliveryRefused(problems("The pod refers to secrets that would not be filled in:", result))
+        raise DeliveryRefused(error_list("The pod refers to secrets that would not be filled in:", result))
 
 
 def _of_container(container: Mapping[str, Any], secrets: Mapping[str, set[str]]) -> Iterator[str]:

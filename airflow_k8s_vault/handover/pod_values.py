@@ -9,7 +9,7 @@ from typing import Any
 
 from airflow_k8s_vault import vault_parameters, vault_path
 from airflow_k8s_vault.delivery import secret as delivery
-from airflow_k8s_vault.errors import DeliveryRefused, SecretShapeError, VaultRefused, problems
+from airflow_k8s_vault.errors import DeliveryRefused, SecretShapeError, VaultRefused, error_list
 from airflow_k8s_vault.lookups import connection_text, value_text
 from airflow_k8s_vault.secret_value import SecretValue
 from airflow_k8s_vault.vault import LONGEST_SECONDS, Found, Session
@@ -50,7 +50,7 @@ class PodValues:
                     short += self._certificate_problems(secret.path, reads[secret.source])
         answers = {secret: reads[secret.source] for secret in self._secrets}
         if short and self._lifetime_seconds:
-            raise DeliveryRefused(problems("The credentials would end before the task may:", short))
+            raise DeliveryRefused(error_list("The credentials would end before the task may:", short))
         for line in short:
             log.warning("%s", line)
         # In no variable of this frame: an error tracker shows those of every frame of an exception.

@@ -9,7 +9,7 @@ from dataclasses import fields
 from typing import Any
 
 from airflow_k8s_vault import config, vault_path
-from airflow_k8s_vault.errors import ConfigError, SecretSpecError, did_you_mean, problems
+from airflow_k8s_vault.errors import ConfigError, SecretSpecError, did_you_mean, error_list
 from airflow_k8s_vault.lookups.paths import places
 from airflow_k8s_vault.lookups.settings import LookupSettings
 from airflow_k8s_vault.setting_rows import read_row
@@ -48,7 +48,7 @@ def located(secrets: Sequence[VaultSecret], team: str) -> list[VaultSecret]:
             paths, mounts = zip(*locations, strict=True)
             result.append(secret.located(paths, f"kv{settings.kv_engine_version}", mounts))
     if errors:
-        raise SecretSpecError(problems("Airflow's own secrets cannot be delivered:", errors))
+        raise SecretSpecError(error_list("Airflow's own secrets cannot be delivered:", errors))
     return result
 
 
@@ -75,7 +75,7 @@ def _settings(team: str | None) -> LookupSettings:
         if name in given:
             read_row(row, given[name], values, errors)
     if errors:
-        raise ConfigError(problems(f"{source} has mistakes:", errors))
+        raise ConfigError(error_list(f"{source} has mistakes:", errors))
     settings = LookupSettings(**values)
     own = (settings.team_namespace or "").replace("{team}", team) if team else ""
     own = str(own or given.get("namespace") or "").strip("/")
@@ -102,7 +102,7 @@ def _given() -> tuple[Mapping[str, Any], str]:
         given, others = _arguments(config.get("secrets_backend_kwargs"), option)
         if others:
             unknown = [f"{name!r} is none.{did_you_mean(name, _ROWS)}" for name in sorted(others)]
-            raise ConfigError(problems(f"{option} takes namespace, {', '.join(_ROWS)}:", unknown))
+            raise ConfigError(error_list(f"{option} takes namespace, {', '.join(_ROWS)}:", unknown))
         return {"namespace": config.get("vault_namespace"), **given}, option
     for section, key, kwargs_key, prefix in _BACKENDS:
         backend = conf.get(section, key, fallback="")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from airflow_k8s_vault.errors import SecretShapeError, did_you_mean, problems
+from airflow_k8s_vault.errors import SecretShapeError, did_you_mean, error_list
 from airflow_k8s_vault.lookups import connection_rules
 from airflow_k8s_vault.lookups.connection_rules import ConnectionRules
 
@@ -52,7 +52,7 @@ def connection_text(data: dict[str, Any], where: str) -> str:
         headline = f"The secret at {where!r} is no connection (its keys: {_keys(data)}):"
         sentences = [sentence if sentence.endswith(("?", ".")) else f"{sentence}." for sentence in mistakes_found]
         raise SecretShapeError(
-            problems(headline, [*sentences, f"It takes conn_uri, or {', '.join(ConnectionRules.FIELDS)}."])
+            error_list(headline, [*sentences, f"It takes conn_uri, or {', '.join(ConnectionRules.FIELDS)}."])
         )
     return str(uri) if uri else json.dumps(data)
 

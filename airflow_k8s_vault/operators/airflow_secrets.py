@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from airflow_k8s_vault.errors import PolicyError, problems
+from airflow_k8s_vault.errors import PolicyError, error_list
 from airflow_k8s_vault.policy import known_secrets
 from airflow_k8s_vault.policy.changes import OPERATOR_LABELS
 from airflow_k8s_vault.templates import PodTemplate
@@ -43,7 +43,7 @@ def require_none(
     if message := [
         f"{error}: give it to the pod by VaultSecret.connection or VaultSecret.variable." for error in errors
     ]:
-        raise PolicyError(problems(f"The pod of task '{task_id}' holds what belongs into Vault:", message))
+        raise PolicyError(error_list(f"The pod of task '{task_id}' holds what belongs into Vault:", message))
 
 
 def written_in(value: Any) -> Iterator[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from functools import lru_cache
 
-from airflow_k8s_vault.errors import ArgumentError, did_you_mean, problems
+from airflow_k8s_vault.errors import ArgumentError, did_you_mean, error_list
 
 # Airflow's own, which it hands to every operator.
 _AIRFLOWS = frozenset(("default_args", "is_setup", "is_teardown", "on_failure_fail_dagrun"))
@@ -24,7 +24,7 @@ def check(operator: type, task_id: str, names: Iterable[str], set_itself: Mappin
         elif name not in known and not name.startswith("_airflow_"):
             errors.append(f"{name} is no argument of {_shown(operator)}.{did_you_mean(name, known)}")
     if errors:
-        raise ArgumentError(problems(f"Task '{task_id}' is given arguments that it cannot take:", errors))
+        raise ArgumentError(error_list(f"Task '{task_id}' is given arguments that it cannot take:", errors))
 
 
 def _shown(operator: type) -> str:

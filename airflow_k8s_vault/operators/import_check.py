@@ -9,7 +9,7 @@ from typing import Any, Self, TypeVar
 
 from airflow_k8s_vault import config
 from airflow_k8s_vault.delivery import placement
-from airflow_k8s_vault.errors import K8sVaultError, PolicyError, SecretSpecError, did_you_mean, problems
+from airflow_k8s_vault.errors import K8sVaultError, PolicyError, SecretSpecError, did_you_mean, error_list
 from airflow_k8s_vault.lookups import located
 from airflow_k8s_vault.operators import task_pod, trial
 from airflow_k8s_vault.operators.task_request import TaskRequest
@@ -135,7 +135,7 @@ def shapes(request: TaskRequest) -> None:
         elif value and ("{{" in value or "{%" in value):
             errors.append(f"{name} is not templated: '{value}' would be taken as it is written.")
     if errors:
-        raise SecretSpecError(problems(f"The arguments of task '{request.task_id}' have mistakes:", errors))
+        raise SecretSpecError(error_list(f"The arguments of task '{request.task_id}' have mistakes:", errors))
 
 
 def _kind(value: object) -> str:
@@ -165,7 +165,7 @@ def credentials(request: TaskRequest) -> None:
                 break
     if mistakes_found:
         errors = [f"{line} (not shown); {final_pod.WAY_OUT}." for line in mistakes_found]
-        raise PolicyError(problems(f"Task '{request.task_id}' holds what belongs into Vault:", errors))
+        raise PolicyError(error_list(f"Task '{request.task_id}' holds what belongs into Vault:", errors))
 
 
 # A DAG file may make a thousand tasks of one command.
@@ -189,7 +189,7 @@ def containers(request: TaskRequest, pod: Mapping[str, Any] | None) -> bool:
         for name in sorted(named - set(known))
     ]
     if matches:
-        raise SecretSpecError(problems(f"The secrets of task '{request.task_id}' have mistakes:", matches))
+        raise SecretSpecError(error_list(f"The secrets of task '{request.task_id}' have mistakes:", matches))
     return True
 
 
@@ -206,7 +206,7 @@ def secrets(request: TaskRequest) -> None:
     if request.delivery not in (None, *config.DELIVERIES):
         errors.append(f"delivery is {request.delivery!r}, which is none of: {', '.join(config.DELIVERIES)}.")
     if errors:
-        raise SecretSpecError(problems(f"The secrets of task '{request.task_id}' have mistakes:", errors))
+        raise SecretSpecError(error_list(f"The secrets of task '{request.task_id}' have mistakes:", errors))
 
 
 def settings(request: TaskRequest) -> None:

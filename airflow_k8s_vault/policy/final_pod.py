@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
-from airflow_k8s_vault.errors import PolicyError, problems
+from airflow_k8s_vault.errors import PolicyError, error_list
 from airflow_k8s_vault.policy import changes, credentials, images, literals, pod_security, pod_shape
 from airflow_k8s_vault.policy.arguments import is_open
 from airflow_k8s_vault.policy.expected import Expected
@@ -38,7 +38,9 @@ def check(pod: dict[str, Any], team: Team, expected: Expected, asked: Collection
     matches = [f"{dotted(path)} {message}" for path, message in pod_shape.mistakes(pod)]
     matches = matches or list(_violations(pod, team, expected, frozenset(asked)))
     if matches:
-        raise PolicyError(problems(f"The pod is not one that team '{team.name}' may run:", dict.fromkeys(matches)))
+        raise PolicyError(
+            error_list(f"The pod is not one that team '{team.name}' may run:", dict.fromkeys(matches))
+        )
 
 
 def _as_sent(pod: dict[str, Any]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from airflow_k8s_vault import vault_path
-from airflow_k8s_vault.errors import TeamError, did_you_mean, problems
+from airflow_k8s_vault.errors import TeamError, did_you_mean, error_list
 from airflow_k8s_vault.teams import document
 from airflow_k8s_vault.teams.agent_settings import AgentSettings
 from airflow_k8s_vault.teams.ceiling import covers
@@ -178,7 +178,7 @@ def _read(text: str, file: Path, templates_dir: Path, keys: Any) -> document.Doc
     if result:
         count = "a mistake" if len(result) == 1 else f"{len(result)} mistakes"
         lines = [f"line {mistake.place.line}: {mistake.sentence}" for mistake in result]
-        raise TeamError(problems(f"{location(file, templates_dir, None)} has {count}:", lines))
+        raise TeamError(error_list(f"{location(file, templates_dir, None)} has {count}:", lines))
     return parsed
 
 

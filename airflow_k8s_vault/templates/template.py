@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from jinja2 import TemplateError as JinjaError
 from jinja2 import TemplateNotFound, TemplateRuntimeError, TemplateSyntaxError
 
-from airflow_k8s_vault.errors import TemplateError, did_you_mean, problems
+from airflow_k8s_vault.errors import TemplateError, did_you_mean, error_list
 from airflow_k8s_vault.policy import pod_shape
 from airflow_k8s_vault.teams import Team, document, location
 from airflow_k8s_vault.teams.document import Document
@@ -60,7 +60,7 @@ class PodTemplate:
         if result:
             known = ", ".join(self.variables.variables) or "none"
             raise TemplateError(
-                problems(f"Variables of pod template '{self.name}' are not as it declares them:", result)
+                error_list(f"Variables of pod template '{self.name}' are not as it declares them:", result)
                 + f"\n  Declared: {known} ({self._declared_in()})."
             )
 
@@ -94,7 +94,7 @@ class PodTemplate:
             ]
         if matches:
             raise TemplateError(
-                problems(
+                error_list(
                     f"Pod template '{self.name}' does not give a valid pod:",
                     [
                         f"{self._origin(fragment, offset)}: {message}"
@@ -162,7 +162,7 @@ class PodTemplate:
                 f"there is no template '{error.name}' in {self.folder.root}.{did_you_mean(str(error.name), known)}"
             )
         where = location(self.folder.root / file, self.folder.root, line)
-        return TemplateError(problems(f"Pod template '{self.name}' cannot be rendered:", [f"{where}: {text}"]))
+        return TemplateError(error_list(f"Pod template '{self.name}' cannot be rendered:", [f"{where}: {text}"]))
 
     def _jinja_place(self, error: Exception) -> tuple[str, int | None]:
         if isinstance(error, TemplateSyntaxError):

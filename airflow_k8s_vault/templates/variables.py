@@ -14,7 +14,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from airflow_k8s_vault.errors import TemplateError, did_you_mean, problems
+from airflow_k8s_vault.errors import TemplateError, did_you_mean, error_list
 from airflow_k8s_vault.teams import document, location
 from airflow_k8s_vault.teams.document import Mistake
 from airflow_k8s_vault.templates import patterns, quantity
@@ -122,7 +122,7 @@ def read(text: str, file: Path, templates_dir: Path) -> Declared:
                 matches += _own_values(variables[name], parsed)
     if matches:
         lines = [f"line {mistake.place.line}: {mistake.sentence}" for mistake in matches]
-        raise TemplateError(problems(f"{location(file, templates_dir, None)} has mistakes:", lines))
+        raise TemplateError(error_list(f"{location(file, templates_dir, None)} has mistakes:", lines))
     return Declared(variables)
 
 

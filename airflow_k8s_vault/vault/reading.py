@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import Field, fields
 from typing import Any
 
-from airflow_k8s_vault.errors import ConfigError, did_you_mean, problems
+from airflow_k8s_vault.errors import ConfigError, did_you_mean, error_list
 from airflow_k8s_vault.secret_value import SecretValue
 from airflow_k8s_vault.setting_rows import environment_variable, named, read_row
 from airflow_k8s_vault.vault import logins
@@ -41,7 +41,7 @@ def settings_from(given: Mapping[str, Any], environment: Mapping[str, str]) -> t
         errors.append(
             "backend_kwargs is empty: is it valid JSON? Airflow only warns about it and then passes nothing."
         )
-    return settings, ConfigError(problems(headline, errors))
+    return settings, ConfigError(error_list(headline, errors))
 
 
 def _from_environment(values: dict[str, Any], environment: Mapping[str, str]) -> None:

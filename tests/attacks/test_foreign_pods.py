@@ -13,8 +13,8 @@ import pytest
 from kubernetes.client import ApiException
 
 from airflow_k8s_vault.delivery import OWNER_ANNOTATION, REQUEST_ANNOTATION, TEMPLATE_ANNOTATION
-from tests.faults.arena import NAMESPACE, Arena
 from tests.faults.endings import LONG
+from tests.faults.fault_environment import NAMESPACE, FaultEnvironment
 from tests.faults.worker import WatchedOperator, context, resume, run, trigger, wait_until
 
 pytestmark = pytest.mark.integration
@@ -27,8 +27,8 @@ WAITS = "echo their-log-$((40 + 2)); trap 'exit 0' TERM; sleep 60 & wait"
 
 
 @pytest.fixture(scope="module")
-def arena(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Arena]:
-    with pytest.MonkeyPatch.context() as patch, Arena(tmp_path_factory.mktemp("arena")) as made:
+def arena(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FaultEnvironment]:
+    with pytest.MonkeyPatch.context() as patch, FaultEnvironment(tmp_path_factory.mktemp("arena")) as made:
         patch.setenv("K8S_VAULT_TEST_DEBUG", "1")
         yield made
 
@@ -39,7 +39,7 @@ def templates_dir() -> None:
 
 
 @pytest.fixture(autouse=True)
-def clean(arena: Arena) -> Iterator[None]:
+def clean(arena: FaultEnvironment) -> Iterator[None]:
     arena.begin()
     yield
     arena.clean()
@@ -61,7 +61,7 @@ class StateStore:
         self._file.write_text(json.dumps({**json.loads(self._file.read_text()), key: value}))
 
 
-def sent(arena: Arena, operator: WatchedOperator) -> Manifest:
+def sent(arena: FaultEnvironment, operator: WatchedOperator) -> Manifest:
     """Return the manifest that the task would send, which is what an attacker would copy."""
     # A copy: a task whose pod was built before it begins is refused.
     pod = copy.copy(operator).build_pod_request_obj(context(operator))
@@ -135,7 +135,7 @@ def log_of_workers() -> str:
     return Path(os.environ["K8S_VAULT_TEST_WORKER_LOG"]).read_text(errors="replace")
 
 
-def is_untouched(arena: Arena, pod: Any) -> bool:
+def is_untouched(arena: FaultEnvironment, pod: Any) -> bool:
     """Whether a pod runs as it did, and nobody read its log or wrote on it."""
     requests = [request for request in arena.kube.done if f"/{pod.metadata.name}/log" in request]
     try:
@@ -146,7 +146,7 @@ def is_untouched(arena: Arena, pod: Any) -> bool:
     return same and now.metadata.deletion_timestamp is None and not requests and THEIRS not in log_of_workers()
 
 
-def killed_while_its_pod_runs(arena: Arena, operator: WatchedOperator) -> Any:
+def killed_while_its_pod_runs(arena: FaultEnvironment, operator: WatchedOperator) -> Any:
     """Run a task until its worker dies; return the pod."""
     worker = run(operator)
     name = wait_until(lambda: arena.running(operator))["metadata"]["name"]
@@ -155,7 +155,7 @@ def killed_while_its_pod_runs(arena: Arena, operator: WatchedOperator) -> Any:
     return arena.core.read_namespaced_pod(name, NAMESPACE)
 
 
-def replaced(arena: Arena, pod: Any) -> Any:
+def replaced(arena: FaultEnvironment, pod: Any) -> Any:
     """Put another pod in its place, of the same name and with all that can be copied; return that."""
     copied = arena.core.api_client.sanitize_for_serialization(pod)
     arena.core.delete_namespaced_pod(pod.metadata.name, NAMESPACE, grace_period_seconds=0)
@@ -171,7 +171,7 @@ def replaced(arena: Arena, pod: Any) -> Any:
     ("forge", "found_by"), FORGED, ids=[f"{forge.__name__} by {found_by}" for forge, found_by in FORGED]
 )
 def test_a_pod_of_somebody_else_is_left_alone_and_the_task_makes_its_own(
-    arena: Arena, forge: Callable[[Manifest], None], found_by: str, tmp_path: Path
+    arena: FaultEnvironment, forge: Callable[[Manifest], None], found_by: str, tmp_path: Path
 ) -> None:
     operator = arena.operator(delivery="secret" if forge is plain else "agent")
     manifest = sent(arena, operator)
@@ -190,7 +190,7 @@ def test_a_pod_of_somebody_else_is_left_alone_and_the_task_makes_its_own(
     assert arena.started(operator)
 
 
-def test_a_pod_in_a_namespace_of_others_is_not_even_looked_at(arena: Arena, tmp_path: Path) -> None:
+def test_a_pod_in_a_namespace_of_others_is_not_even_looked_at(arena: FaultEnvironment, tmp_path: Path) -> None:
     operator = arena.operator(delivery="secret")
     manifest = sent(arena, operator)
     manifest["metadata"]["namespace"] = ELSEWHERE
@@ -211,14 +211,18 @@ def test_a_pod_in_a_namespace_of_others_is_not_even_looked_at(arena: Arena, tmp_
     ["theirs", {}, {"name": None, "namespace": NAMESPACE}, {"name": "../../secrets", "namespace": NAMESPACE}],
     ids=repr,
 )
-def test_what_no_task_wrote_into_the_store_names_no_pod(arena: Arena, stored: Any, tmp_path: Path) -> None:
+def test_what_no_task_wrote_into_the_store_names_no_pod(
+    arena: FaultEnvironment, stored: Any, tmp_path: Path
+) -> None:
     operator = arena.operator(secrets=[], cmds=["true"])
     operator.state_store = StateStore(tmp_path, pod_identifier=stored)
 
     assert run(operator).outcome() == ("ok", None)
 
 
-def test_the_very_same_pod_is_another_one_where_kubernetes_gave_another_uid(arena: Arena, tmp_path: Path) -> None:
+def test_the_very_same_pod_is_another_one_where_kubernetes_gave_another_uid(
+    arena: FaultEnvironment, tmp_path: Path
+) -> None:
     operator = arena.operator("sleep 2")
     operator.state_store = StateStore(tmp_path)
     theirs = replaced(arena, killed_while_its_pod_runs(arena, operator))
@@ -232,7 +236,7 @@ def test_the_very_same_pod_is_another_one_where_kubernetes_gave_another_uid(aren
 @pytest.mark.parametrize("with_store", [True, False])
 @pytest.mark.parametrize("delivery", ["agent", "secret"])
 def test_the_next_try_goes_on_with_its_own_pod(
-    arena: Arena, delivery: str, with_store: bool, tmp_path: Path
+    arena: FaultEnvironment, delivery: str, with_store: bool, tmp_path: Path
 ) -> None:
     operator = arena.operator("until [ -e /tmp/go ]; do sleep 0.1; done", delivery=delivery)
     if with_store:
@@ -249,7 +253,7 @@ def test_the_next_try_goes_on_with_its_own_pod(
 
 
 @pytest.mark.parametrize("event", ["no uid", "uid"])
-def test_a_task_that_goes_on_after_its_trigger_reads_no_other_pod(arena: Arena, event: str) -> None:
+def test_a_task_that_goes_on_after_its_trigger_reads_no_other_pod(arena: FaultEnvironment, event: str) -> None:
     operator = arena.operator(deferrable=True, **LONG)
     payload = run(operator).outcome()[1][1]
     name = wait_until(lambda: arena.running(operator))["metadata"]["name"]
@@ -263,7 +267,7 @@ def test_a_task_that_goes_on_after_its_trigger_reads_no_other_pod(arena: Arena, 
     assert is_untouched(arena, theirs)
 
 
-def test_a_task_that_goes_on_after_its_trigger_looks_into_no_other_namespace(arena: Arena) -> None:
+def test_a_task_that_goes_on_after_its_trigger_looks_into_no_other_namespace(arena: FaultEnvironment) -> None:
     operator = arena.operator(deferrable=True)
 
     state, message = resume(operator, {"status": "success", "name": "x", "namespace": ELSEWHERE}).outcome()
@@ -272,7 +276,7 @@ def test_a_task_that_goes_on_after_its_trigger_looks_into_no_other_namespace(are
 
 
 @pytest.mark.parametrize("then", ["", "on_kill"])
-def test_a_trigger_neither_watches_nor_deletes_another_pod(arena: Arena, then: str) -> None:
+def test_a_trigger_neither_watches_nor_deletes_another_pod(arena: FaultEnvironment, then: str) -> None:
     operator = arena.operator(deferrable=True, **LONG)
     serialized = run(operator).outcome()[1]
     name = wait_until(lambda: arena.running(operator))["metadata"]["name"]
@@ -285,7 +289,7 @@ def test_a_trigger_neither_watches_nor_deletes_another_pod(arena: Arena, then: s
     assert then or event["status"] in ("failed", "error")
 
 
-def test_a_worker_whose_pod_was_replaced_says_so_and_leaves_the_other_alone(arena: Arena) -> None:
+def test_a_worker_whose_pod_was_replaced_says_so_and_leaves_the_other_alone(arena: FaultEnvironment) -> None:
     operator = arena.operator(**LONG)
     worker = run(operator)
     name = wait_until(lambda: arena.running(operator))["metadata"]["name"]
@@ -297,7 +301,7 @@ def test_a_worker_whose_pod_was_replaced_says_so_and_leaves_the_other_alone(aren
     assert is_untouched(arena, theirs)
 
 
-def test_on_kill_deletes_no_other_pod(arena: Arena) -> None:
+def test_on_kill_deletes_no_other_pod(arena: FaultEnvironment) -> None:
     operator = arena.operator(secrets=[], cmds=["sleep", "60"])
     mine = operator.get_or_create_pod(operator.build_pod_request_obj(context(operator)), context(operator))
     theirs = replaced(arena, arena.core.read_namespaced_pod(mine.metadata.name, NAMESPACE))

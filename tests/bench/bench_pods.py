@@ -26,9 +26,9 @@ NAMES = {"dag_id": "", "task_id": "", "run_id": "", "try_number": 1, "map_index"
 
 
 def run() -> list[Row]:
-    from tests.faults.arena import KEY, LOGIN, NAMESPACE, Arena
+    from tests.faults.fault_environment import KEY, LOGIN, NAMESPACE, FaultEnvironment
 
-    with Arena(Path(tempfile.mkdtemp())) as arena:
+    with FaultEnvironment(Path(tempfile.mkdtemp())) as arena:
         ordinary = {"metadata": {"name": "ordinary"}, "stringData": {"a": "value"}}
         arena.core.create_namespaced_secret(NAMESPACE, ordinary)
         login, expected = VaultLogin.of_role("payments"), [LOGIN, KEY]

@@ -27,7 +27,7 @@ OURS = "airflow_k8s_vault.VaultSecretsBackend"
 
 
 @dataclass
-class Stage:
+class AirflowEnvironment:
     """The server, a proxy that counts, and settings that both classes take."""
 
     server: OpenBao
@@ -44,14 +44,14 @@ class Stage:
 
 
 @contextmanager
-def stage() -> Iterator[Stage]:
+def stage() -> Iterator[AirflowEnvironment]:
     server = OpenBao(Path(tempfile.mkdtemp()))
     server.request("POST", "secret/data/connections/db", {"data": {"conn_uri": "postgres://me:pass-word@host/db"}})
     server.request("POST", "secret/data/variables/x", {"data": {"value": "a value"}})
     server.request("POST", "secret/data/config/sql", {"data": {"value": "sqlite:////tmp/x.db"}})
     proxy = FaultyProxy(server.address)
     try:
-        yield Stage(server, proxy, {"url": server.address, **make_approle(server, "secret").settings})
+        yield AirflowEnvironment(server, proxy, {"url": server.address, **make_approle(server, "secret").settings})
     finally:
         proxy.stop()
         server.stop()
@@ -86,7 +86,7 @@ def in_process(code: str, **environment: str) -> str:
     return done.stdout.splitlines()[-1]
 
 
-def cached(stage: Stage) -> list[Row]:
+def cached(stage: AirflowEnvironment) -> list[Row]:
     rows = []
     for what, method, key, kind in (
         ("variable", "get_variable", "x", "airflow.sdk.Connection"),
@@ -114,7 +114,7 @@ print(time.perf_counter() - begin)
 """
 
 
-def first(stage: Stage) -> list[Row]:
+def first(stage: AirflowEnvironment) -> list[Row]:
     def one(name: str, settings: dict[str, Any]) -> float:
         return float(in_process(FIRST.format(name=name, settings=json.dumps(settings))))
 
@@ -139,7 +139,7 @@ def first(stage: Stage) -> list[Row]:
     ]
 
 
-def secret_option(stage: Stage) -> list[Row]:
+def secret_option(stage: AirflowEnvironment) -> list[Row]:
     code = "import airflow.configuration as c; print(c.conf.get('database', 'sql_alchemy_conn'))"
 
     def logins(name: str) -> float:
@@ -154,7 +154,7 @@ def secret_option(stage: Stage) -> list[Row]:
     return [Row("import airflow.configuration, one _secret option", peer, ours, "logins", "1", ours == 1)]
 
 
-def five_look_ups(stage: Stage) -> list[Row]:
+def five_look_ups(stage: AirflowEnvironment) -> list[Row]:
     def reads(name: str) -> float:
         made = backend(name, stage.counted)
         for _ in range(5):
@@ -165,7 +165,7 @@ def five_look_ups(stage: Stage) -> list[Row]:
     return [Row("5 look-ups of one connection in a task", peer, ours, "reads", "1", ours == 1)]
 
 
-def hundred_threads(stage: Stage) -> list[Row]:
+def hundred_threads(stage: AirflowEnvironment) -> list[Row]:
     def requests(name: str) -> float:
         made, start = backend(name, stage.counted), threading.Barrier(100)
 
@@ -184,7 +184,7 @@ def hundred_threads(stage: Stage) -> list[Row]:
     return [Row("100 threads, one cold key", peer, ours, "reads", "1", ours == 1)]
 
 
-def hanging(stage: Stage) -> list[Row]:
+def hanging(stage: AirflowEnvironment) -> list[Row]:
     def ten(made: Any, times: int) -> float:
         begin = time.perf_counter()
         for _ in range(times):
@@ -213,7 +213,7 @@ print(time.perf_counter() - begin)
 """
 
 
-def importing(stage: Stage) -> list[Row]:
+def importing(stage: AirflowEnvironment) -> list[Row]:
     def seconds(path: str) -> float:
         module, _, name = path.rpartition(".")
         return min(float(in_process(IMPORT.format(module=module, name=name))) for _ in range(3))

@@ -9,9 +9,9 @@ from typing import Any
 from airflow_k8s_vault import VaultSecret
 from tests.canary import pods
 from tests.canary.machine import keep_all
-from tests.faults.arena import HAS_ALL, LOGIN, NAMESPACE, Arena
 from tests.faults.case import finish
 from tests.faults.endings import LONG
+from tests.faults.fault_environment import HAS_ALL, LOGIN, NAMESPACE, FaultEnvironment
 from tests.faults.fault_proxy import Fault
 from tests.faults.worker import Dying, WatchedOperator, run, trigger, wait_until
 
@@ -43,7 +43,7 @@ EXPECTED = {
 }
 
 
-def all_of(arena: Arena, delivery: str) -> Ended:
+def all_of(arena: FaultEnvironment, delivery: str) -> Ended:
     """Run a task to each kind of end and return how it ended."""
     ended = _side_by_side(arena, delivery)
     ended |= _alone(arena, delivery)
@@ -51,11 +51,11 @@ def all_of(arena: Arena, delivery: str) -> Ended:
     return ended
 
 
-def _task(arena: Arena, delivery: str, script: str = "true", **arguments: Any) -> WatchedOperator:
+def _task(arena: FaultEnvironment, delivery: str, script: str = "true", **arguments: Any) -> WatchedOperator:
     return arena.operator(**{"script": script, "secrets": [LOGIN, KEY], "delivery": delivery, **arguments})
 
 
-def _side_by_side(arena: Arena, delivery: str) -> Ended:
+def _side_by_side(arena: FaultEnvironment, delivery: str) -> Ended:
     tasks = {
         "success, sync": _task(arena, delivery),
         "success, deferred": _task(arena, delivery, deferrable=True),
@@ -69,7 +69,7 @@ def _side_by_side(arena: Arena, delivery: str) -> Ended:
     return {name: finish(tasks[name], process) for name, process in started.items()}
 
 
-def _alone(arena: Arena, delivery: str) -> Ended:
+def _alone(arena: FaultEnvironment, delivery: str) -> Ended:
     """What changes Vault, or needs two tries."""
     ended = {}
     for name, status in (("refused", 403), ("Vault answers 500", 500)):
@@ -93,7 +93,7 @@ def _alone(arena: Arena, delivery: str) -> Ended:
     return ended
 
 
-def _looked_at(arena: Arena, delivery: str, ended: Ended) -> None:
+def _looked_at(arena: FaultEnvironment, delivery: str, ended: Ended) -> None:
     """Two pods with secrets and one without are looked at from everywhere, then a user ends the tasks."""
     deferred = _task(arena, delivery, **LONG, deferrable=True, do_xcom_push=True)
     sync = _task(arena, delivery, **LONG, pod_template="payments/beside")

@@ -13,13 +13,13 @@ from pathlib import Path
 
 from airflow.cli.cli_parser import get_parser
 
-from tests.faults.arena import NAMESPACE, ROOT, Arena
+from tests.faults.fault_environment import NAMESPACE, ROOT, FaultEnvironment
 
 Texts = dict[str, str]
 _DAGS = ROOT / "dags"
 
 
-def keep_all(arena: Arena) -> None:
+def keep_all(arena: FaultEnvironment) -> None:
     """Keep what can be seen now."""
     keep_processes(arena)
     arena.keep("disk of devcluster", disk_of_devcluster(arena))
@@ -27,7 +27,7 @@ def keep_all(arena: Arena) -> None:
     arena.keep("outputs", outputs(arena))
 
 
-def keep_processes(arena: Arena) -> None:
+def keep_processes(arena: FaultEnvironment) -> None:
     """Keep the arguments of all processes, and the environment of Python's that are in no container."""
     arguments, environments = {}, {}
     for path in Path("/proc").glob("[0-9]*"):
@@ -40,12 +40,12 @@ def keep_processes(arena: Arena) -> None:
     arena.keep("environments", environments)
 
 
-def disk_of_devcluster(arena: Arena) -> Texts:
+def disk_of_devcluster(arena: FaultEnvironment) -> Texts:
     """All files of the cluster, and the logs of the servers; with a cluster of your own, these alone."""
     return dict(_files(arena.ground.folder / "cluster", *arena.ground.folder.glob("*.log")))
 
 
-def disk_of_workers(arena: Arena) -> Texts:
+def disk_of_workers(arena: FaultEnvironment) -> Texts:
     """Airflow's home, the folder of temporary files, and what lies beside the servers' logs."""
     beside = [path for path in arena.ground.folder.iterdir() if path.is_file()]
     return dict(_files(Path(os.environ["AIRFLOW_HOME"]), Path(tempfile.gettempdir()), *beside))
@@ -60,7 +60,7 @@ def _files(*places: Path) -> Iterator[tuple[str, str]]:
                     yield str(path), path.read_bytes().decode(errors="replace")
 
 
-def outputs(arena: Arena) -> Texts:
+def outputs(arena: FaultEnvironment) -> Texts:
     """What this package's commands print for each template and DAG, and kubectl of pods and Secrets."""
     result = {f"pod {pod.metadata.name}": str(pod) for pod in arena.core.list_namespaced_pod(NAMESPACE).items}
     names = [

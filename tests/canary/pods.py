@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator
 from typing import Any
 
-from tests.faults.arena import NAMESPACE, Arena
+from tests.faults.fault_environment import NAMESPACE, FaultEnvironment
 from tests.faults.worker import wait_until
 
 # Environment of all processes that can be seen, then all files that are no part of the image.
@@ -31,7 +31,7 @@ _SECURITY = {"runAsNonRoot": True, "runAsUser": 10001, "seccompProfile": {"type"
 WAITS = ["sh", "-c", "trap 'exit 0' TERM; sleep 60 & wait"]
 
 
-def create(arena: Arena, *containers: dict[str, Any], annotations: Any = None, **spec: Any) -> str:
+def create(arena: FaultEnvironment, *containers: dict[str, Any], annotations: Any = None, **spec: Any) -> str:
     """Create a pod of these containers (`base` has to be named too) and return its name."""
     name = f"planted-{os.urandom(4).hex()}"
     body = {
@@ -47,19 +47,19 @@ def create(arena: Arena, *containers: dict[str, Any], annotations: Any = None, *
     return name
 
 
-def run_to_its_end(arena: Arena, annotations: Any = None, **container: Any) -> None:
+def run_to_its_end(arena: FaultEnvironment, annotations: Any = None, **container: Any) -> None:
     """Run a pod of one container; returns when the record of pods has its end."""
     name = create(arena, {"name": "base", **container}, annotations=annotations)
     wait_until(lambda: state(arena, name).get("phase") in ("Succeeded", "Failed"))
 
 
-def state(arena: Arena, name: str) -> dict[str, Any]:
+def state(arena: FaultEnvironment, name: str) -> dict[str, Any]:
     matches = [pod for pod in arena.record.pods.values() if pod["metadata"]["name"] == name]
     return dict(matches[0].get("status", {})) if matches else {}
 
 
 @contextlib.contextmanager
-def running(arena: Arena, *containers: dict[str, Any], **spec: Any) -> Iterator[str]:
+def running(arena: FaultEnvironment, *containers: dict[str, Any], **spec: Any) -> Iterator[str]:
     """A pod while all its containers run; it is gone afterwards."""
     name = create(arena, *containers, **spec)
     try:
@@ -69,12 +69,12 @@ def running(arena: Arena, *containers: dict[str, Any], **spec: Any) -> Iterator[
         arena.core.delete_namespaced_pod(name, NAMESPACE, grace_period_seconds=0)
 
 
-def _all_run(arena: Arena, name: str) -> bool:
+def _all_run(arena: FaultEnvironment, name: str) -> bool:
     statuses = state(arena, name).get("containerStatuses", [])
     return bool(statuses) and all("running" in status["state"] for status in statuses)
 
 
-def look(arena: Arena, pod: str, container: str) -> None:
+def look(arena: FaultEnvironment, pod: str, container: str) -> None:
     """Keep what a process in that container can see: variables and files."""
     message = arena.run_in(pod, container, LOOK)
     environment, mark, files = message.partition("FILES\n")

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.canary import machine, pods
-from tests.faults.arena import NAMESPACE, ROOT, Arena
+from tests.faults.fault_environment import NAMESPACE, ROOT, FaultEnvironment
 from tests.faults.worker import Process, run, wait_until
 
 Texts = dict[str, str]
@@ -27,26 +27,26 @@ class Surface:
 
     name: str
     what: str
-    texts: Callable[[Arena], Texts]
-    plant: Callable[[Arena, str], Any]
+    texts: Callable[[FaultEnvironment], Texts]
+    plant: Callable[[FaultEnvironment, str], Any]
 
 
-def _states(arena: Arena, part: str) -> Texts:
+def _states(arena: FaultEnvironment, part: str) -> Texts:
     return {f"state {number}": json.dumps(pod.get(part)) for number, pod in enumerate(arena.record.states)}
 
 
-def _events(arena: Arena) -> Texts:
+def _events(arena: FaultEnvironment) -> Texts:
     return {e.metadata.name: str(e.to_dict()) for e in arena.core.list_namespaced_event(NAMESPACE).items}
 
 
-def _plant_event(arena: Arena, value: str) -> None:
+def _plant_event(arena: FaultEnvironment, value: str) -> None:
     """The kubelet repeats in an event what it could not do."""
     name = pods.create(arena, {"name": "base", "image": f"registry.invalid/{value}:1"})
     wait_until(lambda: any(value in text for text in _events(arena).values()))
     arena.core.delete_namespaced_pod(name, NAMESPACE, grace_period_seconds=0)
 
 
-def _secrets(arena: Arena) -> Texts:
+def _secrets(arena: FaultEnvironment) -> Texts:
     answer = arena.core.list_secret_for_all_namespaces()
     result = {"the list itself": str(answer.metadata)}
     for secret in answer.items:
@@ -55,38 +55,38 @@ def _secrets(arena: Arena) -> Texts:
     return result
 
 
-def _plant_secret(arena: Arena, value: str) -> None:
+def _plant_secret(arena: FaultEnvironment, value: str) -> None:
     head = {"name": f"vault-{os.urandom(4).hex()}"}
     arena.core.create_namespaced_secret(NAMESPACE, {"metadata": head, "stringData": {"a": value}})
 
 
-def _config_maps(arena: Arena) -> Texts:
+def _config_maps(arena: FaultEnvironment) -> Texts:
     items = arena.core.list_config_map_for_all_namespaces().items
     return {f"{item.metadata.namespace}/{item.metadata.name}": str(item) for item in items}
 
 
-def _plant_config_map(arena: Arena, value: str) -> None:
+def _plant_config_map(arena: FaultEnvironment, value: str) -> None:
     head = {"name": f"planted-{os.urandom(4).hex()}"}
     arena.core.create_namespaced_config_map(NAMESPACE, {"metadata": head, "data": {"a": value}})
 
 
-def _said(suffix: str) -> Callable[[Arena], Texts]:
+def _said(suffix: str) -> Callable[[FaultEnvironment], Texts]:
     """What worker processes wrote down: their log, or what would go into Airflow's database (worker.seen)."""
 
-    def texts(arena: Arena) -> Texts:
+    def texts(arena: FaultEnvironment) -> Texts:
         path = Path(os.environ["K8S_VAULT_TEST_WORKER_LOG"] + suffix)
         return {path.name: path.read_text(errors="replace")} if path.exists() else {}
 
     return texts
 
 
-def _plant_log(arena: Arena, value: str) -> None:
+def _plant_log(arena: FaultEnvironment, value: str) -> None:
     """The operator's own logger, in a worker."""
     operator = arena.operator(secrets=[])
     Process(lambda: operator.log.debug("the value is %s", value)).outcome()
 
 
-def _plant_exception(arena: Arena, value: str) -> None:
+def _plant_exception(arena: FaultEnvironment, value: str) -> None:
     """A function that fails while it holds the value; its message does not have it."""
 
     def fails(held: str) -> None:
@@ -95,18 +95,18 @@ def _plant_exception(arena: Arena, value: str) -> None:
     Process(lambda: fails(value)).outcome()
 
 
-def _plant_xcom(arena: Arena, value: str) -> None:
+def _plant_xcom(arena: FaultEnvironment, value: str) -> None:
     """In halves, which the pod puts together: whole, it would also be in the task's rendered fields."""
     halves = f"{value[:20]} {value[20:]}"
     script = f'mkdir -p /airflow/xcom && printf \'{{"who": "%s%s"}}\' {halves} > /airflow/xcom/return.json'
     run(arena.operator(secrets=[], cmds=["sh", "-c", script], do_xcom_push=True)).outcome()
 
 
-def _plant_rendered(arena: Arena, value: str) -> None:
+def _plant_rendered(arena: FaultEnvironment, value: str) -> None:
     run(arena.operator(secrets=[], cmds=["true"], env_vars={"NOTE": value})).outcome()
 
 
-def _plant_trigger(arena: Arena, value: str) -> None:
+def _plant_trigger(arena: FaultEnvironment, value: str) -> None:
     """What the Kubernetes connection holds goes along to the triggerer."""
     name = "AIRFLOW_CONN_KUBERNETES_DEFAULT"
     before = os.environ[name]
@@ -119,13 +119,13 @@ def _plant_trigger(arena: Arena, value: str) -> None:
         os.environ[name] = before
 
 
-def _plant_in_another_environment(arena: Arena, value: str) -> None:
+def _plant_in_another_environment(arena: FaultEnvironment, value: str) -> None:
     other = {"name": "other", "command": pods.WAITS, "env": [{"name": "A", "value": value}]}
     with pods.running(arena, {"name": "base", "command": pods.WAITS}, other) as pod:
         pods.look(arena, pod, "other")
 
 
-def _plant_in_anothers_files(arena: Arena, value: str) -> None:
+def _plant_in_anothers_files(arena: FaultEnvironment, value: str) -> None:
     """The container that has the value writes it to a volume that the other one mounts."""
     shared = {"name": "shared", "mountPath": "/shared"}
     write = f'printf %s "$A" > /shared/a; {pods.WAITS[-1]}'
@@ -136,15 +136,15 @@ def _plant_in_anothers_files(arena: Arena, value: str) -> None:
         pods.look(arena, pod, "other")
 
 
-def _plant_argument(arena: Arena, value: str) -> None:
+def _plant_argument(arena: FaultEnvironment, value: str) -> None:
     _while_it_sleeps(arena, {}, value)
 
 
-def _plant_environment(arena: Arena, value: str) -> None:
+def _plant_environment(arena: FaultEnvironment, value: str) -> None:
     _while_it_sleeps(arena, {"PLANTED": value})
 
 
-def _while_it_sleeps(arena: Arena, environment: dict[str, str], *arguments: str) -> None:
+def _while_it_sleeps(arena: FaultEnvironment, environment: dict[str, str], *arguments: str) -> None:
     command = [sys.executable, "-c", "print(flush=True); import time; time.sleep(60)", *arguments]
     process = subprocess.Popen(command, env={**os.environ, **environment}, stdout=subprocess.PIPE)
     assert process.stdout
@@ -154,7 +154,7 @@ def _while_it_sleeps(arena: Arena, environment: dict[str, str], *arguments: str)
     process.communicate()
 
 
-def _plant_on_the_clusters_disk(arena: Arena, value: str) -> None:
+def _plant_on_the_clusters_disk(arena: FaultEnvironment, value: str) -> None:
     """The kubelet keeps what a container wrote in a file, as long as there is the pod."""
     if not (arena.ground.folder / "cluster").exists():
         # A node of a real cluster: its disk is not here to be read. What is searched then is the servers' logs.
@@ -162,7 +162,7 @@ def _plant_on_the_clusters_disk(arena: Arena, value: str) -> None:
     pods.run_to_its_end(arena, command=["sh", "-c", 'echo "$A"'], env=[{"name": "A", "value": value}])
 
 
-def _plant_on_a_workers_disk(arena: Arena, value: str) -> None:
+def _plant_on_a_workers_disk(arena: FaultEnvironment, value: str) -> None:
     def work() -> None:
         with tempfile.NamedTemporaryFile("w", delete=False) as file:
             file.write(value)
@@ -170,7 +170,7 @@ def _plant_on_a_workers_disk(arena: Arena, value: str) -> None:
     Process(work).outcome()
 
 
-def _plant_in_a_template(arena: Arena, value: str) -> None:
+def _plant_in_a_template(arena: FaultEnvironment, value: str) -> None:
     """A platform that writes a value into a template, and prints it."""
     folder = arena.ground.templates_dir / "payments"
     base = (folder / "python.yaml.j2").read_text()
@@ -182,7 +182,7 @@ def _plant_in_a_template(arena: Arena, value: str) -> None:
         planted.unlink()
 
 
-def _documents(arena: Arena) -> Texts:
+def _documents(arena: FaultEnvironment) -> Texts:
     """A copy of the README and of docs/, made once: a test does not write into the working copy."""
     folder = arena.ground.folder / "documents"
     if not folder.exists():
@@ -191,13 +191,15 @@ def _documents(arena: Arena) -> Texts:
     return {str(path.relative_to(folder)): path.read_text() for path in folder.rglob("*") if path.is_file()}
 
 
-def _plant_in_the_readme(arena: Arena, value: str) -> None:
+def _plant_in_the_readme(arena: FaultEnvironment, value: str) -> None:
     _documents(arena)
     readme = arena.ground.folder / "documents/README.md"
     readme.write_text(f"{readme.read_text()}\n```console\n$ env\nPGPASSWORD={value}\n```\n")
 
 
-def _kept(what: str, now: Callable[[Arena], Texts] = lambda arena: {}) -> Callable[[Arena], Texts]:
+def _kept(
+    what: str, now: Callable[[FaultEnvironment], Texts] = lambda arena: {}
+) -> Callable[[FaultEnvironment], Texts]:
     """What was read while pods ran (machine.keep_all, pods.look), and what there is now."""
     return lambda arena: {
         **arena.kept.get(what, {}),

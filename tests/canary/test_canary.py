@@ -14,7 +14,7 @@ from k8s_vault_devcluster.demo import isolation
 
 from tests.canary import endings, values
 from tests.canary.surfaces import SURFACES, Surface
-from tests.faults.arena import Arena
+from tests.faults.fault_environment import FaultEnvironment
 
 pytestmark = pytest.mark.integration
 
@@ -30,9 +30,9 @@ LOGGERS = (
 
 
 @pytest.fixture(scope="module")
-def arena(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Arena]:
+def arena(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FaultEnvironment]:
     """Both deliveries, ended in all kinds of ways, with everything logged at DEBUG."""
-    with pytest.MonkeyPatch.context() as patch, Arena(tmp_path_factory.mktemp("arena")) as made:
+    with pytest.MonkeyPatch.context() as patch, FaultEnvironment(tmp_path_factory.mktemp("arena")) as made:
         patch.setenv("K8S_VAULT_TEST_DEBUG", "1")
         patch.setattr(tempfile, "tempdir", str(tmp_path_factory.mktemp("temporary")))
         made.vault.exchanges = []
@@ -41,7 +41,7 @@ def arena(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Arena]:
         yield made
 
 
-def _in_play(arena: Arena) -> Any:
+def _in_play(arena: FaultEnvironment) -> Any:
     return values.in_play(arena.vault.exchanges or (), arena.ground.canary)
 
 
@@ -54,7 +54,7 @@ def _in_play(arena: Arena) -> Any:
         if delivery == "secret" or ending not in endings.OF_SECRET
     ],
 )
-def test_a_task_came_to_each_kind_of_end(arena: Arena, delivery: str, ending: str) -> None:
+def test_a_task_came_to_each_kind_of_end(arena: FaultEnvironment, delivery: str, ending: str) -> None:
     state, message = arena.ended[delivery][ending]
     expected, words = endings.EXPECTED[ending]
 
@@ -62,7 +62,7 @@ def test_a_task_came_to_each_kind_of_end(arena: Arena, delivery: str, ending: st
     assert words in str(message)
 
 
-def test_all_kinds_of_secrets_were_in_play(arena: Arena) -> None:
+def test_all_kinds_of_secrets_were_in_play(arena: FaultEnvironment) -> None:
     counted = {kind: len(result) for kind, result in _in_play(arena).items()}
 
     assert counted["KV value"] == 1
@@ -73,14 +73,14 @@ def test_all_kinds_of_secrets_were_in_play(arena: Arena) -> None:
 
 
 @pytest.mark.parametrize("logger", LOGGERS)
-def test_the_log_is_as_talkative_as_it_gets(arena: Arena, logger: str) -> None:
+def test_the_log_is_as_talkative_as_it_gets(arena: FaultEnvironment, logger: str) -> None:
     log = open(os.environ["K8S_VAULT_TEST_WORKER_LOG"]).read()  # noqa: SIM115
 
     assert re.search(rf"\[debug *\].*\[{re.escape(logger)}", log)
 
 
 @SURFACE
-def test_no_secret_is_there(arena: Arena, surface: Surface) -> None:
+def test_no_secret_is_there(arena: FaultEnvironment, surface: Surface) -> None:
     texts = surface.texts(arena)
     result = {kind: isolation.found_in(texts, expected) for kind, expected in _in_play(arena).items()}
 
@@ -89,7 +89,7 @@ def test_no_secret_is_there(arena: Arena, surface: Surface) -> None:
 
 
 @SURFACE
-def test_a_secret_that_is_planted_there_is_found(arena: Arena, surface: Surface) -> None:
+def test_a_secret_that_is_planted_there_is_found(arena: FaultEnvironment, surface: Surface) -> None:
     value = f"planted-{uuid.uuid4().hex}"
     before = isolation.found_in(surface.texts(arena), [value])
     surface.plant(arena, value)

@@ -19,7 +19,7 @@ from airflow_k8s_vault.errors import DeliveryUnavailable
 from airflow_k8s_vault.handover import handover
 from airflow_k8s_vault.handover.handover import Handover
 from tests.canary import values
-from tests.faults.arena import KEY, LOGIN, NAMESPACE, Arena
+from tests.faults.fault_environment import KEY, LOGIN, NAMESPACE, FaultEnvironment
 from tests.faults.fault_proxy import Fault
 from tests.faults.worker import context
 from tests.frames import Strike, Struck, shown
@@ -31,15 +31,15 @@ EVERY = int(os.environ.get("K8S_VAULT_TEST_STRIKE_EVERY", "7"))
 
 
 @pytest.fixture(scope="module")
-def arena(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Arena]:
-    with Arena(tmp_path_factory.mktemp("arena")) as made:
+def arena(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FaultEnvironment]:
+    with FaultEnvironment(tmp_path_factory.mktemp("arena")) as made:
         yield made
 
 
 class Pods:
     """Pods that wait for their credentials. `shown` is what of all errors so far holds a value in play."""
 
-    def __init__(self, arena: Arena) -> None:
+    def __init__(self, arena: FaultEnvironment) -> None:
         self._arena = arena
         operator = arena.operator(delivery="secret")
         pod = operator.build_pod_request_obj(context(operator))
@@ -82,7 +82,7 @@ def struck_at_lines(pods: Pods, work: Callable[[], None]) -> int:
     return struck
 
 
-def test_every_line_of_a_delivery_and_its_end_runs_below_a_guard(arena: Arena) -> None:
+def test_every_line_of_a_delivery_and_its_end_runs_below_a_guard(arena: FaultEnvironment) -> None:
     pods = Pods(arena)
     pod, made = pods.new(), pods.handover()
     with Strike(None) as strike:
@@ -97,7 +97,7 @@ def test_every_line_of_a_delivery_and_its_end_runs_below_a_guard(arena: Arena) -
 
 
 def test_a_strike_at_any_line_of_a_delivery_leaves_no_value_in_the_frames(
-    arena: Arena, monkeypatch: pytest.MonkeyPatch
+    arena: FaultEnvironment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pods = Pods(arena)
     # What follows a strike takes longer than all before it, and is struck in the next test.
@@ -111,7 +111,7 @@ def test_a_strike_at_any_line_of_a_delivery_leaves_no_value_in_the_frames(
     assert all(pods.in_play.values()), pods.in_play
 
 
-def test_a_strike_at_any_line_of_the_end_leaves_no_value_in_the_frames(arena: Arena) -> None:
+def test_a_strike_at_any_line_of_the_end_leaves_no_value_in_the_frames(arena: FaultEnvironment) -> None:
     pods = Pods(arena)
     pod = pods.new()
     pods.handover().deliver(pod)
@@ -130,7 +130,7 @@ def test_a_strike_at_any_line_of_the_end_leaves_no_value_in_the_frames(arena: Ar
 
 @pytest.mark.parametrize("answer", ["POST .*/login", "GET .*/creds/", "GET .*/data/", "POST .*/token$"])
 def test_an_answer_that_is_cut_off_leaves_no_value_in_the_frames(
-    arena: Arena, answer: str, monkeypatch: pytest.MonkeyPatch
+    arena: FaultEnvironment, answer: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pods = Pods(arena)
     monkeypatch.setattr(attempts, "_WAITS_SECONDS", (0.01,))

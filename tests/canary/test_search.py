@@ -11,7 +11,7 @@ from urllib.parse import quote, quote_plus, urlencode
 import pytest
 from k8s_vault_devcluster.demo import isolation
 
-from tests.faults.arena import ROOT
+from tests.faults.fault_environment import ROOT
 
 VALUE = 'canary "of" the?search/ü'
 FORMS = {

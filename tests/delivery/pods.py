@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from k8s_vault_devcluster.demo.ground import Ground
+from k8s_vault_devcluster.demo.environment import Environment
 from kubernetes import client
 
 from airflow_k8s_vault import VaultSecret, teams, templates
@@ -35,7 +35,7 @@ class Run:
 class Pods:
     """Starts pods of team payments; each is deleted when it has ended."""
 
-    def __init__(self, ground: Ground) -> None:
+    def __init__(self, ground: Environment) -> None:
         self.ground, self.core = ground, ground.core()
         team = teams.load("payments", ground.templates_dir)
         self.login = VaultLogin(ground.vault.address, team.vault_role, auth_mount=ground.auth_mount)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from k8s_vault_devcluster.demo.ground import Ground
+from k8s_vault_devcluster.demo.environment import Environment
 
 from airflow_k8s_vault import config
 from airflow_k8s_vault.commands import compile_sources, doctor
@@ -39,7 +39,7 @@ with DAG("declares", schedule=None):
 
 
 @pytest.fixture(scope="module")
-def ground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
+def ground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Environment]:
     folder = tmp_path_factory.mktemp("doctor")
     shutil.copytree(ROOT / "pod_templates", folder / "pod_templates")
     team = folder / "pod_templates" / "payments" / "team.yaml"
@@ -49,7 +49,7 @@ def ground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
 
 
 @pytest.fixture
-def world(ground: Ground, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+def world(ground: Environment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     """The chain as it should be: settings, rights of Airflow's accounts, secrets and a DAG that declares them."""
     connection = {"conn_type": "kubernetes", "extra": {"kube_config_path": str(ground.kubeconfig)}}
     (tmp_path / "declares.py").write_text(DAG)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from k8s_vault_devcluster.demo.ground import Ground
+from k8s_vault_devcluster.demo.environment import Environment
 from kubernetes import client
 
 NAMESPACE, ACCOUNT = "team-payments", "airflow-payments"
@@ -14,7 +14,7 @@ _RBAC = f"/apis/rbac.authorization.k8s.io/v1/namespaces/{NAMESPACE}"
 
 
 class World:
-    def __init__(self, ground: Ground, dags: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self, ground: Environment, dags: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.ground, self.dags, self._monkeypatch = ground, dags, monkeypatch
         self.role = f"auth/{ground.auth_mount}/role/payments"
         self.config = f"auth/{ground.auth_mount}/config"

@@ -14,7 +14,7 @@ os.environ.update(AIRFLOW__CORE__LOAD_EXAMPLES="False", AIRFLOW__LOGGING__LOGGIN
 
 def main(part: str = "") -> int:
     from tests.faults import cluster_faults, endings, outages
-    from tests.faults.arena import Arena
+    from tests.faults.fault_environment import FaultEnvironment
     from tests.faults.row import table
     from tests.settings import follow_the_environment
 
@@ -22,7 +22,7 @@ def main(part: str = "") -> int:
     rows = []
     chosen = [case for case in [*endings.cases(), *outages.cases(), *cluster_faults.cases()] if part in case.id]
     begin = time.monotonic()
-    with Arena(Path(tempfile.mkdtemp(prefix="k8s-vault-arena-"))) as arena:
+    with FaultEnvironment(Path(tempfile.mkdtemp(prefix="k8s-vault-arena-"))) as arena:
         for number, case in enumerate(chosen, 1):
             print(f"{number}/{len(chosen)} {time.monotonic() - begin:4.0f} s  {case.id}", file=sys.stderr)
             rows.append(case.run(arena))

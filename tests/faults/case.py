@@ -9,12 +9,12 @@ from typing import Any
 
 from k8s_vault_devcluster.vault_admin import VaultAdmin
 
-from tests.faults.arena import Arena
+from tests.faults.fault_environment import FaultEnvironment
 from tests.faults.row import Row
 from tests.faults.worker import Process, WatchedOperator, resume, run, trigger
 
 # What a case does with an operator; it returns how the task ended.
-Script = Callable[[Arena, WatchedOperator], tuple[str, Any]]
+Script = Callable[[FaultEnvironment, WatchedOperator], tuple[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Case:
         foreign_cluster, foreign_vault = "KUBECONFIG" in os.environ, VaultAdmin.from_environment() is not None
         return (foreign_cluster and self.only_devcluster) or (foreign_vault and self.only_own_vault) or ""
 
-    def run(self, arena: Arena) -> Row:
+    def run(self, arena: FaultEnvironment) -> Row:
         """Do it; the row says what was wrong."""
         if self.skipped:
             return Row(self.name, self.delivery, self.mode, f"not run: {self.skipped}", 0, 0, 0, "", 0)
@@ -117,7 +117,7 @@ def after(operator: WatchedOperator, watching: Process, try_number: int = 1) -> 
         watching = trigger(message)
 
 
-def whole(arena: Arena, operator: WatchedOperator) -> tuple[str, Any]:
+def whole(arena: FaultEnvironment, operator: WatchedOperator) -> tuple[str, Any]:
     """Run the task to its end."""
     return finish(operator, run(operator))
 

@@ -10,9 +10,9 @@ from typing import Any
 from unittest import mock
 
 from airflow_k8s_vault.delivery.agent import configuration
-from tests.faults.arena import HAS_ALL, NAMESPACE, Arena
 from tests.faults.case import Case, after, finish, whole
 from tests.faults.endings import DELIVERIES, LONG, MODES
+from tests.faults.fault_environment import HAS_ALL, NAMESPACE, FaultEnvironment
 from tests.faults.fault_proxy import Fault
 from tests.faults.outages import LEASE, REFUSED, UNAVAILABLE
 from tests.faults.worker import Process, WatchedOperator, resume, run, trigger, wait_until
@@ -72,7 +72,7 @@ def cases() -> Iterator[Case]:
     yield Case(name, "agent", out_of_memory_later, logins=None, leases=None, slow=True, operator=later)
 
 
-def node_lost(arena: Arena, operator: WatchedOperator) -> tuple[str, Any]:
+def node_lost(arena: FaultEnvironment, operator: WatchedOperator) -> tuple[str, Any]:
     """The pod stays, marked for deletion, until somebody deletes it by force. Its agent renews nothing more."""
     arena.login_ttl(TTL_SECONDS)
     try:
@@ -87,7 +87,7 @@ def node_lost(arena: Arena, operator: WatchedOperator) -> tuple[str, Any]:
         arena.mishap("node-back")
 
 
-def node_and_worker_lost(arena: Arena, operator: WatchedOperator) -> tuple[str, Any]:
+def node_and_worker_lost(arena: FaultEnvironment, operator: WatchedOperator) -> tuple[str, Any]:
     """Nobody is left: the login ends by its TTL, which is no longer than the task might run."""
     arena.login_ttl(TTL_SECONDS)
     try:
@@ -102,7 +102,7 @@ def node_and_worker_lost(arena: Arena, operator: WatchedOperator) -> tuple[str, 
         arena.mishap("node-back")
 
 
-def _watched(arena: Arena, serialized: Any) -> Process:
+def _watched(arena: FaultEnvironment, serialized: Any) -> Process:
     """Return a triggerer that has begun to look at its pod."""
     before = arena.kube.count("GET .*/pods")
     watching = trigger(serialized)
@@ -110,13 +110,13 @@ def _watched(arena: Arena, serialized: Any) -> Process:
     return watching
 
 
-def _lose_node(arena: Arena, name: str) -> None:
+def _lose_node(arena: FaultEnvironment, name: str) -> None:
     arena.mishap("node-lost")
     left = arena.core.read_namespaced_pod(name, NAMESPACE)
     assert (left.status.phase, left.metadata.deletion_timestamp is None) == ("Running", False)
 
 
-def cut_off(arena: Arena, operator: WatchedOperator) -> tuple[str, Any]:
+def cut_off(arena: FaultEnvironment, operator: WatchedOperator) -> tuple[str, Any]:
     """Only a triggerer watches, and only until the pod has started: Vault is slow, so that it comes to that."""
     arena.vault.faults = [Fault(LEASE, 3.0)]
     watch = Fault("GET .*watch=", "cut in the middle")
@@ -135,20 +135,20 @@ def cut_off(arena: Arena, operator: WatchedOperator) -> tuple[str, Any]:
     return ended
 
 
-def out_of_memory(arena: Arena, operator: WatchedOperator) -> tuple[str, Any]:
+def out_of_memory(arena: FaultEnvironment, operator: WatchedOperator) -> tuple[str, Any]:
     """A secret is more than the agent's limit takes, and the other one is not there before that is seen."""
     arena.vault.faults = [Fault(LEASE, "hang", None)]
     with _large_secret(arena), _agent(arena, LIMIT):
         return whole(arena, operator)
 
 
-def out_of_memory_alone(arena: Arena, operator: WatchedOperator) -> tuple[str, Any]:
+def out_of_memory_alone(arena: FaultEnvironment, operator: WatchedOperator) -> tuple[str, Any]:
     """The kernel kills the agent and leaves the shell around it, and the node is slow to take the pod away."""
     with arena.kubelet(killsGroups=False, removalSeconds=4):
         return out_of_memory(arena, operator)
 
 
-def out_of_memory_later(arena: Arena, operator: WatchedOperator) -> tuple[str, Any]:
+def out_of_memory_later(arena: FaultEnvironment, operator: WatchedOperator) -> tuple[str, Any]:
     """A secret grows beyond the limit while the pod runs, and shrinks again. The agent is started again."""
     with _agent(arena, LIMIT, render_interval="1s"):
         process = run(operator)
@@ -165,7 +165,7 @@ def out_of_memory_later(arena: Arena, operator: WatchedOperator) -> tuple[str, A
 
 
 @contextlib.contextmanager
-def _large_secret(arena: Arena) -> Iterator[None]:
+def _large_secret(arena: FaultEnvironment) -> Iterator[None]:
     path = "secret/data/payments/partner"
     before = arena.vault_admin.request("GET", path)["data"]["data"]
     arena.vault_admin.request("POST", path, {"data": {**before, "more": "x" * 24_000_000}})
@@ -176,7 +176,7 @@ def _large_secret(arena: Arena) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _agent(arena: Arena, limit: str, render_interval: str = "1m") -> Iterator[None]:
+def _agent(arena: FaultEnvironment, limit: str, render_interval: str = "1m") -> Iterator[None]:
     """Let the team's agents have that memory limit, and read KV secrets again so often."""
     resources = {"requests": {"cpu": "25m", "memory": limit}, "limits": {"memory": limit}}
     file = arena.ground.templates_dir / "payments" / "team.yaml"
@@ -192,7 +192,7 @@ def _agent(arena: Arena, limit: str, render_interval: str = "1m") -> Iterator[No
 def skewed_by(ahead_seconds: int, auth: str) -> Any:
     """Vault judges a pod's token by a clock of its own, with 150 s of leeway, whatever the auth method."""
 
-    def script(arena: Arena, operator: WatchedOperator) -> tuple[str, Any]:
+    def script(arena: FaultEnvironment, operator: WatchedOperator) -> tuple[str, Any]:
         settings = {"vault_auth_method": "jwt", "vault_auth_mount": arena.jwt_mount()} if auth == "jwt" else {}
         with arena.configured(**settings):
             arena.mishap("clock", aheadSeconds=ahead_seconds)
@@ -205,7 +205,7 @@ def skewed_by(ahead_seconds: int, auth: str) -> Any:
 
 
 def refused_by_clock(ahead_seconds: int, auth: str) -> Any:
-    def script(arena: Arena, operator: WatchedOperator) -> tuple[str, Any]:
+    def script(arena: FaultEnvironment, operator: WatchedOperator) -> tuple[str, Any]:
         state, said = skewed_by(ahead_seconds, auth)(arena, operator)
         assert said.startswith(REFUSED), said
         return state, said

@@ -13,8 +13,8 @@ from unittest import mock
 from kubernetes.client import ApiException
 
 from airflow_k8s_vault.handover import handover
-from tests.faults.arena import HAS_ALL, NAMESPACE, Arena
 from tests.faults.case import Case, finish, whole
+from tests.faults.fault_environment import HAS_ALL, NAMESPACE, FaultEnvironment
 from tests.faults.fault_proxy import Fault
 from tests.faults.worker import Dying, Process, WatchedOperator, resume, run, trigger, wait_until
 
@@ -132,7 +132,7 @@ def _all_cases() -> Iterator[Case]:
     yield Case("Vault is gone when the pod ends", "secret", revocation_lost, within_seconds=120, slow=True)
 
 
-def deleted(arena: Arena, operator: WatchedOperator) -> tuple[str, Any]:
+def deleted(arena: FaultEnvironment, operator: WatchedOperator) -> tuple[str, Any]:
     process = run(operator)
     pod = wait_until(lambda: arena.running(operator))
     if operator.deferrable:
@@ -143,7 +143,7 @@ def deleted(arena: Arena, operator: WatchedOperator) -> tuple[str, Any]:
     return process.outcome()
 
 
-def _watching(arena: Arena, serialized: tuple[str, dict[str, Any]]) -> Process:
+def _watching(arena: FaultEnvironment, serialized: tuple[str, dict[str, Any]]) -> Process:
     """Start a triggerer; return it when it has looked at the pod and at what belongs to it."""
     seen = arena.kube.count("GET ")
     watching = trigger(serialized)
@@ -153,7 +153,7 @@ def _watching(arena: Arena, serialized: tuple[str, dict[str, Any]]) -> Process:
     return watching
 
 
-def evicted(arena: Arena, operator: WatchedOperator) -> tuple[str, Any]:
+def evicted(arena: FaultEnvironment, operator: WatchedOperator) -> tuple[str, Any]:
     process = run(operator)
     name = wait_until(lambda: arena.running(operator))["metadata"]["name"]
     watching = _watching(arena, process.outcome()[1]) if operator.deferrable else None
@@ -164,7 +164,7 @@ def evicted(arena: Arena, operator: WatchedOperator) -> tuple[str, Any]:
     return resume(operator, watching.outcome()[1]).outcome()
 
 
-def ended_by_user(arena: Arena, operator: WatchedOperator) -> tuple[str, Any]:
+def ended_by_user(arena: FaultEnvironment, operator: WatchedOperator) -> tuple[str, Any]:
     """Airflow's supervisor sends SIGTERM to the task; its pod's object is still there when the pod has ended."""
     process = run(operator)
     name = wait_until(lambda: arena.running(operator))["metadata"]["name"]
@@ -176,7 +176,7 @@ def ended_by_user(arena: Arena, operator: WatchedOperator) -> tuple[str, Any]:
     return outcome
 
 
-def timed_out(arena: Arena, operator: WatchedOperator) -> tuple[str, Any]:
+def timed_out(arena: FaultEnvironment, operator: WatchedOperator) -> tuple[str, Any]:
     """In the worker Airflow's alarm strikes once the main process runs; deferred, the pod's deadline does."""
     process = run(operator)
     pod = wait_until(lambda: arena.running(operator))
@@ -187,13 +187,15 @@ def timed_out(arena: Arena, operator: WatchedOperator) -> tuple[str, Any]:
     return process.outcome()
 
 
-def _hasten(arena: Arena, pod: str) -> None:
+def _hasten(arena: FaultEnvironment, pod: str) -> None:
     """Let the kubelet end the pod now, as it would when the task's time is over."""
     path = "/spec/activeDeadlineSeconds"
     arena.core.patch_namespaced_pod(pod, NAMESPACE, [{"op": "replace", "path": path, "value": 1}])
 
 
-def let_end(arena: Arena, operator: WatchedOperator, watching: Process, request: str = "GET .*/log") -> Process:
+def let_end(
+    arena: FaultEnvironment, operator: WatchedOperator, watching: Process, request: str = "GET .*/log"
+) -> Process:
     """Let the main process end once whoever watches has sent that request; return him."""
     seen = arena.kube.count(request)
     pod = wait_until(lambda: arena.running(operator))
@@ -202,14 +204,14 @@ def let_end(arena: Arena, operator: WatchedOperator, watching: Process, request:
     return watching
 
 
-def ended_by_user_deferred(arena: Arena, operator: WatchedOperator) -> tuple[str, Any]:
+def ended_by_user_deferred(arena: FaultEnvironment, operator: WatchedOperator) -> tuple[str, Any]:
     """Only the trigger's on_kill runs."""
     serialized = run(operator).outcome()[1]
     wait_until(lambda: arena.running(operator))
     return trigger(serialized, then="on_kill").outcome()
 
 
-def triggerer_killed(arena: Arena, operator: WatchedOperator) -> tuple[str, Any]:
+def triggerer_killed(arena: FaultEnvironment, operator: WatchedOperator) -> tuple[str, Any]:
     """Another triggerer takes the trigger over."""
     serialized = run(operator).outcome()[1]
     first = trigger(serialized)
@@ -219,13 +221,13 @@ def triggerer_killed(arena: Arena, operator: WatchedOperator) -> tuple[str, Any]
     return resume(operator, second.outcome()[1]).outcome()
 
 
-def given_up(arena: Arena, operator: WatchedOperator) -> tuple[str, Any]:
+def given_up(arena: FaultEnvironment, operator: WatchedOperator) -> tuple[str, Any]:
     """No worker comes after the trigger: its pod stays, and nothing that it could hold."""
     trigger(run(operator).outcome()[1]).outcome()
     return "ok", None
 
 
-def killed_running(arena: Arena, operator: WatchedOperator) -> tuple[str, Any]:
+def killed_running(arena: FaultEnvironment, operator: WatchedOperator) -> tuple[str, Any]:
     first = run(operator)
     wait_until(lambda: arena.running(operator))
     first.kill()
@@ -233,7 +235,7 @@ def killed_running(arena: Arena, operator: WatchedOperator) -> tuple[str, Any]:
     return finish(operator, let_end(arena, operator, run(operator, try_number=2)), 2)
 
 
-def killed_for_good(arena: Arena, operator: WatchedOperator) -> tuple[str, Any]:
+def killed_for_good(arena: FaultEnvironment, operator: WatchedOperator) -> tuple[str, Any]:
     """Nobody comes after: the kubelet ends the pod when the task's time is over.
 
     With `agent` the pod ends its login itself; with `secret` the login lived no longer than the task might.
@@ -247,7 +249,7 @@ def killed_for_good(arena: Arena, operator: WatchedOperator) -> tuple[str, Any]:
     return process.outcome()
 
 
-def killed_and_swept(arena: Arena, operator: WatchedOperator) -> tuple[str, Any]:
+def killed_and_swept(arena: FaultEnvironment, operator: WatchedOperator) -> tuple[str, Any]:
     """The next hand-over in the namespace, ten minutes later, takes away what was left: here, at once."""
     ended = killed_for_good(arena, operator)
     before = list(arena.vault.done)
@@ -257,7 +259,7 @@ def killed_and_swept(arena: Arena, operator: WatchedOperator) -> tuple[str, Any]
     return ended
 
 
-def retried(arena: Arena, operator: WatchedOperator) -> tuple[str, Any]:
+def retried(arena: FaultEnvironment, operator: WatchedOperator) -> tuple[str, Any]:
     fails = operator.cmds
     operator.cmds = ["sh", "-c", "exit 1"]
     run(operator).outcome()
@@ -268,7 +270,7 @@ def retried(arena: Arena, operator: WatchedOperator) -> tuple[str, Any]:
 def killed_at(step: str, *, and_ended: bool = False) -> Any:
     """The worker dies after a step of the hand-over; the task's next try finds what it left, or its ended pod."""
 
-    def script(arena: Arena, operator: WatchedOperator) -> tuple[str, Any]:
+    def script(arena: FaultEnvironment, operator: WatchedOperator) -> tuple[str, Any]:
         if step == "login":
             arena.login_ttl(SHORT_TTL_SECONDS)
         operator.at_step = Dying(step)
@@ -287,7 +289,7 @@ def killed_at(step: str, *, and_ended: bool = False) -> Any:
     return script
 
 
-def killed_logged_in(arena: Arena, operator: WatchedOperator) -> tuple[str, Any]:
+def killed_logged_in(arena: FaultEnvironment, operator: WatchedOperator) -> tuple[str, Any]:
     """The pod goes on by itself, and the next try finds it."""
     first = run(operator)
     wait_until(arena.logins)
@@ -299,14 +301,14 @@ def killed_logged_in(arena: Arena, operator: WatchedOperator) -> tuple[str, Any]
 def ended_at(step: str) -> Any:
     """SIGTERM comes in the middle of the hand-over."""
 
-    def script(arena: Arena, operator: WatchedOperator) -> tuple[str, Any]:
+    def script(arena: FaultEnvironment, operator: WatchedOperator) -> tuple[str, Any]:
         operator.at_step = Dying(step, operator.on_kill)
         return run(operator).outcome()
 
     return script
 
 
-def ended_at_a_late_login(arena: Arena, operator: WatchedOperator) -> tuple[str, Any]:
+def ended_at_a_late_login(arena: FaultEnvironment, operator: WatchedOperator) -> tuple[str, Any]:
     """SIGTERM comes when Vault has granted the login and the agent does not know it yet."""
     arena.vault.faults = [Fault("/login", "late")]
     process = run(operator)
@@ -315,7 +317,7 @@ def ended_at_a_late_login(arena: Arena, operator: WatchedOperator) -> tuple[str,
     return process.outcome()
 
 
-def revocation_lost(arena: Arena, operator: WatchedOperator) -> tuple[str, Any]:
+def revocation_lost(arena: FaultEnvironment, operator: WatchedOperator) -> tuple[str, Any]:
     """The login lives as long as the task may run, and nobody could end it earlier."""
     operator.execution_timeout = timedelta(seconds=20)
     arena.vault.faults = [Fault("revoke-self", 500, None)]

@@ -6,9 +6,9 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any
 
-from tests.faults.arena import Arena
 from tests.faults.case import Case, whole
 from tests.faults.endings import DELIVERIES, MODES
+from tests.faults.fault_environment import FaultEnvironment
 from tests.faults.fault_proxy import Fault
 from tests.faults.worker import WatchedOperator, run
 
@@ -93,7 +93,7 @@ def cases() -> Iterator[Case]:
 
 
 def failing_vault(request: str, kind: Any) -> Any:
-    def script(arena: Arena, operator: WatchedOperator) -> tuple[str, Any]:
+    def script(arena: FaultEnvironment, operator: WatchedOperator) -> tuple[str, Any]:
         arena.vault.faults = [Fault(request, kind, 1 if kind == "cut after" else None)]
         if kind != "cut after":
             return whole(arena, operator)
@@ -104,14 +104,14 @@ def failing_vault(request: str, kind: Any) -> Any:
 
 
 def failing_api(request: str, kind: Any, times: int | None) -> Any:
-    def script(arena: Arena, operator: WatchedOperator) -> tuple[str, Any]:
+    def script(arena: FaultEnvironment, operator: WatchedOperator) -> tuple[str, Any]:
         arena.kube.faults = [Fault(request, kind, times)]
         return whole(arena, operator)
 
     return script
 
 
-def sealed(arena: Arena, operator: WatchedOperator) -> tuple[str, Any]:
+def sealed(arena: FaultEnvironment, operator: WatchedOperator) -> tuple[str, Any]:
     arena.seal()
     try:
         return whole(arena, operator)
@@ -119,13 +119,13 @@ def sealed(arena: Arena, operator: WatchedOperator) -> tuple[str, Any]:
         arena.unseal()
 
 
-def no_image(arena: Arena, operator: WatchedOperator) -> tuple[str, Any]:
+def no_image(arena: FaultEnvironment, operator: WatchedOperator) -> tuple[str, Any]:
     with arena.configured(vault_agent_image="registry.invalid/nothing:1"):
         return run(operator).outcome()
 
 
 @contextlib.contextmanager
-def _short_logins(arena: Arena) -> Iterator[None]:
+def _short_logins(arena: FaultEnvironment) -> Iterator[None]:
     """A login whose answer was lost is nobody's: only its TTL, the role's token_ttl, ends it."""
     arena.login_ttl(4)
     try:

@@ -15,7 +15,7 @@ import yaml
 from k8s_vault_devcluster import certificates
 from kubernetes import config
 
-from tests.faults.arena import proxy_of, through
+from tests.faults.fault_environment import proxy_of, through
 
 
 @pytest.fixture

@@ -8,22 +8,22 @@ from airflow_k8s_vault.delivery import REQUEST_ANNOTATION
 from airflow_k8s_vault.delivery.secret import LABEL
 from airflow_k8s_vault.handover import handover
 from tests.faults import endings
-from tests.faults.arena import NAMESPACE, Arena
 from tests.faults.case import Case
 from tests.faults.endings import AT_ONCE, SHORT
+from tests.faults.fault_environment import NAMESPACE, FaultEnvironment
 from tests.faults.worker import Dying, WatchedOperator, run, wait_until
 
 pytestmark = pytest.mark.integration
 
 
 @pytest.mark.parametrize("case", [case for case in endings.cases() if not case.slow], ids=lambda case: case.id)
-def test_credentials_end_with_the_pod(arena: Arena, case: Case) -> None:
+def test_credentials_end_with_the_pod(arena: FaultEnvironment, case: Case) -> None:
     row = case.run(arena)
 
     assert row.wrong == []
 
 
-def left_gated(arena: Arena) -> WatchedOperator:
+def left_gated(arena: FaultEnvironment) -> WatchedOperator:
     """Return a task whose worker died in the middle of the hand-over."""
     operator = arena.operator(delivery="secret")
     operator.at_step = Dying("login kept")
@@ -31,7 +31,7 @@ def left_gated(arena: Arena) -> WatchedOperator:
     return operator
 
 
-def left_ended(arena: Arena) -> WatchedOperator:
+def left_ended(arena: FaultEnvironment) -> WatchedOperator:
     """Return a task whose worker died while its pod ran; the pod has come to its own end since."""
     operator = arena.operator(delivery="secret", **SHORT)
     worker = run(operator)
@@ -42,7 +42,7 @@ def left_ended(arena: Arena) -> WatchedOperator:
     return operator
 
 
-def another_task(arena: Arena) -> list[str]:
+def another_task(arena: FaultEnvironment) -> list[str]:
     """Run one to its end; return the requests that its worker sent."""
     arena.kube.done = []
     assert run(arena.operator(delivery="secret")).outcome() == ("ok", None)
@@ -50,7 +50,7 @@ def another_task(arena: Arena) -> list[str]:
 
 
 def test_the_next_hand_over_ends_what_was_left_once_it_is_old_enough(
-    arena: Arena, monkeypatch: pytest.MonkeyPatch
+    arena: FaultEnvironment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     arena.begin()
     left_gated(arena)
@@ -67,7 +67,9 @@ def test_the_next_hand_over_ends_what_was_left_once_it_is_old_enough(
     assert (both, "1 pod") == (young, old)
 
 
-def test_an_ended_pod_is_looked_at_in_one_sweep_only(arena: Arena, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_ended_pod_is_looked_at_in_one_sweep_only(
+    arena: FaultEnvironment, monkeypatch: pytest.MonkeyPatch
+) -> None:
     arena.begin()
     meta = arena.pods_of(left_ended(arena))[0]["metadata"]
     monkeypatch.setattr(handover, "ABANDONED_SECONDS", AT_ONCE)

@@ -13,8 +13,8 @@ import pytest
 from airflow_k8s_vault import VaultSecret
 from airflow_k8s_vault.delivery.agent import configuration
 from airflow_k8s_vault.errors import VaultError
-from tests.faults.arena import NAMESPACE, Arena
 from tests.faults.endings import LONG
+from tests.faults.fault_environment import NAMESPACE, FaultEnvironment
 from tests.faults.worker import run, wait_until
 
 pytestmark = pytest.mark.integration
@@ -25,7 +25,7 @@ KILL_AGENT = "for p in /proc/[0-9]*; do read -r _ name < $p/status; [ $name != b
 
 
 @contextlib.contextmanager
-def changed(arena: Arena, path: str, **changes: Any) -> Iterator[None]:
+def changed(arena: FaultEnvironment, path: str, **changes: Any) -> Iterator[None]:
     """Have a role of Vault otherwise for a while."""
     before = arena.vault_admin.request("GET", path)["data"]
     arena.vault_admin.request("POST", path, {**before, **changes})
@@ -36,11 +36,11 @@ def changed(arena: Arena, path: str, **changes: Any) -> Iterator[None]:
 
 
 @pytest.fixture
-def login_role(arena: Arena) -> str:
+def login_role(arena: FaultEnvironment) -> str:
     return f"auth/{arena.ground.auth_mount}/role/payments"
 
 
-def test_a_lease_that_is_shorter_than_the_task_is_refused_with_both_figures(arena: Arena) -> None:
+def test_a_lease_that_is_shorter_than_the_task_is_refused_with_both_figures(arena: FaultEnvironment) -> None:
     arena.begin()
     task = arena.operator("true", delivery="agent", **MINUTES)
 
@@ -56,7 +56,9 @@ def test_a_lease_that_is_shorter_than_the_task_is_refused_with_both_figures(aren
     assert str(arena.traces()) == "nothing"
 
 
-def test_a_login_that_is_shorter_than_the_task_is_refused_with_both_figures(arena: Arena, login_role: str) -> None:
+def test_a_login_that_is_shorter_than_the_task_is_refused_with_both_figures(
+    arena: FaultEnvironment, login_role: str
+) -> None:
     arena.begin()
     task = arena.operator("true", delivery="agent", **MINUTES)
 
@@ -70,7 +72,7 @@ def test_a_login_that_is_shorter_than_the_task_is_refused_with_both_figures(aren
 
 
 def test_a_lease_lives_as_long_as_the_task_may_and_its_login_no_longer_than_its_role_says(
-    arena: Arena, login_role: str
+    arena: FaultEnvironment, login_role: str
 ) -> None:
     arena.begin()
     before = set(leases(arena))
@@ -87,7 +89,7 @@ def test_a_lease_lives_as_long_as_the_task_may_and_its_login_no_longer_than_its_
     assert str(arena.traces()) == "nothing"
 
 
-def test_a_lease_is_renewed_while_a_task_without_a_limit_runs(arena: Arena) -> None:
+def test_a_lease_is_renewed_while_a_task_without_a_limit_runs(arena: FaultEnvironment) -> None:
     arena.begin()
     with changed(arena, DATABASE_ROLE, default_ttl=3, max_ttl=600):
         process = run(arena.operator("sleep 8", delivery="agent", execution_timeout=None))
@@ -102,7 +104,7 @@ def test_a_lease_is_renewed_while_a_task_without_a_limit_runs(arena: Arena) -> N
 
 
 def test_a_file_changes_in_the_running_pod_when_its_secret_does(
-    arena: Arena, monkeypatch: pytest.MonkeyPatch
+    arena: FaultEnvironment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     arena.begin()
     monkeypatch.setattr(configuration, "_RENDER_INTERVAL", "1s")
@@ -123,7 +125,7 @@ def test_a_file_changes_in_the_running_pod_when_its_secret_does(
     assert str(arena.traces()) == "nothing"
 
 
-def test_a_file_gets_a_new_login_when_the_lease_of_the_old_one_cannot_be_renewed(arena: Arena) -> None:
+def test_a_file_gets_a_new_login_when_the_lease_of_the_old_one_cannot_be_renewed(arena: FaultEnvironment) -> None:
     arena.begin()
     secret = VaultSecret("database/creds/payments-rw", engine="dynamic", file="login", key="username")
     script = 'cd /vault/secrets; first=$(cat login); while [ "$(cat login)" = "$first" ]; do sleep 1; done'
@@ -137,7 +139,7 @@ def test_a_file_gets_a_new_login_when_the_lease_of_the_old_one_cannot_be_renewed
     assert str(arena.traces()) == "nothing"
 
 
-def test_a_variable_with_a_long_name_arrives(arena: Arena) -> None:
+def test_a_variable_with_a_long_name_arrives(arena: FaultEnvironment) -> None:
     arena.begin()
     name = f"A{'_LONG' * 30}"
     secret = VaultSecret("secret/payments/partner", env={name: "api_key"})
@@ -147,7 +149,7 @@ def test_a_variable_with_a_long_name_arrives(arena: Arena) -> None:
 
 
 def test_a_login_ends_with_a_pod_that_gets_two_seconds_while_its_agent_is_about_to_be_started_again(
-    arena: Arena,
+    arena: FaultEnvironment,
 ) -> None:
     arena.begin()
     task = arena.operator(delivery="agent", **LONG)
@@ -161,7 +163,7 @@ def test_a_login_ends_with_a_pod_that_gets_two_seconds_while_its_agent_is_about_
     assert str(arena.traces()) == "nothing"
 
 
-def leases(arena: Arena) -> list[str]:
+def leases(arena: FaultEnvironment) -> list[str]:
     try:
         result = arena.vault_admin.request("LIST", "sys/leases/lookup/database/creds/payments-rw")
     except VaultError:
@@ -169,15 +171,15 @@ def leases(arena: Arena) -> list[str]:
     return list(result["data"]["keys"])
 
 
-def lifetime(arena: Arena, lease: str) -> int:
+def lifetime(arena: FaultEnvironment, lease: str) -> int:
     body = {"lease_id": f"database/creds/payments-rw/{lease}"}
     return int(arena.vault_admin.request("PUT", "sys/leases/lookup", body)["data"]["ttl"])
 
 
-def new_token(arena: Arena) -> str:
+def new_token(arena: FaultEnvironment) -> str:
     return next((token for token in arena._tokens() if token not in arena._known_tokens), "")
 
 
-def ttl_of(arena: Arena, accessor: str) -> int:
+def ttl_of(arena: FaultEnvironment, accessor: str) -> int:
     body = {"accessor": accessor}
     return int(arena.vault_admin.request("POST", "auth/token/lookup-accessor", body)["data"]["ttl"])

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tests.faults import cluster_faults, outages
-from tests.faults.arena import Arena
 from tests.faults.case import Case
+from tests.faults.fault_environment import FaultEnvironment
 
 pytestmark = pytest.mark.integration
 
@@ -15,7 +15,7 @@ CASES = [case for case in (*outages.cases(), *cluster_faults.cases()) if not cas
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
-def test_nothing_runs_without_credentials_and_nothing_is_left(arena: Arena, case: Case) -> None:
+def test_nothing_runs_without_credentials_and_nothing_is_left(arena: FaultEnvironment, case: Case) -> None:
     if case.skipped:
         pytest.skip(case.skipped)
     row = case.run(arena)

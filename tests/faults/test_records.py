@@ -10,7 +10,7 @@ import pytest
 from airflow_k8s_vault import VaultSecret
 from airflow_k8s_vault.operators import pod_record
 from tests.faults import worker
-from tests.faults.arena import Arena
+from tests.faults.fault_environment import FaultEnvironment
 
 PARTNER = VaultSecret("secret/payments/partner", file="partner.key", key="api_key")
 
@@ -29,7 +29,7 @@ class StateStore:
         self.values[key] = json.loads(json.dumps(value))
 
 
-def run(arena: Arena, secret: VaultSecret, delivery: str) -> tuple[dict[str, Any], str]:
+def run(arena: FaultEnvironment, secret: VaultSecret, delivery: str) -> tuple[dict[str, Any], str]:
     """Run a task; return its record, and how it failed."""
     operator = arena.operator("true", [secret], delivery=delivery, cmds=["true"])
     operator.state_store = StateStore()
@@ -42,7 +42,9 @@ def run(arena: Arena, secret: VaultSecret, delivery: str) -> tuple[dict[str, Any
 
 
 @pytest.mark.parametrize("delivery", ["agent", "secret"])
-def test_a_task_writes_down_its_pod_its_credentials_by_name_and_its_steps(arena: Arena, delivery: str) -> None:
+def test_a_task_writes_down_its_pod_its_credentials_by_name_and_its_steps(
+    arena: FaultEnvironment, delivery: str
+) -> None:
     record, failure = run(arena, PARTNER, delivery)
 
     assert "" == failure == record["failure"]
@@ -59,7 +61,7 @@ def test_a_task_writes_down_its_pod_its_credentials_by_name_and_its_steps(arena:
     assert ("agent started" in names) is (delivery == "agent")
 
 
-def test_a_task_whose_delivery_fails_writes_down_why_in_the_words_of_its_log(arena: Arena) -> None:
+def test_a_task_whose_delivery_fails_writes_down_why_in_the_words_of_its_log(arena: FaultEnvironment) -> None:
     secret = VaultSecret("secret/payments/partner", file="partner.key", key="nothing")
     record, failure = run(arena, secret, "agent")
 
@@ -67,14 +69,14 @@ def test_a_task_whose_delivery_fails_writes_down_why_in_the_words_of_its_log(are
     assert failure == record["failure"]
 
 
-def test_no_value_is_written_down(arena: Arena) -> None:
+def test_no_value_is_written_down(arena: FaultEnvironment) -> None:
     for delivery in ("agent", "secret"):
         record, _ = run(arena, PARTNER, delivery)
 
         assert arena.ground.canary not in json.dumps(record)
 
 
-def test_a_state_store_that_does_not_answer_makes_no_task_fail(arena: Arena) -> None:
+def test_a_state_store_that_does_not_answer_makes_no_task_fail(arena: FaultEnvironment) -> None:
     class Broken(StateStore):
         def set(self, key: str, value: Any, **_: Any) -> None:
             raise ConnectionError

@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 import yaml
 from k8s_vault_devcluster.demo import isolation
+from k8s_vault_devcluster.demo.airflow_environment import AirflowEnvironment
 from k8s_vault_devcluster.demo.pods import PodRecord
-from k8s_vault_devcluster.demo.stage import Stage
 from k8s_vault_devcluster.vault_admin import VaultAdmin
 
 from tests import walls
@@ -48,7 +48,7 @@ DAGS = (
 )
 
 
-class TalkativeStage(Stage):
+class TalkativeAirflowEnvironment(AirflowEnvironment):
     """Everything in Airflow logs at DEBUG, and a proxy before Vault knows which secrets there were."""
 
     def _before_teams(self) -> None:
@@ -74,7 +74,7 @@ class Runs:
     """What became of the runs: task instances, their logs and their pods."""
 
     def __init__(
-        self, stage: TalkativeStage, instances: dict[str, list[dict[str, Any]]], record: PodRecord
+        self, stage: TalkativeAirflowEnvironment, instances: dict[str, list[dict[str, Any]]], record: PodRecord
     ) -> None:
         self.stage, self.instances, self.record = stage, instances, record
         self.roles_left = isolation.wait_for_no_roles(stage)
@@ -133,7 +133,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runs]:
         (templates_dir / name / "team.yaml").write_text(yaml.safe_dump(team))
     platform = templates_dir / "platform.yaml"
     platform.write_text(f"{platform.read_text()}whole_mounts: [secret]\n")
-    with TalkativeStage(folder, templates_dir, Path(__file__).parent / "dags", print) as stage:
+    with TalkativeAirflowEnvironment(folder, templates_dir, Path(__file__).parent / "dags", print) as stage:
         # Compiled for a platform that is configured wrongly: see dags/unreachable.py.
         before = dict(stage.setup.settings)
         stage.setup.settings |= {"vault_addr": "http://127.0.0.1:9"}

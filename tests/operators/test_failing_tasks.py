@@ -12,8 +12,8 @@ import pytest
 import yaml
 
 from airflow_k8s_vault import VaultSecret
-from tests.faults.arena import NAMESPACE, Arena
 from tests.faults.case import finish
+from tests.faults.fault_environment import NAMESPACE, FaultEnvironment
 from tests.faults.fault_proxy import Fault
 from tests.faults.worker import WatchedOperator, run
 
@@ -23,8 +23,8 @@ MODES = pytest.mark.parametrize("deferrable", [False, True], ids=["sync", "defer
 
 
 @pytest.fixture(scope="module")
-def arena(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Arena]:
-    with pytest.MonkeyPatch.context() as patch, Arena(tmp_path_factory.mktemp("arena")) as made:
+def arena(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FaultEnvironment]:
+    with pytest.MonkeyPatch.context() as patch, FaultEnvironment(tmp_path_factory.mktemp("arena")) as made:
         patch.setenv("K8S_VAULT_TEST_DEBUG", "1")
         for name in ("platform.yaml", "payments/team.yaml"):
             file = made.ground.templates_dir / name
@@ -35,7 +35,7 @@ def arena(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Arena]:
 
 
 @pytest.fixture(autouse=True)
-def clean(arena: Arena) -> Iterator[None]:
+def clean(arena: FaultEnvironment) -> Iterator[None]:
     arena.begin()
     Path(os.environ["K8S_VAULT_TEST_WORKER_LOG"]).write_text("")
     yield
@@ -64,7 +64,7 @@ def open_groups() -> int:
 
 @MODES
 def test_a_main_process_that_fails_is_told_with_exit_code_container_and_log(
-    arena: Arena, deferrable: bool
+    arena: FaultEnvironment, deferrable: bool
 ) -> None:
     # In two parts: the command itself is in the log, too.
     script = "echo ::gr''oup::of the program; echo no such table; exit 3"
@@ -79,7 +79,7 @@ def test_a_main_process_that_fails_is_told_with_exit_code_container_and_log(
 @MODES
 @pytest.mark.parametrize("secrets", [[], None], ids=["without secrets", "with secrets"])
 def test_a_main_process_without_memory_is_told_with_its_limit(
-    arena: Arena, deferrable: bool, secrets: list[VaultSecret] | None
+    arena: FaultEnvironment, deferrable: bool, secrets: list[VaultSecret] | None
 ) -> None:
     arguments: dict[str, Any] = {"secrets": secrets} if secrets is not None else {}
     eats = ["sh", "-c", "head -c 400000000 /dev/zero | tail > /dev/null; exit 137"]
@@ -94,7 +94,7 @@ def test_a_main_process_without_memory_is_told_with_its_limit(
 
 
 @MODES
-def test_a_command_that_the_image_lacks_fails_for_good(arena: Arena, deferrable: bool) -> None:
+def test_a_command_that_the_image_lacks_fails_for_good(arena: FaultEnvironment, deferrable: bool) -> None:
     state, message = ended(arena.operator(cmds=["no-such-command"], deferrable=deferrable))
 
     assert state == "failed"
@@ -102,7 +102,9 @@ def test_a_command_that_the_image_lacks_fails_for_good(arena: Arena, deferrable:
 
 
 @MODES
-def test_a_refused_login_is_told_at_once_and_outside_of_every_group(arena: Arena, deferrable: bool) -> None:
+def test_a_refused_login_is_told_at_once_and_outside_of_every_group(
+    arena: FaultEnvironment, deferrable: bool
+) -> None:
     arena.vault.faults = [Fault("/login", 403, None)]
 
     state, message = ended(arena.operator(deferrable=deferrable))
@@ -118,7 +120,7 @@ def test_a_refused_login_is_told_at_once_and_outside_of_every_group(arena: Arena
 @MODES
 @pytest.mark.parametrize("delivery", ["agent", "secret"])
 def test_a_failed_pod_may_be_kept_and_its_credentials_end_all_the_same(
-    arena: Arena, deferrable: bool, delivery: str
+    arena: FaultEnvironment, deferrable: bool, delivery: str
 ) -> None:
     keep = {"on_finish_action": "delete_succeeded_pod", "deferrable": deferrable, "delivery": delivery}
 
@@ -130,7 +132,7 @@ def test_a_failed_pod_may_be_kept_and_its_credentials_end_all_the_same(
 
 @MODES
 def test_a_pod_whose_delivery_failed_may_be_kept_and_never_starts_its_main_process(
-    arena: Arena, deferrable: bool
+    arena: FaultEnvironment, deferrable: bool
 ) -> None:
     arena.vault.faults = [Fault("/login", 403, None)]
     operator = arena.operator(on_finish_action="keep_pod", deferrable=deferrable)
@@ -149,7 +151,9 @@ def test_a_pod_whose_delivery_failed_may_be_kept_and_never_starts_its_main_proce
 @pytest.mark.parametrize(
     ("delivery", "how"), [("agent", "agent ready after [0-9.]+ s"), ("secret", "handed over in [0-9.]+ s")]
 )
-def test_a_task_says_in_one_line_what_its_pod_got(arena: Arena, deferrable: bool, delivery: str, how: str) -> None:
+def test_a_task_says_in_one_line_what_its_pod_got(
+    arena: FaultEnvironment, deferrable: bool, delivery: str, how: str
+) -> None:
     state, message = ended(arena.operator(delivery=delivery, deferrable=deferrable))
 
     assert state == "ok", message
@@ -158,7 +162,7 @@ def test_a_task_says_in_one_line_what_its_pod_got(arena: Arena, deferrable: bool
 
 
 @MODES
-def test_a_task_ends_when_its_base_container_does(arena: Arena, deferrable: bool) -> None:
+def test_a_task_ends_when_its_base_container_does(arena: FaultEnvironment, deferrable: bool) -> None:
     operator = arena.operator(pod_template="payments/beside", deferrable=deferrable, container_logs=True)
 
     state, message = ended(operator)
@@ -171,7 +175,7 @@ def test_a_task_ends_when_its_base_container_does(arena: Arena, deferrable: bool
     ]
 
 
-def _states(arena: Arena, operator: WatchedOperator) -> list[dict[str, Any]]:
+def _states(arena: FaultEnvironment, operator: WatchedOperator) -> list[dict[str, Any]]:
     mine = {pod["metadata"]["uid"] for pod in arena.pods_of(operator)}
     return [pod for pod in arena.record.states if pod["metadata"]["uid"] in mine]
 

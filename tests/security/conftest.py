@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.faults.arena import Arena
+from tests.faults.fault_environment import FaultEnvironment
 
 # While a pod waits, here for somebody to open its gate, worker and triggerer read its events.
 HELD = """\
@@ -18,6 +18,6 @@ HELD = """\
 
 
 @pytest.fixture(scope="package")
-def arena(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Arena]:
-    with Arena(tmp_path_factory.mktemp("arena"), {"payments/held.yaml.j2": HELD}) as made:
+def arena(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FaultEnvironment]:
+    with FaultEnvironment(tmp_path_factory.mktemp("arena"), {"payments/held.yaml.j2": HELD}) as made:
         yield made

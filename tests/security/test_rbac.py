@@ -18,9 +18,9 @@ from airflow_k8s_vault import templates
 from airflow_k8s_vault.delivery import agent
 from airflow_k8s_vault.delivery.login import VaultLogin
 from tests.canary.endings import XCOM
-from tests.faults.arena import KEY, NAMESPACE, Arena
 from tests.faults.case import finish
 from tests.faults.endings import LONG, SHORT
+from tests.faults.fault_environment import KEY, NAMESPACE, FaultEnvironment
 from tests.faults.worker import Dying, resume, run, trigger, wait_until
 
 pytestmark = pytest.mark.integration
@@ -33,7 +33,7 @@ Rights = dict[str, set[tuple[str, str]]]
 
 
 @contextlib.contextmanager
-def compiled_for(arena: Arena, keys: str) -> Iterator[Rights]:
+def compiled_for(arena: FaultEnvironment, keys: str) -> Iterator[Rights]:
     """Apply what is compiled with these keys in the team's file; give the rights of worker and triggerer."""
     file = arena.ground.templates_dir / "payments/team.yaml"
     before = file.read_text()
@@ -51,7 +51,7 @@ def _granted(role: client.V1Role) -> set[tuple[str, str]]:
     return {(resource, verb) for rule in role.rules for resource in rule.resources for verb in rule.verbs}
 
 
-def used_by(arena: Arena, who: str) -> set[tuple[str, str]]:
+def used_by(arena: FaultEnvironment, who: str) -> set[tuple[str, str]]:
     return used([request for subject, request in arena.kube.done_by if subject == ACCOUNTS[who]])
 
 
@@ -70,7 +70,7 @@ def used(requests: list[str]) -> set[tuple[str, str]]:
     return matches
 
 
-def held(arena: Arena, delivery: str, deferrable: bool) -> tuple[str, Any]:
+def held(arena: FaultEnvironment, delivery: str, deferrable: bool) -> tuple[str, Any]:
     """Run a task whose pod is slow to start; return how it ended."""
     operator = arena.operator(pod_template="payments/held", delivery=delivery, deferrable=deferrable)
     process = run(operator)
@@ -83,12 +83,12 @@ def held(arena: Arena, delivery: str, deferrable: bool) -> tuple[str, Any]:
     return resume(operator, message).outcome() if deferrable and state == "ok" else (state, message)
 
 
-def _gates(arena: Arena, name: str) -> list[str]:
+def _gates(arena: FaultEnvironment, name: str) -> list[str]:
     return [gate.name for gate in arena.core.read_namespaced_pod(name, NAMESPACE).spec.scheduling_gates or ()]
 
 
 @pytest.mark.parametrize("delivery", ["agent", "secret"])
-def test_the_compiled_rights_are_enough_and_all_are_needed(arena: Arena, delivery: str) -> None:
+def test_the_compiled_rights_are_enough_and_all_are_needed(arena: FaultEnvironment, delivery: str) -> None:
     arena.begin()
     settings: dict[str, Any] = {"delivery": delivery}
     ended = {}
@@ -122,7 +122,9 @@ def test_the_compiled_rights_are_enough_and_all_are_needed(arena: Arena, deliver
     assert {} == {who: rights - FALLBACKS[who] for who, rights in superfluous.items() if rights - FALLBACKS[who]}
 
 
-def test_without_the_right_to_run_commands_in_pods_a_task_that_returns_something_fails(arena: Arena) -> None:
+def test_without_the_right_to_run_commands_in_pods_a_task_that_returns_something_fails(
+    arena: FaultEnvironment,
+) -> None:
     arena.begin()
     with compiled_for(arena, "deliveries: [agent]\nxcom: false"):
         operator = arena.operator(XCOM, do_xcom_push=True, delivery="agent")
@@ -133,21 +135,23 @@ def test_without_the_right_to_run_commands_in_pods_a_task_that_returns_something
 
 
 @pytest.mark.parametrize(("delivery", "account"), [("agent", "airflow-payments"), ("secret", "default")])
-def test_a_worker_gets_a_token_of_no_account_but_the_teams(arena: Arena, delivery: str, account: str) -> None:
+def test_a_worker_gets_a_token_of_no_account_but_the_teams(
+    arena: FaultEnvironment, delivery: str, account: str
+) -> None:
     with compiled_for(arena, f"deliveries: [{delivery}]"), pytest.raises(client.ApiException) as refused:
         of_worker().create_namespaced_service_account_token(account, NAMESPACE, {"spec": {"audiences": ["vault"]}})
 
     assert refused.value.status == 403
 
 
-def test_a_worker_of_delivery_agent_may_not_read_secrets(arena: Arena) -> None:
+def test_a_worker_of_delivery_agent_may_not_read_secrets(arena: FaultEnvironment) -> None:
     with compiled_for(arena, "deliveries: [agent]"), pytest.raises(client.ApiException) as refused:
         of_worker().list_namespaced_secret(NAMESPACE)
 
     assert refused.value.status == 403
 
 
-def test_who_may_make_pods_of_a_team_gets_its_secrets(arena: Arena) -> None:
+def test_who_may_make_pods_of_a_team_gets_its_secrets(arena: FaultEnvironment) -> None:
     """No boundary: code on a worker that calls Kubernetes itself, past every check of this package."""
     pod = templates.find("payments/etl", arena.ground.templates_dir).render({})
     pod["metadata"]["name"] = "past-every-check"

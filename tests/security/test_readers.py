@@ -9,15 +9,15 @@ import pytest
 from kubernetes import client, config, stream
 
 from airflow_k8s_vault.errors import VaultError
-from tests.faults.arena import NAMESPACE, Arena
 from tests.faults.endings import LONG
+from tests.faults.fault_environment import NAMESPACE, FaultEnvironment
 from tests.faults.worker import run, wait_until
 
 pytestmark = pytest.mark.integration
 
 
 @pytest.fixture(scope="module", params=["agent", "secret"])
-def running(arena: Arena, request: pytest.FixtureRequest) -> Iterator[tuple[str, str]]:
+def running(arena: FaultEnvironment, request: pytest.FixtureRequest) -> Iterator[tuple[str, str]]:
     """A delivery, and the pod of a task that has its secrets by it and runs."""
     operator = arena.operator(delivery=request.param, **LONG)
     process = run(operator)
@@ -28,7 +28,7 @@ def running(arena: Arena, request: pytest.FixtureRequest) -> Iterator[tuple[str,
 
 
 def test_secrets_of_the_namespace_hold_values_with_delivery_secret_alone(
-    arena: Arena, running: tuple[str, str]
+    arena: FaultEnvironment, running: tuple[str, str]
 ) -> None:
     delivery, _ = running
     secrets = arena.core.list_namespaced_secret(NAMESPACE).items
@@ -38,7 +38,9 @@ def test_secrets_of_the_namespace_hold_values_with_delivery_secret_alone(
     assert result == (delivery == "secret")
 
 
-def test_whoever_may_run_commands_in_the_pod_has_its_values(arena: Arena, running: tuple[str, str]) -> None:
+def test_whoever_may_run_commands_in_the_pod_has_its_values(
+    arena: FaultEnvironment, running: tuple[str, str]
+) -> None:
     _, pod = running
     core = client.CoreV1Api(config.new_client_from_config(str(arena.ground.kubeconfig)))
     look = ["cat", "/vault/secrets/partner.key"]
@@ -59,7 +61,7 @@ def test_whoever_may_run_commands_in_the_pod_has_its_values(arena: Arena, runnin
     ],
 )
 def test_a_role_is_bound_to_the_teams_account_namespace_and_audience(
-    arena: Arena, namespace: str, account: str, audience: str, gets_in: bool
+    arena: FaultEnvironment, namespace: str, account: str, audience: str, gets_in: bool
 ) -> None:
     body = {"spec": {"audiences": [audience]}}
     token = arena.core.create_namespaced_service_account_token(account, namespace, body).status.token

@@ -20,7 +20,7 @@ from typing import Any
 from airflow_k8s_vault import json_text
 from airflow_k8s_vault.delivery import REQUEST_ANNOTATION, base64_text, ownership, sizes
 from airflow_k8s_vault.delivery.placement import add_variables, by_container, mount_files, refuse_clashes
-from airflow_k8s_vault.errors import DeliveryRefused, problems
+from airflow_k8s_vault.errors import DeliveryRefused, error_list
 from airflow_k8s_vault.vault_file import VaultFile
 from airflow_k8s_vault.vault_secret import VaultSecret
 
@@ -118,7 +118,7 @@ def values(actual: Sequence[Place], data: Mapping[VaultSecret, Mapping[str, Any]
     if errors:
         # Error trackers show the variables of every frame of an exception.
         data, made, text = {}, {}, ""
-        raise DeliveryRefused(problems("Vault does not hold what the task asks for:", errors))
+        raise DeliveryRefused(error_list("Vault does not hold what the task asks for:", errors))
     return made
 
 

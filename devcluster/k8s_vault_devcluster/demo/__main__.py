@@ -14,8 +14,8 @@ from rich.console import Console
 
 from airflow_k8s_vault.errors import K8sVaultError
 from k8s_vault_devcluster.demo import isolation, report
+from k8s_vault_devcluster.demo.airflow_environment import TEAMS, AirflowEnvironment
 from k8s_vault_devcluster.demo.pods import PodRecord
-from k8s_vault_devcluster.demo.stage import TEAMS, Stage
 
 DAGS = ("kubernetes_sample", "payments_load")
 EXPECTED = {
@@ -47,7 +47,7 @@ def main() -> int:
     os.environ.update(AIRFLOW_HOME=str(folder / "airflow-compile"), AIRFLOW__CORE__LOAD_EXAMPLES="False")
     root = Path(__file__).parents[3]
     try:
-        with Stage(folder, root / "pod_templates", root / "dags", tell, least=True) as stage:
+        with AirflowEnvironment(folder, root / "pod_templates", root / "dags", tell, least=True) as stage:
             try:
                 good = _run(stage, tell, console)
                 if arguments.keep:
@@ -62,7 +62,7 @@ def main() -> int:
         return 130
 
 
-def _run(stage: Stage, tell: report.Tell, console: Console) -> bool:
+def _run(stage: AirflowEnvironment, tell: report.Tell, console: Console) -> bool:
     airflow = stage.airflow
     tell(f"Airflow starts at {airflow.url} (its logs: {airflow.home}); on two cores that takes up to a minute")
     airflow.wait_until_ready(DAGS)
@@ -80,7 +80,7 @@ def _run(stage: Stage, tell: report.Tell, console: Console) -> bool:
     return good and equal
 
 
-def _wait_for_the_user(stage: Stage, console: Console) -> None:
+def _wait_for_the_user(stage: AirflowEnvironment, console: Console) -> None:
     console.print(
         f"\nStill running: Airflow at {stage.airflow.url} (no login needed), Vault at {stage.vault.address}, "
         f"Kubernetes by KUBECONFIG={stage.kubeconfig}\nCtrl-C stops all of it.",

@@ -11,8 +11,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from urllib.parse import quote, quote_plus
 
+from k8s_vault_devcluster.demo.airflow_environment import TEAMS, AirflowEnvironment
 from k8s_vault_devcluster.demo.pods import PodRecord
-from k8s_vault_devcluster.demo.stage import TEAMS, Stage
 from k8s_vault_devcluster.postgres import BIN
 
 _URL_SAFE = str.maketrans("+/", "-_")
@@ -60,7 +60,7 @@ def found_in(places: Mapping[str, str], values: Iterable[str]) -> list[str]:
     return [place for text, names in texts.items() if any(form in text for form in expected) for place in names]
 
 
-def search(stage: Stage, record: PodRecord, values: Iterable[str] = ()) -> list[Surface]:
+def search(stage: AirflowEnvironment, record: PodRecord, values: Iterable[str] = ()) -> list[Surface]:
     """Look for the canary, and other `values`, wherever Airflow, Kubernetes or another pod could show them."""
     texts = {
         "pod specs and states": {f"state {n}": json.dumps(pod) for n, pod in enumerate(record.states)},
@@ -78,7 +78,7 @@ def search(stage: Stage, record: PodRecord, values: Iterable[str] = ()) -> list[
     ]
 
 
-def wait_for_no_roles(stage: Stage, timeout_seconds: float = 10) -> list[str]:
+def wait_for_no_roles(stage: AirflowEnvironment, timeout_seconds: float = 10) -> list[str]:
     """Return the PostgreSQL logins that are left `timeout_seconds` after the last task; [] as soon as none is."""
     deadline = time.monotonic() + timeout_seconds
     while (left := stage.roles_left()) and time.monotonic() < deadline:
@@ -86,7 +86,7 @@ def wait_for_no_roles(stage: Stage, timeout_seconds: float = 10) -> list[str]:
     return left
 
 
-def _objects(stage: Stage) -> dict[str, str]:
+def _objects(stage: AirflowEnvironment) -> dict[str, str]:
     core, result = stage.core(), {}
     for namespace in (f"team-{team}" for team in TEAMS):
         result[f"{namespace}: events"] = str(core.list_namespaced_event(namespace))
@@ -95,7 +95,7 @@ def _objects(stage: Stage) -> dict[str, str]:
     return result
 
 
-def _dump(stage: Stage) -> str:
+def _dump(stage: AirflowEnvironment) -> str:
     server = stage.postgres
     place = ["--host", server.host, "--port", str(server.port), "--username", "postgres", "--dbname", "airflow"]
     # Not in an argument: all users of the machine could read it.
@@ -104,7 +104,7 @@ def _dump(stage: Stage) -> str:
     return subprocess.run(command, check=True, capture_output=True, text=True, env=environment).stdout
 
 
-def _other_pod(stage: Stage) -> dict[str, str]:
+def _other_pod(stage: AirflowEnvironment) -> dict[str, str]:
     """Return what task prove-isolation printed: every variable that its pod has."""
     logs = stage.airflow.logs.rglob("*task_id=prove-isolation*/**/*.log")
     return {path.name: path.read_text(errors="replace") for path in logs}

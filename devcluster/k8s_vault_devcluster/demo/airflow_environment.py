@@ -8,13 +8,13 @@ from pathlib import Path
 import psycopg2
 
 from k8s_vault_devcluster.demo.airflow_home import Airflow
-from k8s_vault_devcluster.demo.ground import TEAMS, Ground, Tell
+from k8s_vault_devcluster.demo.environment import TEAMS, Environment, Tell
 
-__all__ = ["TEAMS", "Stage"]
+__all__ = ["TEAMS", "AirflowEnvironment"]
 
 
-class Stage(Ground):
-    """Everything the demo runs on: see Ground."""
+class AirflowEnvironment(Environment):
+    """Everything the demo runs on: see Environment."""
 
     def __init__(self, folder: Path, templates_dir: Path, dags: Path, tell: Tell, *, least: bool = False) -> None:
         """least: whether the teams' policies in Vault allow what the DAGs declare, and not the ceilings."""

@@ -25,7 +25,7 @@ _TABLE = "create table payments (amount integer not null, loaded_by text not nul
 Tell = Callable[[str], None]
 
 
-class Ground:
+class Environment:
     """PostgreSQL, Vault and a cluster. Use it as a context manager: leaving it stops and undoes all it made.
 
     With KUBECONFIG set, pods run there and reach this machine at K8S_VAULT_TEST_HOST; with VAULT_ADDR and

@@ -20,7 +20,7 @@ import yaml
 from airflow.sdk import DAG
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from jwt.algorithms import RSAAlgorithm
-from k8s_vault_devcluster.demo.ground import Ground
+from k8s_vault_devcluster.demo.environment import Environment
 from k8s_vault_devcluster.demo.pods import PodRecord
 from k8s_vault_devcluster.vault_admin import VaultAdmin
 from kubernetes import client, config, stream
@@ -70,7 +70,7 @@ class Traces:
         return ", ".join(f"{len(result)} {kind}" for kind, result in kinds.items() if result) or "nothing"
 
 
-class Arena:
+class FaultEnvironment:
     """One PostgreSQL, one Vault and one cluster for all cases, each behind a proxy of its own."""
 
     def __init__(self, folder: Path, templates: Mapping[str, str] | None = None) -> None:
@@ -89,7 +89,7 @@ class Arena:
         # How tasks ended, by delivery and kind of end: see tests/canary.
         self.ended: dict[str, dict[str, tuple[str, Any]]] = {}
 
-    def __enter__(self) -> Arena:
+    def __enter__(self) -> FaultEnvironment:
         ground = self.ground.__enter__()
         self.core = ground.core()
         self.vault = ground.proxy
@@ -308,7 +308,7 @@ class Arena:
             return ["Vault does not answer"]
 
 
-class _Ground(Ground):
+class _Ground(Environment):
     """Pods reach Vault through a proxy, and the administrator passes the policies: the tests look into pods."""
 
     def _before_teams(self) -> None:
