@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
@@ -12,6 +12,7 @@ from airflow_k8s_vault.delivery.login import VaultLogin
 from airflow_k8s_vault.lookups import located
 from airflow_k8s_vault.operators import import_check, plain, task_pod
 from airflow_k8s_vault.operators.task_request import TaskRequest
+from airflow_k8s_vault.teams import dag_identity
 from airflow_k8s_vault.templates import PodTemplate
 from airflow_k8s_vault.vault_secret import VaultSecret
 
@@ -45,8 +46,17 @@ def decide(task: Any) -> Decision:
     with import_check.ErrorCollector() as errors:
         errors(import_check.shapes, request)
         errors(import_check.secrets, request)
-    template = task_pod.find_template(str(request.pod_template), request.team)
+    template = _for_dag(task_pod.find_template(str(request.pod_template), request.team), task.dag_id)
     resolved = located(request.vault_secrets, template.team.name)
     import_check.limits(request, template.team, resolved)
     delivery = (request.delivery or config.get("default_delivery")) if resolved else None
     return Decision(template, resolved, delivery, plain.span(task.execution_timeout))
+
+
+def _for_dag(template: PodTemplate, dag_id: str) -> PodTemplate:
+    """Return the template as this DAG's pods have it: under the DAG's own account and role with `identity: dag`."""
+    team = template.team
+    if team.walls.identity != "dag":
+        return template
+    name = dag_identity(team.service_account, dag_id)
+    return replace(template, team=replace(team, service_account=name, vault_role=name))
