@@ -54,7 +54,7 @@ def decide(task: Any) -> Decision:
 
 
 def _for_dag(template: PodTemplate, dag_id: str) -> PodTemplate:
-    """Return the template as this DAG's pods have it; with `identity: dag` under an account and role of its own."""
+    """Return the template as this DAG's pods have it: with `identity: dag`, an account and role of its own."""
     team = template.team
     if team.walls.identity != "dag":
         return template
