@@ -8,6 +8,9 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+
+from k8s_vault_devcluster.demo.__main__ import addresses
 
 
 def test_an_interrupt_stops_the_demo_also_where_a_script_started_it_in_the_background(tmp_path: Path) -> None:
@@ -38,3 +41,21 @@ def processes_in(folder: Path) -> list[str]:
             if (process / "cwd").resolve().is_relative_to(folder):
                 matches.append((process / "cmdline").read_text().replace("\0", " "))
     return matches
+
+
+def test_who_stays_is_told_where_everything_is(tmp_path: Path) -> None:
+    airflow = SimpleNamespace(url="http://127.0.0.1:8080", home=tmp_path / "airflow")
+    stage = SimpleNamespace(
+        airflow=airflow,
+        vault=SimpleNamespace(address="http://127.0.0.1:8200", token="t"),
+        kubeconfig=tmp_path / "kubeconfig",
+        postgres=SimpleNamespace(uri=lambda: "postgresql://postgres@127.0.0.1/postgres"),
+        dags=tmp_path / "dags",
+        templates_dir=tmp_path / "pod_templates",
+    )
+
+    told = addresses(stage)  # type: ignore[arg-type]
+
+    assert "http://127.0.0.1:8080/plugin/k8s-vault" == told["The page"]
+    assert "export VAULT_ADDR=http://127.0.0.1:8200 VAULT_TOKEN=t" == told["Vault"]
+    assert {"PostgreSQL", "DAGs", "Templates", "Kubernetes", "Logs"} <= set(told)

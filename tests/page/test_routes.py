@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
@@ -148,3 +149,16 @@ def test_a_mapped_task_shows_what_each_of_its_instances_gets(server: ApiServer) 
     (row,) = server.get("/secrets.json?team=data-science").json()["rows"]
 
     assert ("secret/data-science/registry", "TOKEN", "token") == (row["path"], row["target"], row["key"])
+
+
+def test_a_template_that_counts_to_a_billion_ends_with_a_sentence(server: ApiServer, templates_dir: Path) -> None:
+    endless = templates_dir / "payments" / "endless.yaml.j2"
+    loop = "{% for a in range(99999) %}{% for b in range(99999) %}{% set x = b %}{% endfor %}{% endfor %}"
+    endless.write_text(f"{loop}\napiVersion: v1\n")
+    try:
+        answer = server.get("/templates/payments/endless")
+    finally:
+        endless.unlink()
+
+    assert answer.status == 200
+    assert "it loops too often, or over too much" in answer.text

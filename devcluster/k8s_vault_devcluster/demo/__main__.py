@@ -81,13 +81,24 @@ def _run(stage: AirflowEnvironment, tell: report.Tell, console: Console) -> bool
 
 
 def _wait_for_the_user(stage: AirflowEnvironment, console: Console) -> None:
-    console.print(
-        f"\nStill running: Airflow at {stage.airflow.url} (no login needed), Vault at {stage.vault.address}, "
-        f"Kubernetes by KUBECONFIG={stage.kubeconfig}\nCtrl-C stops all of it.",
-        highlight=False,
-        soft_wrap=True,
-    )
+    console.print("\nStill running. Ctrl-C stops all of it.", highlight=False)
+    for name, where in addresses(stage).items():
+        console.print(f"  {name:<11} {where}", highlight=False, soft_wrap=True, markup=False)
     signal.pause()
+
+
+def addresses(stage: AirflowEnvironment) -> dict[str, str]:
+    """Return where everything is for somebody who wants to change something: names to addresses and folders."""
+    return {
+        "Airflow": f"{stage.airflow.url} (no login needed)",
+        "The page": f"{stage.airflow.url}/plugin/k8s-vault",
+        "Vault": f"export VAULT_ADDR={stage.vault.address} VAULT_TOKEN={stage.vault.token}",
+        "Kubernetes": f"export KUBECONFIG={stage.kubeconfig}",
+        "PostgreSQL": stage.postgres.uri(),
+        "DAGs": f"{stage.dags} (a new file is read within a minute)",
+        "Templates": str(stage.templates_dir),
+        "Logs": str(stage.airflow.home),
+    }
 
 
 if __name__ == "__main__":
