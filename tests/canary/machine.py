@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +18,8 @@ from tests.faults.fault_environment import NAMESPACE, ROOT, FaultEnvironment
 
 Texts = dict[str, str]
 _DAGS = ROOT / "dags"
+
+_BEGIN = time.time()
 
 
 def keep_all(arena: FaultEnvironment) -> None:
@@ -56,7 +59,8 @@ def _files(*places: Path) -> Iterator[tuple[str, str]]:
         for path in [place] if place.is_file() else place.rglob("*"):
             # A file may go while it is read.
             with contextlib.suppress(OSError):
-                if path.is_file() and not path.is_symlink():
+                # A folder of temporary files may be full of others' that are older than any value of this run.
+                if path.is_file() and not path.is_symlink() and path.stat().st_mtime >= _BEGIN:
                     yield str(path), path.read_bytes().decode(errors="replace")
 
 

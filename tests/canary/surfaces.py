@@ -188,7 +188,11 @@ def _documents(arena: FaultEnvironment) -> Texts:
     if not folder.exists():
         shutil.copytree(ROOT / "docs", folder / "docs")
         shutil.copy(ROOT / "README.md", folder)
-    return {str(path.relative_to(folder)): path.read_text() for path in folder.rglob("*") if path.is_file()}
+    return {
+        str(path.relative_to(folder)): path.read_text(errors="replace")
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
 
 
 def _plant_in_the_readme(arena: FaultEnvironment, value: str) -> None:
