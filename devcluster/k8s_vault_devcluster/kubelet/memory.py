@@ -2,8 +2,9 @@
 
 A cgroup would kill at once; making one needs rights that an ordinary user of this machine has not. RLIMIT_AS and
 RLIMIT_DATA are no stand-ins: Go programs (the Vault agent) map far more than they use.
-Kinder than a cluster in three ways: what is taken and given back within a fifth of a second is not seen, and
-neither what exec'd commands hold nor files in memory (emptyDir) are counted.
+Kinder than a cluster in three ways: what several processes take together and give back within a fifth of a second
+is not seen (what one takes is: Linux notes its peak), and neither what exec'd commands hold nor files in memory
+(emptyDir) are counted.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from k8s_vault_devcluster.api import quantity
 from k8s_vault_devcluster.store import Object
 
 _PERIOD_SECONDS = 0.2
-_ANONYMOUS = re.compile(r"^RssAnon:\s+(\d+) kB$", re.MULTILINE)
+_KILOBYTES = re.compile(r"^(VmHWM|RssAnon|RssFile|RssShmem):\s+(\d+) kB$", re.MULTILINE)
 
 
 def limit_bytes(container: Object) -> int | None:
@@ -27,28 +28,29 @@ def limit_bytes(container: Object) -> int | None:
     return None if amount is None else int(amount)
 
 
-async def exceeded(pid: int, limit: int) -> None:
-    """Return once the processes of the container with this PID 1 hold more than `limit` bytes; never otherwise."""
-    while used_bytes(pid) <= limit:  # noqa: ASYNC110 - /proc tells only who asks
+async def exceeded(pid: int, limit: int) -> int:
+    """Return once the processes of the container with this PID 1 hold more than `limit` bytes; never otherwise.
+
+    What it returns is the process that held most at one time, which the kernel would kill first.
+    """
+    while True:
+        members = {member: _own_bytes(member) for member in _tree(pid)}
+        largest = max(members, key=lambda member: members[member][1])
+        if members[largest][1] > limit or sum(now for now, _ in members.values()) > limit:
+            return largest
         await asyncio.sleep(_PERIOD_SECONDS)
 
 
-def used_bytes(pid: int) -> int:
-    """Return the bytes of a process and all its descendants that are theirs alone and in memory."""
-    return sum(_own_bytes(member) for member in _tree(pid))
-
-
-def largest(pid: int) -> int:
-    """Return the one of them that holds most, which the kernel kills first."""
-    return max(_tree(pid), key=_own_bytes)
-
-
-def _own_bytes(pid: int) -> int:
+def _own_bytes(pid: int) -> tuple[int, int]:
+    """Return the bytes in memory that are a process's alone: now, and at most so far."""
     try:
-        match = _ANONYMOUS.search(Path(f"/proc/{pid}/status").read_text())
+        status = Path(f"/proc/{pid}/status").read_text()
     except OSError:
-        return 0  # it has ended
-    return int(match[1]) * 1024 if match else 0
+        return 0, 0  # it has ended
+    size = {name: int(kilobytes) * 1024 for name, kilobytes in _KILOBYTES.findall(status)}
+    now = size.get("RssAnon", 0)
+    # The peak is of all its pages: those of files, which are shared and can be given back, are taken off.
+    return now, max(now, size.get("VmHWM", 0) - size.get("RssFile", 0) - size.get("RssShmem", 0))
 
 
 def _tree(pid: int) -> Iterator[int]:

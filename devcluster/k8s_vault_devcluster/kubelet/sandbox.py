@@ -155,13 +155,13 @@ class Sandbox:
     async def _limit_memory(self) -> None:
         """All of the container is killed, as the kubelet sets memory.oom.group unless it is told otherwise."""
         while self.pid:
-            await memory.exceeded(self.pid, self.spec.memory_bytes or 0)
+            largest = await memory.exceeded(self.pid, self.spec.memory_bytes or 0)
             self.out_of_memory = True
             if self.spec.killed_whole:
                 self.signal(signal.SIGKILL)
                 return
             with contextlib.suppress(ProcessLookupError):
-                os.kill(memory.largest(self.pid), signal.SIGKILL)
+                os.kill(largest, signal.SIGKILL)
 
     async def wait(self) -> int:
         """Return the exit status, 128+n for a signal, once all output has been read."""
