@@ -6,6 +6,9 @@ STAMP := $(VENV)/.installed
 LDAP := $(VENV)/ldap/.installed
 RELEASE := $(VENV)/release/.installed
 
+# An Airflow that may not keep its bytecode compiles itself at each start, in 3 s more: tests and demo start dozens.
+export PYTHONDONTWRITEBYTECODE :=
+
 .PHONY: demo test chromium lint bench faults docs dist sbom advisories notes clean screenshots
 .DEFAULT_GOAL := test
 
@@ -37,7 +40,7 @@ chromium:
 		|| echo "No Chromium: apt-get install chromium runs the tests of the page."
 
 test: lint chromium $(LDAP)
-	$(BIN)/pytest -n 2 --dist loadfile
+	$(BIN)/pytest -n 2 --dist loadfile --durations=10
 
 demo: $(STAMP)
 	$(BIN)/python -m k8s_vault_devcluster.demo $(if $(KEEP),--keep)

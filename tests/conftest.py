@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 import uuid
 from collections.abc import Iterator
@@ -25,6 +26,9 @@ def airflow_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # As in the Makefile: each Airflow that a test starts would compile itself anew.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    sys.dont_write_bytecode = False
     # Airflow reads its home at import, so it has to be a throw-away one before the first test module loads.
     if "AIRFLOW_HOME" not in os.environ or "K8S_VAULT_TEST_HOME" not in os.environ:
         import tempfile

@@ -7,7 +7,7 @@ import importlib
 import pkgutil
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from re import _constants as sre  # type: ignore[attr-defined]
 from re import _parser as parser  # type: ignore[attr-defined]
@@ -20,6 +20,8 @@ from airflow_k8s_vault.teams.key import Key
 from airflow_k8s_vault.teams.team_file import PLATFORM_KEYS, TEAM_KEYS
 
 PACKAGE = Path(airflow_k8s_vault.__file__).parent
+# A call, the name that its method is called on, and the method.
+Call = tuple[ast.Call, str, str]
 _FUNCTIONS = {"search", "match", "fullmatch", "sub", "split", "findall", "finditer"}
 # Between copies of what is found: what classes and boundaries of the patterns look for, and what they do not.
 _SEPARATORS = ("", " ", "-", ".", "/", "_", ":", "=", "\n", '"', "@", "€")
@@ -53,12 +55,12 @@ def compiled() -> dict[str, Used]:
     result = {}
     for info in pkgutil.walk_packages([str(PACKAGE)], "airflow_k8s_vault."):
         module = importlib.import_module(info.name)
-        tree = ast.parse(Path(str(module.__file__)).read_text())
+        calls = list(_calls(ast.parse(Path(str(module.__file__)).read_text())))
         for name, value in vars(module).items():
-            called = _methods_of(name, tree) or {"fullmatch" if isinstance(value, re.Pattern) else "search"}
+            called = _methods_of(name, calls) or {"fullmatch" if isinstance(value, re.Pattern) else "search"}
             for number, pattern in enumerate(_patterns_in(value)):
                 result[f"{info.name}.{name}[{number}]"] = Used(pattern, frozenset(called))
-        for line, function, text in _written_in(tree):
+        for line, function, text in _written_in(calls):
             result[f"{info.name}:{line}"] = Used(re.compile(text), frozenset({function}))
     for key in _all_keys((*TEAM_KEYS, *PLATFORM_KEYS)):
         result[f"team_file {key.name}"] = Used(re.compile(key.pattern, re.ASCII), frozenset({"fullmatch"}))
@@ -75,7 +77,7 @@ def _patterns_in(value: object) -> Iterator[re.Pattern[str]]:
         yield from _patterns_in(list(value.values()))
 
 
-def _calls(tree: ast.AST) -> Iterator[tuple[ast.Call, str, str]]:
+def _calls(tree: ast.AST) -> Iterator[Call]:
     for node in ast.walk(tree):
         if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
             continue
@@ -83,12 +85,12 @@ def _calls(tree: ast.AST) -> Iterator[tuple[ast.Call, str, str]]:
             yield node, node.func.value.id, node.func.attr
 
 
-def _methods_of(name: str, tree: ast.AST) -> set[str]:
-    return {method for _, owner, method in _calls(tree) if owner == name}
+def _methods_of(name: str, calls: Iterable[Call]) -> set[str]:
+    return {method for _, owner, method in calls if owner == name}
 
 
-def _written_in(tree: ast.AST) -> Iterator[tuple[int, str, str]]:
-    for node, owner, function in _calls(tree):
+def _written_in(calls: Iterable[Call]) -> Iterator[tuple[int, str, str]]:
+    for node, owner, function in calls:
         first = node.args[0] if node.args else None
         if owner == "re" and isinstance(first, ast.Constant):
             yield node.lineno, function, str(first.value)
