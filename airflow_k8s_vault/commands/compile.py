@@ -48,6 +48,7 @@ def text(objects: Iterable[Mapping[str, Any]]) -> str:
     )
 
 
-class _Plain(yaml.SafeDumper):
+# The same bytes as the one in Python writes, in a tenth of its time. PyYAML may have been built without it.
+class _Plain(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):  # type: ignore[misc]
     def ignore_aliases(self, data: object) -> bool:
         return True

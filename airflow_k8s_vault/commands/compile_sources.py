@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +35,11 @@ def read(arguments: Namespace) -> list[Source]:
 
 def dags_of(arguments: Namespace) -> DagSecrets | None:
     """Return what the DAGs of --dags declare; None where it was not given."""
-    return dag_secrets.read(Path(arguments.dags)) if getattr(arguments, "dags", None) else None
+    if not getattr(arguments, "dags", None):
+        return None
+    # Nothing is known of how many there are until all are imported.
+    print(f"Importing the DAGs of {arguments.dags}", file=sys.stderr)
+    return dag_secrets.read(Path(arguments.dags))
 
 
 def sources(root: Path, only: Sequence[str] | None = None, dags: DagSecrets | None = None) -> list[Source]:
@@ -104,6 +110,7 @@ class _NoConnection:
         return None
 
 
+@lru_cache(maxsize=64)
 def _xcom_sidecar(image: str | None) -> Mapping[str, Any]:
     # Imported here: KubernetesPodOperator takes two seconds.
     from kubernetes.client import ApiClient, Configuration

@@ -10,9 +10,10 @@ from typing import Any
 from airflow_k8s_vault import templates
 from airflow_k8s_vault.compile.cel import VARIES
 from airflow_k8s_vault.teams import document
-from airflow_k8s_vault.templates import PodTemplate, samples
+from airflow_k8s_vault.templates import samples
 from airflow_k8s_vault.templates.folder import folder
-from airflow_k8s_vault.templates.fragment import Fragment
+from airflow_k8s_vault.templates.fragment import Fragment, Text, Value
+from airflow_k8s_vault.templates.template import Rendered
 
 # Names that a template can use and that are the same for each of its pods.
 _FIXED = frozenset({"team", "images"})
@@ -26,15 +27,28 @@ def of_team(team: str, templates_dir: Path) -> tuple[Mapping[str, Any], ...]:
     pods: dict[str, Mapping[str, Any]] = {}
     for short in folder(templates_dir.absolute()).available(team):
         template = templates.find(f"{team}/{short}", templates_dir)
+        # Most values of variables leave the text as it is: a pod of that text is made once.
+        known: set[str] = set()
         for values in samples.over_the_limits(template):
-            pod = _pod(template, values)
-            pods.setdefault(json.dumps(pod, sort_keys=True), pod)
+            rendered = template.rendered(values, samples.CONTEXT)
+            if (text := _fixed_text(rendered.fragment)) not in known:
+                known.add(text)
+                pod = _pod(rendered)
+                pods.setdefault(json.dumps(pod, sort_keys=True), pod)
     return tuple(pods.values())
 
 
-def _pod(template: PodTemplate, values: Mapping[str, Any]) -> dict[str, Any]:
-    rendered = template.rendered(values, samples.CONTEXT)
+def _fixed_text(fragment: Fragment) -> str:
+    """Return the text with each value that is the same for all pods in its place, and VARIES for the others."""
+    return json.dumps(
+        [
+            piece.text if isinstance(piece, Text) else VARIES if _differs(piece) else [piece.value]
+            for piece in fragment.pieces
+        ]
+    )
 
+
+def _pod(rendered: Rendered) -> dict[str, Any]:
     def fill(text: str, is_plain: bool) -> Any:
         return VARIES if _varies(rendered.fragment, text) else rendered.fragment.fill(text, is_plain)
 
@@ -46,4 +60,8 @@ def _pod(template: PodTemplate, values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _varies(fragment: Fragment, text: str) -> bool:
-    return any(set(value.names) - _FIXED for value in fragment.values_in(text))
+    return any(map(_differs, fragment.values_in(text)))
+
+
+def _differs(value: Value) -> bool:
+    return bool(set(value.names) - _FIXED)
