@@ -13,7 +13,6 @@ from airflow_k8s_vault.teams import document
 from airflow_k8s_vault.templates import samples
 from airflow_k8s_vault.templates.folder import folder
 from airflow_k8s_vault.templates.fragment import Fragment, Text, Value
-from airflow_k8s_vault.templates.template import Rendered
 
 # Names that a template can use and that are the same for each of its pods.
 _FIXED = frozenset({"team", "images"})
@@ -33,7 +32,7 @@ def of_team(team: str, templates_dir: Path) -> tuple[Mapping[str, Any], ...]:
             rendered = template.rendered(values, samples.CONTEXT)
             if (text := _fixed_text(rendered.fragment)) not in known:
                 known.add(text)
-                pod = _pod(rendered)
+                pod = _pod(rendered.fragment, rendered.pod)
                 pods.setdefault(json.dumps(pod, sort_keys=True), pod)
     return tuple(pods.values())
 
@@ -48,14 +47,14 @@ def _fixed_text(fragment: Fragment) -> str:
     )
 
 
-def _pod(rendered: Rendered) -> dict[str, Any]:
+def _pod(fragment: Fragment, complete: Mapping[str, Any]) -> dict[str, Any]:
     def fill(text: str, is_plain: bool) -> Any:
-        return VARIES if _varies(rendered.fragment, text) else rendered.fragment.fill(text, is_plain)
+        return VARIES if _varies(fragment, text) else fragment.fill(text, is_plain)
 
-    pod: dict[str, Any] = document.parse(rendered.fragment.text(), fill).data
+    pod: dict[str, Any] = document.parse(fragment.text(), fill).data
     # What the template leaves out and the team's file says.
-    pod["metadata"] = {**pod.get("metadata", {}), "namespace": rendered.pod["metadata"]["namespace"]}
-    pod["spec"] = {**pod["spec"], "serviceAccountName": rendered.pod["spec"]["serviceAccountName"]}
+    pod["metadata"] = {**pod.get("metadata", {}), "namespace": complete["metadata"]["namespace"]}
+    pod["spec"] = {**pod["spec"], "serviceAccountName": complete["spec"]["serviceAccountName"]}
     return pod
 
 

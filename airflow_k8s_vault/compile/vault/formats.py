@@ -57,30 +57,34 @@ def _policy_resource(policy: Policy, namespace: str) -> str:
     text = "".join(
         f"    {line}\n" for line in policy.text().replace("${", "$${").replace("%{", "%%{").splitlines()
     )
-    return _resource(
-        "vault_policy", policy.name, {"name": policy.name}, namespace, f"  policy = <<-EOT\n{text}  EOT\n"
-    )
+    heredoc = f"<<-EOT\n{text}  EOT"
+    return _resource("vault_policy", policy.name, {"name": quoted(policy.name), "policy": heredoc}, namespace)
 
 
 def _role_resource(role: Role, namespace: str) -> str:
     arguments = {"backend": role.mount, "role_name": role.name, **role.parameters}
-    return _resource(_RESOURCES[role.method], f"{role.mount}-{role.name}", arguments, namespace, "")
+    written = {key: _value(value) for key, value in arguments.items()}
+    return _resource(_RESOURCES[role.method], f"{role.mount}-{role.name}", written, namespace)
 
 
-def _resource(kind: str, name: str, arguments: Mapping[str, Any], namespace: str, more: str) -> str:
+def _resource(kind: str, name: str, arguments: Mapping[str, str], namespace: str) -> str:
     # A name of Terraform's has letters, digits, _ and -, and no digit first.
     label = re.sub("[^A-Za-z0-9_-]", "_", name)
     label = label if not label[:1].isdigit() else f"_{label}"
-    given = {**({"namespace": namespace} if namespace else {}), **arguments}
-    lines = "".join(f"  {key} = {_value(value)}\n" for key, value in given.items())
-    return f"resource {quoted(kind)} {quoted(label)} {{\n{lines}{more}}}\n"
+    given = {**({"namespace": quoted(namespace)} if namespace else {}), **arguments}
+    # As `terraform fmt` aligns them.
+    width = max(map(len, given))
+    lines = "".join(f"  {key:{width}} = {value}\n" for key, value in given.items())
+    return f"resource {quoted(kind)} {quoted(label)} {{\n{lines}}}\n"
 
 
 def _value(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{quoted(key)} = {_value(item)}" for key, item in value.items()) + "}"
+        width = max((len(quoted(key)) for key in value), default=0)
+        items = "".join(f"    {quoted(key):{width}} = {_value(item)}\n" for key, item in value.items())
+        return f"{{\n{items}  }}"
     if isinstance(value, list):
         return f"[{', '.join(map(_value, value))}]"
     return quoted(value) if isinstance(value, str) else str(value)
