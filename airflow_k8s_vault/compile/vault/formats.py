@@ -72,9 +72,11 @@ def _resource(kind: str, name: str, arguments: Mapping[str, str], namespace: str
     label = re.sub("[^A-Za-z0-9_-]", "_", name)
     label = label if not label[:1].isdigit() else f"_{label}"
     given = {**({"namespace": quoted(namespace)} if namespace else {}), **arguments}
-    # As `terraform fmt` aligns them.
-    width = max(map(len, given))
-    lines = "".join(f"  {key:{width}} = {value}\n" for key, value in given.items())
+    # As `terraform fmt` aligns them: a map stands for itself, and here comes last.
+    maps = {key: value for key, value in given.items() if value.startswith("{")}
+    width = max(len(key) for key in given if key not in maps)
+    lines = "".join(f"  {key:{width}} = {value}\n" for key, value in given.items() if key not in maps)
+    lines += "".join(f"  {key} = {value}\n" for key, value in maps.items())
     return f"resource {quoted(kind)} {quoted(label)} {{\n{lines}}}\n"
 
 
