@@ -14,8 +14,7 @@ from airflow_k8s_vault.errors import ConfigError, K8sVaultError, TemplateError
 from airflow_k8s_vault.policy import manifest
 from airflow_k8s_vault.teams import key as file_key
 from airflow_k8s_vault.teams import team_file
-from airflow_k8s_vault.teams.document import parse
-from airflow_k8s_vault.templates import PodTemplate, samples
+from airflow_k8s_vault.templates import PodTemplate, samples, spelling
 from airflow_k8s_vault.templates import explain as explanations
 from airflow_k8s_vault.templates import lint as lints
 from airflow_k8s_vault.templates.folder import folder
@@ -173,11 +172,9 @@ def _with_values(arguments: Namespace) -> tuple[PodTemplate, dict[str, Any]]:
 
 
 def _typed(template: PodTemplate, name: str, text: str) -> Any:
-    """Return text for a variable that is declared as text, and otherwise what YAML makes of it."""
+    """Return the text as a value of the variable's declared type, where it spells one."""
     variable = template.variables.variables.get(name)
-    if variable is None or variable.schema["type"] in ("string", "quantity"):
-        return text
-    return parse(text).data
+    return text if variable is None else spelling.value(variable.schema, text)
 
 
 def _about(template: PodTemplate) -> str:

@@ -39,6 +39,8 @@ class BuildsPod(KubernetesPodOperator):
         template_vars: dict[str, Any]
         vault_secrets: list[VaultSecret]
         delivery: str | None
+        # Names of the variables that are Jinja in the DAG.
+        _templated: frozenset[str]
         _set_by_dag: Sequence[str]
         _frozen: dict[str, object]
         # All text of the arguments as the DAG has them, before Airflow renders it.
@@ -66,7 +68,8 @@ class BuildsPod(KubernetesPodOperator):
         template = decision.template
         frozen_arguments.require_unchanged(self, self._frozen, template.team)
         task_pod.require_own_team(context, template.team)
-        rendered = task_pod.render(template, self.template_vars, context, decision.execution_timeout)
+        values = template.typed(self.template_vars, self._templated)
+        rendered = task_pod.render(template, values, context, decision.execution_timeout)
         self._planned = task_pod.TaskPod(template, rendered, self._attached(rendered), task_pod.BASE_CONTAINER)
         self.xcom_sidecar_container_security_context = xcom_sidecar.restricted()
         # Set after Airflow rendered its fields: what a template holds is never rendered twice.

@@ -39,7 +39,8 @@ def show(task: Any, context: Any) -> None:
         return
     try:
         template = task_pod.find_template(task.pod_template, task.team)
-        pod = template.render(task.template_vars, context=task_pod.running_task(context))
+        values = template.typed(task.template_vars, task._templated)
+        pod = template.render(values, context=task_pod.running_task(context))
     except K8sVaultError:
         # Told when the pod is built.
         return

@@ -9,6 +9,7 @@ from typing import Any
 
 from airflow_k8s_vault.operators import plain
 from airflow_k8s_vault.teams.pod_arguments import ALLOW_LITERALS
+from airflow_k8s_vault.templates import holds_jinja
 from airflow_k8s_vault.vault_secret import VaultSecret
 
 
@@ -31,6 +32,11 @@ class TaskRequest:
     arguments: Mapping[str, Any] = field(default_factory=dict)
     set_by_dag: tuple[str, ...] = ()
     unknown: Collection[str] = frozenset()
+
+    @property
+    def templated(self) -> frozenset[str]:
+        """The variables that are Airflow's Jinja until the task runs."""
+        return frozenset(name for name, value in self.template_vars.items() if holds_jinja(value))
 
     @cached_property
     def mistakes(self) -> tuple[str, ...]:

@@ -99,6 +99,7 @@ class VaultPodOperator(RunsPod):
             template_vars=dict(request.template_vars),
             vault_secrets=list(request.vault_secrets),
             vault_paths=shown_fields.paths(request.vault_secrets),
+            _templated=request.templated,
             _set_by_dag=request.set_by_dag,
             _written="\n".join(airflow_secrets.written_in(request.arguments)),
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -14,7 +14,7 @@ from airflow_k8s_vault.errors import TemplateError, did_you_mean, error_list
 from airflow_k8s_vault.policy import pod_shape
 from airflow_k8s_vault.teams import Team, document, location
 from airflow_k8s_vault.teams.document import Document
-from airflow_k8s_vault.templates import limits
+from airflow_k8s_vault.templates import limits, spelling
 from airflow_k8s_vault.templates.folder import Folder
 from airflow_k8s_vault.templates.fragment import Fragment, plain
 from airflow_k8s_vault.templates.variables import Declared
@@ -55,9 +55,25 @@ class PodTemplate:
         self._require_small(values or {})
         self._check(values or {}, skip_jinja=True)
 
-    def _check(self, values: Mapping[str, Any], *, skip_jinja: bool) -> None:
+    def typed(self, values: Mapping[str, Any], names: frozenset[str]) -> dict[str, Any]:
+        """Return the values of a run, with text that spells the declared type cast to it.
+
+        names: of the values that were Jinja, which Airflow renders to text; all others stay as the DAG has them.
+        Raises TemplateError, with every mistake, where the values are not as declared then.
+        """
+        self._require_small(values)
+        declared = self.variables.variables
+        result = {
+            name: spelling.value(declared[name].schema, one) if name in names and name in declared else one
+            for name, one in values.items()
+        }
+        self._check(result, skip_jinja=False, hints=spelling.hints(declared, result, names))
+        return result
+
+    def _check(self, values: Mapping[str, Any], *, skip_jinja: bool, hints: Iterable[str] = ()) -> None:
         result = self.variables.mistakes(values, skip_jinja=skip_jinja)
         if result:
+            result += hints
             known = ", ".join(self.variables.variables) or "none"
             raise TemplateError(
                 error_list(f"Variables of pod template '{self.name}' are not as it declares them:", result)

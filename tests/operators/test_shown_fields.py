@@ -13,6 +13,7 @@ from airflow.sdk import DAG
 from airflow.sdk.execution_time.task_runner import _serialize_rendered_fields
 
 from airflow_k8s_vault import VaultPodOperator, VaultSecret
+from airflow_k8s_vault.errors import TemplateError
 
 ROOT = Path(__file__).parents[2]
 SECRETS = [
@@ -85,3 +86,37 @@ def test_a_template_that_cannot_be_rendered_hides_nothing_else() -> None:
 
     assert "payments/etl" == shown["pod_template"]
     assert shown["image"] is None
+
+
+def training(threads: str, is_native: bool = False) -> Any:
+    """Return what the page shows of a task with such a variable, and its base container."""
+    with DAG("train", schedule=None, render_template_as_native_obj=is_native) as dag:
+        values = {"threads": threads}
+        task = VaultPodOperator(task_id="t", pod_template="data-science/python", template_vars=values)
+    ti = SimpleNamespace(dag_id="d", task_id="t", try_number=1, map_index=-1)
+    task.render_template_fields({"ti": ti, "run_id": "r", "dag": dag, "params": {"threads": 4, "word": "four"}})
+    shown = dict(_serialize_rendered_fields(task))
+    return shown, task.build_pod_request_obj(dry_run=True).spec.containers[0]
+
+
+@pytest.mark.parametrize("is_native", [False, True])
+def test_a_variable_that_airflow_renders_to_text_is_cast_to_its_declared_type(is_native: bool) -> None:
+    shown, container = training("{{ params.threads }}", is_native)
+
+    assert "4" == next(variable.value for variable in container.env if variable.name == "OMP_NUM_THREADS")
+    assert container.image == shown["image"]
+
+
+def test_text_that_does_not_spell_the_type_is_refused_with_the_way_out() -> None:
+    with pytest.raises(TemplateError) as refused:
+        training("{{ params.word }}")
+
+    assert "threads: 'four' is no integer." in str(refused.value)
+    assert "threads was Jinja" in str(refused.value)
+    assert "of type str" in str(refused.value)
+    assert "render_template_as_native_obj=True" in str(refused.value)
+
+
+def test_text_that_the_dag_itself_gives_is_not_cast() -> None:
+    with pytest.raises(TemplateError, match="threads: '4' is no integer"):
+        training("4")

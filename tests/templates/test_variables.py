@@ -63,6 +63,48 @@ def test_airflows_own_jinja_waits_until_it_has_been_rendered(template: templates
         template.render({"batch": value})
 
 
+@pytest.mark.parametrize(
+    ("kind", "text", "cast"),
+    [
+        ("integer", " 4\n", 4),
+        ("integer", "-3", -3),
+        ("integer", "4.0", "4.0"),
+        ("integer", "True", "True"),
+        ("integer", "0x10", 16),
+        ("integer", "9" * 5000, "9" * 5000),
+        ("number", "2.5", 2.5),
+        ("number", "NaN", "NaN"),
+        ("boolean", "True", True),
+        ("boolean", "false", False),
+        ("boolean", "1", "1"),
+        ("array", "['a', True, None]", ["a", True, None]),
+        ("array", '["a", 1]', ["a", 1]),
+        ("array", "[" * 20_000, "[" * 20_000),
+        ("array", "('a',)", "('a',)"),
+        ("array", "[__import__('os')]", ["__import__('os')"]),
+        ("object", "{'a': 1}", {"a": 1}),
+        ("object", "[1]", "[1]"),
+        ("string", "4", "4"),
+        ("quantity", "4", "4"),
+    ],
+)
+def test_text_of_airflows_jinja_that_spells_the_declared_type_becomes_that(
+    write: Write, kind: str, text: str, cast: Any
+) -> None:
+    write("payments/etl.vars.yaml", f"v: {{type: {kind}}}\n")
+    template = templates.find("payments/etl", write("payments/etl.yaml.j2", pod=""))
+
+    if cast == text and kind not in ("string", "quantity"):
+        with pytest.raises(
+            TemplateError, match=rf"v was Jinja, .* type str .* {kind}\. .*render_template_as_native"
+        ):
+            template.typed({"v": text}, frozenset({"v"}))
+        return
+    result = template.typed({"v": text}, frozenset({"v"}))["v"]
+
+    assert (type(cast), cast) == (type(result), result)
+
+
 def test_jinja_in_one_value_hides_no_mistake_in_another(template: templates.PodTemplate) -> None:
     with pytest.raises(TemplateError, match="mode"):
         template.check_vars({"batch": "{{ x }}", "mode": "none"})
