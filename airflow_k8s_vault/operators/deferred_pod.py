@@ -7,22 +7,17 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from airflow.providers.cncf.kubernetes.kubernetes_helper_functions import PodLaunchFailedException
-from airflow.providers.cncf.kubernetes.utils.pod_manager import (
-    AsyncPodManager,
-    PodLaunchTimeoutException,
-)
+from airflow.providers.cncf.kubernetes.utils.pod_manager import AsyncPodManager
 from kubernetes_asyncio.client import ApiException
 
 from airflow_k8s_vault.delivery import failure
 from airflow_k8s_vault.delivery.login import VaultLogin
+from airflow_k8s_vault.operators.pod_start import LEAST_SECONDS, AwaitedStart
 from airflow_k8s_vault.watching import PodGone, Subscription, WatchUnavailable
 
 # Until when the watch has to have told of the pod. Whatever keeps it from that is then found out, and raised, by a
 # request of the trigger's own.
 _FIRST_SECONDS = 60
-# KubernetesPodOperator's deadlines are looked at by its own clock, which may be this much behind ours.
-_LEAST_SECONDS = 0.05
 
 
 class DeferredPod:
@@ -45,7 +40,7 @@ class DeferredPod:
 
         poll_seconds: how long to wait instead where there is no watch.
         """
-        within = None if within_seconds is None else max(within_seconds, _LEAST_SECONDS)
+        within = None if within_seconds is None else max(within_seconds, LEAST_SECONDS)
         if self._subscription is None:
             await asyncio.sleep(poll_seconds if within is None else min(within, poll_seconds))
             return await self._read()
@@ -95,49 +90,18 @@ class WatchfulAsyncPodManager(AsyncPodManager):
     def __init__(self, pod: DeferredPod, base_container: str, login: VaultLogin, **arguments: Any) -> None:
         super().__init__(**arguments)
         self._pod, self._base_container, self._login = pod, base_container, login
-        self._poll_seconds = 0.0
-        self._deadline: _StartDeadline | None = None
 
     async def await_pod_start(
         self, pod: Any, schedule_timeout: int = 120, startup_timeout: int = 120, check_interval: float = 1
     ) -> None:
-        """Wait as AsyncPodManager does, whose loop looks, decides and sleeps. Here a look is what waits."""
-        self._deadline, self._poll_seconds = None, check_interval
-        self._timeouts = (schedule_timeout, startup_timeout)
-        try:
-            await super().await_pod_start(pod, schedule_timeout, startup_timeout, check_interval=0)
-        except (PodLaunchFailedException, PodLaunchTimeoutException):
-            raise
-        except BaseException:
-            # Whatever a look raises, it raises within a group of the log.
-            self.log.info("::endgroup::")
-            raise
+        async def look(within_seconds: float | None) -> Any:
+            if within_seconds is None:
+                return self._sound(await self._pod.now())
+            return self._sound(await self._pod.next(within_seconds, check_interval))
 
-    async def read_pod(self, pod: Any) -> Any:
-        if self._deadline is None:
-            self._deadline = _StartDeadline(*self._timeouts)
-            result = await self._pod.now()
-        else:
-            result = await self._pod.next(self._deadline.seconds_left(), self._poll_seconds)
-        if problem := failure.of_delivery(result, self._login, self._base_container):
+        await AwaitedStart(self.log, look, schedule_timeout, startup_timeout).wait(pod)
+
+    def _sound(self, pod: Any) -> Any:
+        if problem := failure.of_delivery(pod, self._login, self._base_container):
             raise problem
-        self._deadline.see(result)
-        return result
-
-
-class _StartDeadline:
-    """Until when the pod has to be scheduled, and then, from that on, to run: as KubernetesPodOperator counts."""
-
-    def __init__(self, schedule_timeout_seconds: float, startup_timeout_seconds: float) -> None:
-        self._startup_timeout_seconds = startup_timeout_seconds
-        self._at = time.time() + schedule_timeout_seconds
-        self._is_scheduled = False
-
-    def seconds_left(self) -> float:
-        return self._at - time.time()
-
-    def see(self, pod: Any) -> None:
-        conditions = pod.status.conditions or ()
-        is_scheduled = any(one.type == "PodScheduled" and one.status == "True" for one in conditions)
-        if is_scheduled and not self._is_scheduled:
-            self._is_scheduled, self._at = True, time.time() + self._startup_timeout_seconds
+        return pod

@@ -5,12 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from airflow.providers.cncf.kubernetes.kubernetes_helper_functions import PodLaunchFailedException
-from airflow.providers.cncf.kubernetes.utils.pod_manager import (
-    PodLaunchTimeoutException,
-    PodManager,
-    PodPhase,
-)
+from airflow.providers.cncf.kubernetes.utils.pod_manager import PodPhase
 from kubernetes.client import ApiException, V1DeleteOptions, V1Preconditions
 from urllib3.exceptions import HTTPError
 
@@ -19,6 +14,7 @@ from airflow_k8s_vault.delivery.attempts import TIMEOUT_SECONDS, attempt, unless
 from airflow_k8s_vault.errors import DeliveryRefused, DeliveryUnavailable
 from airflow_k8s_vault.operators.log_groups import LogGroups
 from airflow_k8s_vault.operators.own_pods import OwnPods
+from airflow_k8s_vault.operators.pod_waits import PodWaits
 
 GONE = "is gone: somebody deleted it, or its node was lost, before this task had seen how it ended."
 _REFUSED = (400, 403, 404, 422)
@@ -26,7 +22,7 @@ _REFUSED = (400, 403, 404, 422)
 Problem = DeliveryRefused | DeliveryUnavailable
 
 
-class WatchfulPodManager(PodManager):
+class WatchfulPodManager(PodWaits):
     """A PodManager for the pods of `own` alone, which raises, once, what `problem_of` finds in one that it reads.
 
     `problem` keeps that. `created` is the pod that it created, as the API returned it; None before. `ends_with`
@@ -37,7 +33,6 @@ class WatchfulPodManager(PodManager):
         super().__init__(**arguments)
         self._own = own
         self.problem: Problem | None = None
-        self.created: Any = None
         self._problem_of = problem_of
         self.groups = LogGroups()
         self.ends_with: str | None = None
@@ -105,16 +100,6 @@ class WatchfulPodManager(PodManager):
             return pod
 
     # Its log.
-
-    async def await_pod_start(self, *given: Any, **named: Any) -> None:
-        """Wait as PodManager does, in a group of the log that is closed also where a read of the pod raises."""
-        try:
-            await super().await_pod_start(*given, **named)
-        except (PodLaunchFailedException, PodLaunchTimeoutException):
-            raise
-        except BaseException:
-            self.log.info("::endgroup::")
-            raise
 
     def fetch_requested_container_logs(
         self, pod: Any, containers: Any, follow_logs: bool = False, *given: Any, **named: Any

@@ -84,6 +84,8 @@ class RunsPod(EndsPod):
             # With what caused it, but not with itself: Airflow would log the same words twice, 30 lines apart.
             raise AirflowFailException(str(refusal)) from refusal.__cause__
         finally:
+            if manager := vars(self).get("pod_manager"):
+                manager.close()
             if not goes_on:
                 if sys.exception() is not None and (manager := vars(self).get("pod_manager")):
                     # Else what Airflow shows of the exception is folded away.

@@ -16,10 +16,10 @@ from airflow_k8s_vault.watching.failures import ApiError
 
 Load = Callable[[], Awaitable[Configuration]]
 
-_CONNECT_SECONDS = 10
+CONNECT_SECONDS = 10
 _REQUEST_SECONDS = 60
 # A server sends a bookmark each minute. What stays silent for longer may be a connection that nobody is behind.
-_SILENCE_SECONDS = 90
+SILENCE_SECONDS = 90
 # How old credentials may be when a request begins; Kubernetes' own client reads its token file as often.
 _CREDENTIALS_SECONDS = 60
 # When a line is this long it is none: an object has 1.5 MiB at most.
@@ -61,13 +61,13 @@ class Client:
 
     async def get(self, path: str, query: Mapping[str, str] | None = None) -> bytes:
         """Return the body of the answer. Raises ApiError."""
-        limits = aiohttp.ClientTimeout(total=_REQUEST_SECONDS, sock_connect=_CONNECT_SECONDS)
+        limits = aiohttp.ClientTimeout(total=_REQUEST_SECONDS, sock_connect=CONNECT_SECONDS)
         async with self._answer(path, query or {}, limits) as answer:
             return await answer.read()
 
     async def lines(self, path: str, query: Mapping[str, str]) -> AsyncGenerator[bytes, None]:
         """Yield each whole line of the answer, until it ends. Raises ApiError, also for one that is cut."""
-        limits = aiohttp.ClientTimeout(sock_connect=_CONNECT_SECONDS, sock_read=_SILENCE_SECONDS)
+        limits = aiohttp.ClientTimeout(sock_connect=CONNECT_SECONDS, sock_read=SILENCE_SECONDS)
         async with self._answer(path, query, limits) as answer:
             _keep_alive(answer)
             begun = b""

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 from airflow_k8s_vault.watching.client import Client
 from airflow_k8s_vault.watching.failures import ApiError, WatchUnavailable
+from airflow_k8s_vault.watching.outage import Outage
 from airflow_k8s_vault.watching.pauses import Pauses
 from airflow_k8s_vault.watching.pod_store import PodStore
 from airflow_k8s_vault.watching.reflector import List, Pause, Reflector, Step, Watch
@@ -18,8 +19,6 @@ log = logging.getLogger(__name__)
 
 # How many pods are looked at by name at the same time: after a broken watch it may be many that are not there.
 _LOOKS_AT_ONCE = 8
-# Longer than an API server takes for an upgrade. Whoever waits then tries for himself, and fails in his own way.
-LONGEST_OUTAGE_SECONDS = 600
 # Between two turns of the event loop, so that a thousand lines at once keep nobody waiting.
 _LINES_A_TURN = 50
 
@@ -39,7 +38,7 @@ class NamespaceWatch:
             refused=self._refused,
             clock=asyncio.get_running_loop().time,
         )
-        self._failing_since: float | None = None
+        self._outage = Outage(f"the pods in namespace {namespace}", asyncio.get_running_loop().time)
         self._at_once = asyncio.Semaphore(_LOOKS_AT_ONCE)
         # Who is being looked for, and whether something has happened meanwhile that takes another look.
         self._looking: dict[Subscription, bool] = {}
@@ -65,31 +64,17 @@ class NamespaceWatch:
             try:
                 answer = await self._carried_out(step)
             except ApiError as failure:
-                self._failed(failure)
+                self._outage.failed(failure)
                 step = steps.throw(failure)
             else:
                 step = steps.send(answer)
-
-    def _failed(self, failure: ApiError) -> None:
-        """Log it; raise WatchUnavailable where it has failed for so long that everybody has to see for himself."""
-        now = asyncio.get_running_loop().time()
-        # A watch that is cut, or has fallen behind, is everyday; a server that does not answer is not.
-        level = logging.DEBUG if self._failing_since is None else logging.WARNING
-        log.log(level, "The watch of the pods in namespace %s: %s", self.namespace, failure)
-        if failure.status == 403 or failure.is_of_version:
-            return
-        self._failing_since = now if self._failing_since is None else self._failing_since
-        if now - self._failing_since > LONGEST_OUTAGE_SECONDS:
-            raise WatchUnavailable(
-                f"The API server has not answered for {now - self._failing_since:.0f} s: {failure}"
-            )
 
     async def _carried_out(self, step: Step) -> bytes | None:
         if isinstance(step, Pause):
             await asyncio.sleep(step.seconds)
         elif isinstance(step, List):
             answer = await self._client.get(self._path, step.query)
-            self._failing_since = None
+            self._outage.over()
             return answer
         else:
             await self._watch(step)
@@ -100,7 +85,7 @@ class NamespaceWatch:
         async with contextlib.aclosing(self._client.lines(self._path, step.query)) as lines:
             async for line in lines:
                 self._reflector.line(line)
-                self._failing_since = None
+                self._outage.over()
                 count += 1
                 if count % _LINES_A_TURN == 0:
                     await asyncio.sleep(0)

@@ -7,7 +7,7 @@ and many times the memory: public measurements found half of a hub's CPU there.
 
 from __future__ import annotations
 
-from msgspec import Struct
+from msgspec import Raw, Struct
 from msgspec.json import Decoder
 
 
@@ -120,7 +120,7 @@ class _Labelled(_Part, frozen=True):
 _POD, _LABELLED = Decoder(Pod), Decoder(_Labelled)
 
 
-def pod(content: bytes) -> Pod:
+def pod(content: bytes | Raw) -> Pod:
     """Return what is kept of a v1 Pod in JSON. Raises msgspec.DecodeError where it is none."""
     return _POD.decode(content)
 
