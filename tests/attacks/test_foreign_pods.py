@@ -164,6 +164,8 @@ def replaced(arena: FaultEnvironment, pod: Any) -> Any:
     copied["spec"].pop("nodeName", None)
     plain(copied)
     copied["spec"]["containers"][0]["command"] = ["sh", "-c", WAITS]
+    # What was read until now was the task's own.
+    arena.kube.done.clear()
     return arena.core.create_namespaced_pod(NAMESPACE, copied)
 
 
