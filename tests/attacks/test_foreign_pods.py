@@ -165,7 +165,7 @@ def replaced(arena: FaultEnvironment, pod: Any) -> Any:
     plain(copied)
     copied["spec"]["containers"][0]["command"] = ["sh", "-c", WAITS]
     # What was read until now was the task's own.
-    arena.kube.done.clear()
+    arena.kube.forget()
     return arena.core.create_namespaced_pod(NAMESPACE, copied)
 
 

@@ -9,6 +9,7 @@ import re
 import socket
 import ssl
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -48,7 +49,10 @@ def _subject(authorization: str) -> str:
 
 
 class FaultProxy:
-    """Passes requests on, streams included. `done` lists those that were answered with 2xx as "POST /v1/…"."""
+    """Passes requests on, streams included. `done` lists those that were answered with 2xx as "POST /v1/…".
+
+    A request that began before `forget` is not in it, however late its answer comes: that of a silent log does.
+    """
 
     def __init__(self, target: str, host: str = "127.0.0.1", tls: ssl.SSLContext | None = None) -> None:
         self.faults: list[Fault] = []
@@ -70,11 +74,22 @@ class FaultProxy:
         self._server.server_close()
 
     def reset(self) -> None:
-        self.faults, self.done, self.done_by = [], [], []
+        self.faults = []
+        self.forget()
 
-    def note(self, request: str, headers: Any) -> None:
-        self.done.append(request)
-        self.done_by.append((_subject(headers.get("Authorization") or ""), request))
+    def forget(self) -> None:
+        self.done, self.done_by = [], []
+
+    @property
+    def note(self) -> Callable[[str, Any], None]:
+        """Return what writes a request down, with its headers, for as long as this is not forgotten."""
+        done, done_by = self.done, self.done_by
+
+        def note(request: str, headers: Any) -> None:
+            done.append(request)
+            done_by.append((_subject(headers.get("Authorization") or ""), request))
+
+        return note
 
     def count(self, pattern: str) -> int:
         return sum(re.search(pattern, request) is not None for request in self.done)
@@ -121,7 +136,7 @@ def _handler(proxy: FaultProxy) -> type[BaseHTTPRequestHandler]:
 
         def handle_any(self) -> None:
             body = self._sent = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            request = f"{self.command} {self.path}"
+            request, self._note = f"{self.command} {self.path}", proxy.note
             fault = proxy.fault_of(request)
             # Also of what is never answered: a login that fails has been sent a token all the same.
             proxy.knows(request, body)
@@ -141,7 +156,7 @@ def _handler(proxy: FaultProxy) -> type[BaseHTTPRequestHandler]:
             else:
                 answer = proxy.pass_on(self.command, self.path, self.headers, body)
                 if 200 <= answer.status < 300:
-                    proxy.note(request, self.headers)
+                    self._note(request, self.headers)
                 if fault == "late":
                     proxy.wait(2)
                 if fault == "cut after":
@@ -162,7 +177,7 @@ def _handler(proxy: FaultProxy) -> type[BaseHTTPRequestHandler]:
             self.close_connection = True
             made = proxy.tunnel(request, self.headers)
             if made.granted:
-                proxy.note(request, self.headers)
+                self._note(request, self.headers)
             made.carry(self.connection)
 
         def _pass_back(self, answer: http.client.HTTPResponse) -> None:
