@@ -84,6 +84,7 @@ def _source(team: Team, root: Path, dags: DagSecrets | None) -> Source:
     worker, triggerer = team.platform.worker or "", team.platform.triggerer or ""
     if team.walls.identity == "dag" and dags is None:
         raise TeamError(f"{team.where('identity')}: with identity: dag each DAG has an account: give --dags.")
+    ids = dags.dags.get(team.name, ()) if dags and team.walls.identity == "dag" else ()
     return Source(
         team=team,
         login=VaultLogin.of_team(team),
@@ -92,9 +93,16 @@ def _source(team: Team, root: Path, dags: DagSecrets | None) -> Source:
         triggerer=Account.of(triggerer, team.name),
         pods=template_pods.of_team(team.name, root),
         xcom_sidecar=_xcom_sidecar(team.platform.xcom_image) if team.walls.xcom else None,
-        dags=dags.dags.get(team.name, ()) if dags and team.walls.identity == "dag" else (),
+        dags=ids,
+        dag_labels=_labels(ids),
         declared=tuple(item for item in dags.declared if item.team == team.name) if dags else None,
     )
+
+
+def _labels(dag_ids: Sequence[str]) -> dict[str, str]:
+    from airflow.providers.cncf.kubernetes.pod_generator import make_safe_label_value
+
+    return {dag_id: make_safe_label_value(dag_id) for dag_id in dag_ids}
 
 
 class _NoConnection:

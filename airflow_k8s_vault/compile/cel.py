@@ -1,6 +1,6 @@
 """Kubernetes' expression language, as far as the admission policies need it: text for values and comparisons.
 
-A literal list has entries of one type here, and there are no literal maps: Kubernetes takes none of mixed types
+A literal list has entries of one type here, and a literal map text alone: Kubernetes takes none of mixed types
 (cel.HomogeneousAggregateLiterals), so that a map is compared key by key.
 """
 

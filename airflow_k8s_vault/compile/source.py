@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from airflow_k8s_vault.compile.declared import Declared
@@ -36,7 +36,8 @@ class Source:
     login: where its pods log in. deliveries: those that its tasks use. worker, triggerer: Airflow's accounts.
     pods: what its templates give, with cel.VARIES where a variable or the run decides. xcom_sidecar: the container
     that KubernetesPodOperator adds for XCom, None where the team pushes none. dags: the ids of the team's DAGs,
-    where each has an identity of its own. declared: what they declare, None where the ceiling is compiled.
+    where each has an identity of its own; dag_labels: each with the label that Airflow gives its pods.
+    declared: what they declare, None where the ceiling is compiled.
     """
 
     team: Team
@@ -47,4 +48,5 @@ class Source:
     pods: tuple[Mapping[str, Any], ...] = ()
     xcom_sidecar: Mapping[str, Any] | None = None
     dags: tuple[str, ...] = ()
+    dag_labels: Mapping[str, str] = field(default_factory=dict)
     declared: tuple[Declared, ...] | None = None

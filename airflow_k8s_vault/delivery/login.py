@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,6 +11,8 @@ from airflow_k8s_vault.errors import ConfigError
 from airflow_k8s_vault.teams import AgentSettings, Team
 
 _AGENT = AgentSettings()
+# What the methods kubernetes and jwt say of a role that is not there.
+_NO_ROLE = re.compile(r'invalid role name|role \\*".+\\*" could not be found')
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,8 @@ class VaultLogin:
     agent: AgentSettings = _AGENT
     # For messages; empty where it is not known.
     team: str = ""
+    # Whether the role is one DAG's: the team has identity: dag.
+    is_of_dag: bool = False
 
     @classmethod
     def of_role(cls, role: str) -> VaultLogin:
@@ -46,12 +51,17 @@ class VaultLogin:
     @classmethod
     def of_team(cls, team: Team) -> VaultLogin:
         """Return the login of a team's pods, with what its file says of the agent."""
-        return replace(cls.of_role(team.vault_role), agent=team.agent, team=team.name)
+        is_of_dag = team.walls.identity == "dag"
+        return replace(cls.of_role(team.vault_role), agent=team.agent, team=team.name, is_of_dag=is_of_dag)
 
     def advice(self, message: str) -> str:
         """Return what to look at after Vault refused this login in these words."""
-        role = f"Check auth/{self.auth_mount}/role/{self.role} (bound service account, namespace, audience), and "
         command = f"\n  Try: airflow k8s-vault doctor --team {self.team}" if self.team else ""
+        if _NO_ROLE.search(message):
+            return (
+                f"There is no auth/{self.auth_mount}/role/{self.role}: {self.compile_and_apply('vault')}{command}"
+            )
+        role = f"Check auth/{self.auth_mount}/role/{self.role} (bound service account, namespace, audience), and "
         if "not yet valid" in message or "expired" in message:
             what = "the clocks: the token's times are the cluster's, and Vault compares them with its own."
         elif self.auth_method == "kubernetes":
@@ -59,6 +69,15 @@ class VaultLogin:
         else:
             what = f"that auth/{self.auth_mount}/config knows the keys of this cluster's tokens."
         return f"{role}{what}{command}"
+
+    def compile_and_apply(self, what: str) -> str:
+        """Return the way out where something of the team is missing in Vault or Kubernetes.
+
+        >>> VaultLogin("", "payments", team="payments", is_of_dag=True).compile_and_apply("vault")
+        'compile and apply (airflow k8s-vault compile vault --team payments --dags DIR).'
+        """
+        words = f"{f' --team {self.team}' if self.team else ''}{' --dags DIR' if self.is_of_dag else ''}"
+        return f"compile and apply (airflow k8s-vault compile {what}{words})."
 
 
 def _certificate(setting: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from functools import cached_property
 from typing import Any
@@ -10,6 +11,7 @@ from kubernetes.client import ApiException, V1Pod
 
 from airflow_k8s_vault import config, delivery
 from airflow_k8s_vault.delivery import agent, failure, file_key_ref, lifetime, secret
+from airflow_k8s_vault.errors import DeliveryRefused
 from airflow_k8s_vault.operators import own_pods, pod_record, received
 from airflow_k8s_vault.operators.build import manifest_of
 from airflow_k8s_vault.operators.find import FindsPod
@@ -35,7 +37,7 @@ class CreatesPod(FindsPod):
                 self._new_handover(pod_request_obj).discard(pod)
                 pod = super().get_or_create_pod(pod_request_obj, context)
         except ApiException as refusal:
-            raise file_key_ref.explained(refusal) from refusal
+            raise self._explained(refusal) from refusal
         self.pod = self.pod_manager.created or pod  # on_kill deletes it from now on
         if self.pod_manager.created:
             pod_record.started(self, context, manifest_of(pod_request_obj))
@@ -62,6 +64,16 @@ class CreatesPod(FindsPod):
         """Say in the task's log, in one line, what the pod got."""
         self.log.info("%s", received.sentence(self._located(), self._login().role, how))
 
+    def _explained(self, refusal: ApiException) -> Exception:
+        """Return what a refused pod means, where more is known than the API server says."""
+        team, login = self._decision.template.team, self._login()
+        if refusal.status == 403 and f'serviceaccount "{team.service_account}" not found' in _message(refusal):
+            return DeliveryRefused(
+                f"Namespace '{team.namespace}' has no service account '{team.service_account}': "
+                f"{login.compile_and_apply('kubernetes')}"
+            )
+        return file_key_ref.explained(refusal)
+
     @cached_property
     def _handover(self) -> Any:
         """The worker's part of the delivery; None where the pod logs in itself."""
@@ -86,3 +98,11 @@ class CreatesPod(FindsPod):
         )
         manager.ends_with = self.base_container_name if config.get("task_ends_with") == "base" else None
         return manager
+
+
+def _message(refusal: ApiException) -> str:
+    """Return the API server's sentence: the body is JSON, with quotation marks escaped."""
+    try:
+        return str(json.loads(refusal.body)["message"])
+    except (TypeError, ValueError, KeyError):
+        return str(refusal.body)

@@ -18,7 +18,7 @@ from airflow_k8s_vault.compile import Account, Source, template_pods
 from airflow_k8s_vault.delivery import REQUEST_ANNOTATION, agent, secret
 from airflow_k8s_vault.delivery.login import VaultLogin
 from airflow_k8s_vault.policy import Expected
-from airflow_k8s_vault.teams import Team
+from airflow_k8s_vault.teams import Team, dag_identity
 from airflow_k8s_vault.templates import samples
 from airflow_k8s_vault.templates.folder import folder as templates_folder
 from tests.compile.conftest import SHIPPED, WORKER, denials, policy
@@ -314,6 +314,26 @@ def test_a_pod_asks_for_no_more_cpu_than_the_limit() -> None:
 
     assert [] == denials(spec, delivered("payments/etl", "agent", SECRETS["all"], source))
     assert ["A pod of team payments asks for 1500m of CPU at most."] == denials(spec, pod)
+
+
+def test_each_of_a_thousand_dags_runs_as_its_own_account() -> None:
+    source = source_of("payments")
+    walls, ids = replace(source.team.walls, identity="dag"), [f"load-{number:04}" for number in range(1000)]
+    labels = {dag_id: dag_id for dag_id in ids}
+    source = replace(source, team=replace(source.team, walls=walls), dags=tuple(ids), dag_labels=labels)
+    spec = policy(source)
+
+    def of(label: str, account: str) -> list[str]:
+        role = dag_identity("airflow-payments", account)
+        pod = delivered("payments/etl", "agent", [], replace(source, login=replace(source.login, role=role)))
+        pod["spec"]["serviceAccountName"] = role
+        pod["metadata"]["labels"]["dag_id"] = label
+        return denials(spec, pod)
+
+    assert all(len(expression) < 100_000 for expression in expressions(spec))
+    assert [] == of("load-0000", "load-0000") + of("load-0999", "load-0999")
+    assert of("load-0000", "load-0999")
+    assert of("load-1000", "load-1000")
 
 
 def expressions(spec: dict[str, Any]) -> list[str]:

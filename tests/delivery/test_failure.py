@@ -199,6 +199,24 @@ def test_the_command_that_looks_further_is_named_where_the_team_is_known() -> No
 
 
 @pytest.mark.parametrize(
+    ("said", "is_of_dag", "words"),
+    [
+        ('invalid role name "x"', False, " --team pay"),
+        ('role "x" could not be found', True, " --team pay --dags DIR"),
+    ],
+)
+def test_a_role_that_is_not_there_is_to_be_compiled_and_applied(said: str, is_of_dag: bool, words: str) -> None:
+    login = VaultLogin("https://vault:8200", "payments", team="pay", is_of_dag=is_of_dag)
+    words = (
+        f"There is no auth/kubernetes/role/payments: compile and apply (airflow k8s-vault compile vault{words})."
+    )
+
+    message = str(failure.of_delivery(pod(ended(REFUSED_LOGIN.replace("permission denied", said))), login, "base"))
+
+    assert words in message
+
+
+@pytest.mark.parametrize(
     ("method", "said", "advice"),
     [
         ("kubernetes", "permission denied", "the mount has a token_reviewer_jwt"),

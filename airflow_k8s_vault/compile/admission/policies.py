@@ -9,6 +9,7 @@ from airflow_k8s_vault.compile import cel
 from airflow_k8s_vault.compile.admission import (
     agent_rules,
     container_rules,
+    dag_rules,
     limit_rules,
     pod_rules,
     security_rules,
@@ -27,6 +28,7 @@ def rules_of_pods(source: Source) -> list[Rule]:
     """Return all rules on pods; each holds for a new pod and for one whose spec is changed."""
     spec = [
         *pod_rules.of_identity(source),
+        *dag_rules.of_dags(source),
         *pod_rules.of_fields(source),
         *container_rules.of_containers(source),
         *agent_rules.of_agent(source),
@@ -48,6 +50,7 @@ def variables(source: Source) -> dict[str, str]:
     return {
         **VARIABLES,
         "others": container_rules.others(source),
+        **dag_rules.variables(source),
         "agents": f"variables.containers.filter(c, {is_agent})",
     }
 
