@@ -123,8 +123,15 @@ CAUSES = (
         "CLUSTER-RIGHTS",
         CLUSTER,
         "Airflow may do in the team's namespace what its tasks need",
-        "The account of Airflow's worker lacks a right, or has one that it does not need.",
+        "The account of Airflow's worker, or of its triggerer, lacks a right.",
         "Run: airflow k8s-vault compile kubernetes --team {team} | kubectl apply --server-side -f -",
+    ),
+    Cause(
+        "CLUSTER-RIGHTS-WIDE",
+        CLUSTER,
+        "Airflow may do no more in the team's namespace than its tasks need",
+        "Code of a DAG runs with the worker's rights. What it may beyond the compiled Role, every DAG may.",
+        "Find what grants it: kubectl get rolebindings,clusterrolebindings -A -o wide, and take it away.",
     ),
     Cause(
         "CLUSTER-ADMISSION",
@@ -135,10 +142,17 @@ CAUSES = (
         "Run: airflow k8s-vault compile kubernetes --team {team} | kubectl apply --server-side -f -",
     ),
     Cause(
+        "CLUSTER-QUOTA",
+        CLUSTER,
+        "the namespace's quota has room for one pod",
+        "A ResourceQuota is used up, or counts what the template's pod does not say: no task can start.",
+        "Wait for pods to end, delete ended ones, or raise limits: in the team's file.",
+    ),
+    Cause(
         "CLUSTER-POD",
         CLUSTER,
         "the API server admits a pod of each template (dry run)",
-        "Pod Security, an admission policy, a quota or a limit refuses the pod that the template gives.",
+        "Pod Security, an admission policy or a limit refuses the pod that the template gives.",
         "Change the template, or what refuses it: the message is the API server's own.",
     ),
     Cause(
@@ -219,6 +233,13 @@ CAUSES = (
         "logins and leases live as long as the tasks may",
         "A task may run longer than its login or lease can live; it is refused before its main process starts.",
         "Raise token_max_ttl or the engine role's max_ttl, or lower the task's execution_timeout.",
+    ),
+    Cause(
+        "VAULT-LEASE",
+        VAULT,
+        "each dynamic path gives a credential, and takes it back",
+        "Vault may read the role, and cannot make a login with it: the database or its password is not right.",
+        "Read Vault's message; try it by hand: vault read PATH, with a token of the team's role.",
     ),
     Cause(
         "POD-REACHES-VAULT",

@@ -23,6 +23,9 @@ _FROM = _arg(
     default="here",
     help="pod: also start a short pod of each team, and ask Vault from there. Default: here",
 )
+_LEASES = _arg(
+    "--leases", action="store_true", help="Also take one lease of each dynamic path of --dags, and revoke it"
+)
 _TASK = _arg(
     "--task",
     metavar="PATH:KEY",
@@ -42,5 +45,5 @@ def doctor_command() -> ActionCommand:
         description="Exit status: 0 where all is well, 1 where something fails, 2 where it could not run. "
         "It changes nothing, but for the login of each team, which it ends. No value of a secret is shown.",
         func=lazy_load_command("airflow_k8s_vault.commands.doctor.run"),
-        args=(_TEAM, _DAGS, _FROM, _TASK, _CONN_ID, _WAIT, _OUTPUT),
+        args=(_TEAM, _DAGS, _FROM, _LEASES, _TASK, _CONN_ID, _WAIT, _OUTPUT),
     )

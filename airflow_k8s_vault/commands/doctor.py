@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from argparse import Namespace
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
+from typing import Any
 
+from rich.console import Console
 from rich.text import Text
 
 from airflow_k8s_vault import config, doctor, teams
@@ -17,24 +21,12 @@ from airflow_k8s_vault.errors import K8sVaultError
 def run(arguments: Namespace) -> int:
     """Walk all checks and print what came out; status 1 where one of them fails."""
     console = output.terminal()
-    shown: set[str] = set()
-
-    def tell(done: doctor.Done) -> None:
-        if arguments.output != "table":
-            return
-        category = done.check.cause.category
-        if category not in shown:
-            shown.add(category)
-            console.print(Text(f"\n{doctor.CATEGORIES[category]}", style="bold"))
-        for line, style in doctor.lines(done, console.width):
-            console.print(Text(line, style=style), soft_wrap=True)
-
+    tell = _teller(console) if arguments.output == "table" else lambda done: None
+    canary = "" if arguments.task == "none" else arguments.task
+    depth = doctor.Depth(from_pod=arguments.from_ == "pod", leases=arguments.leases, canary=canary)
     result = _environment(arguments)
     try:
-        checks = doctor.all_checks(
-            result, from_pod=arguments.from_ == "pod", canary="" if arguments.task == "none" else arguments.task
-        )
-        report = doctor.run(checks, tell, arguments.wait)
+        report = doctor.run(doctor.all_checks(result, depth), tell, arguments.wait, _waiting)
     finally:
         if result.vault is not None:
             result.vault.close()
@@ -43,6 +35,29 @@ def run(arguments: Namespace) -> int:
     else:
         console.print(Text(f"\n{_summary(report)}", style="bold"))
     return 0 if report.success else output.FOUND_PROBLEMS
+
+
+def _teller(console: Console) -> Callable[[doctor.Done], None]:
+    """Return what prints each check when it is done, below the title of its category."""
+    shown: set[str] = set()
+
+    def tell(done: doctor.Done) -> None:
+        category = done.check.cause.category
+        if category not in shown:
+            shown.add(category)
+            console.print(Text(f"\n{doctor.CATEGORIES[category]}", style="bold"))
+        for line, style in doctor.lines(done, console.width):
+            console.print(Text(line, style=style), soft_wrap=True)
+
+    return tell
+
+
+def _waiting(check: doctor.Check) -> AbstractContextManager[Any]:
+    """Show on standard error, where that is a terminal, what is waited for."""
+    console = Console(stderr=True)
+    return (
+        console.status(Text(f"waiting until {check.cause.description}")) if console.is_terminal else nullcontext()
+    )
 
 
 def _environment(arguments: Namespace) -> doctor.Environment:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from airflow_k8s_vault.causes import BY_CODE, CATEGORIES, Cause
-from airflow_k8s_vault.errors import K8sVaultError
+from airflow_k8s_vault.errors import DeliveryUnavailable, K8sVaultError, VaultUnavailable
 
 Result = Literal["success", "warning", "error", "unknown", "skipped"]
 # Between two tries with `wait_seconds`.
-_PAUSE_SECONDS = 2.0
+_PAUSE_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -105,16 +106,25 @@ class Report:
         return {"success": self.success, "categories": categories}
 
 
-def run(checks: Iterable[Check], tell: Callable[[Done], None], wait_seconds: float = 0) -> Report:
+def run(
+    checks: Iterable[Check],
+    tell: Callable[[Done], None],
+    wait_seconds: float = 0,
+    while_waiting: Callable[[Check], AbstractContextManager[Any]] = lambda check: nullcontext(),
+) -> Report:
     """Walk the checks in order and tell of each; what an earlier failure makes meaningless is skipped.
 
-    wait_seconds: how long, in all, something that may still come up is looked at again.
+    wait_seconds: how long, in all, something that may still come up is looked at again. while_waiting: entered
+    while a check is looked at again.
     """
     done: list[Done] = []
     deadline = time.monotonic() + wait_seconds
     for check in checks:
-        before = _failed_before(check, done)
-        outcome = Outcome("skipped", f"not run: see {before.code}") if before else _outcome(check, deadline)
+        if before := _failed_before(check, done):
+            outcome = Outcome("skipped", f"not run: see {before.code}")
+        elif (outcome := _tried(check)).may_come_up and _time_left(deadline):
+            with while_waiting(check):
+                outcome = _tried_again(check, outcome, deadline)
         done.append(Done(check, outcome))
         tell(done[-1])
     return Report(done)
@@ -128,19 +138,23 @@ def _failed_before(check: Check, done: list[Done]) -> Check | None:
     return None
 
 
-def _outcome(check: Check, deadline: float) -> Outcome:
-    while True:
-        outcome = _tried(check)
-        if not outcome.may_come_up or time.monotonic() + _PAUSE_SECONDS > deadline:
-            return outcome
+def _time_left(deadline: float) -> bool:
+    return time.monotonic() + _PAUSE_SECONDS <= deadline
+
+
+def _tried_again(check: Check, outcome: Outcome, deadline: float) -> Outcome:
+    while outcome.may_come_up and _time_left(deadline):
         time.sleep(_PAUSE_SECONDS)
+        outcome = _tried(check)
+    return outcome
 
 
 def _tried(check: Check) -> Outcome:
     try:
         return check.run()
     except K8sVaultError as error:
-        return Outcome("error", str(error))
+        passing = isinstance(error, DeliveryUnavailable | VaultUnavailable)
+        return Outcome("error", str(error), may_come_up=passing)
     except Exception as error:
         # Its text may hold an answer of Vault: the kind has to do.
         return Outcome("unknown", f"the check itself failed ({type(error).__name__})")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 
@@ -10,7 +10,14 @@ from airflow_k8s_vault.compile import Declared, Source
 from airflow_k8s_vault.doctor import cluster, here, pod, task, vault
 from airflow_k8s_vault.doctor.check import Check, Outcome
 from airflow_k8s_vault.doctor.kube import Kube
-from airflow_k8s_vault.doctor.vault import Vault
+from airflow_k8s_vault.doctor.session import Vault
+
+# What is asked of Vault once, and what is asked for each team.
+_OF_ALL = ("VAULT-REACHED", "VAULT-SEALED", "VAULT-ADVISORY", "VAULT-MOUNT")
+_OF_TEAM = (
+    *("CLUSTER-NAMESPACE", "CLUSTER-ACCOUNT", "CLUSTER-RIGHTS", "CLUSTER-RIGHTS-WIDE", "CLUSTER-ADMISSION"),
+    *("CLUSTER-QUOTA", "CLUSTER-POD", "VAULT-ROLE", "VAULT-LOGIN"),
+)
 
 
 @dataclass(frozen=True)
@@ -29,11 +36,21 @@ class Environment:
     vault: Vault | None
 
 
-def all_checks(environment: Environment, *, from_pod: bool = False, canary: str | None = None) -> Iterator[Check]:
-    """Yield the checks; from_pod: also those that start a short pod of each team; canary: also a real task's pod.
+@dataclass(frozen=True)
+class Depth:
+    """How far the checks go. from_pod: also start a pod of each team; leases: also take one of each dynamic path.
 
-    canary: a KV 2 path and key ("secret/x/canary:value"), "" for tasks without secrets, None for no tasks.
+    canary: also run a real task, with a KV 2 path and key ("secret/x/canary:value"), "" for one without secrets,
+    None for no task.
     """
+
+    from_pod: bool = False
+    leases: bool = False
+    canary: str | None = None
+
+
+def all_checks(environment: Environment, depth: Depth = Depth()) -> Iterator[Check]:
+    """Yield the checks, in the order of a task's way."""
     kube, sources = environment.kube, environment.sources
     yield from here.checks(environment.teams)
     for name in environment.teams:
@@ -41,9 +58,18 @@ def all_checks(environment: Environment, *, from_pod: bool = False, canary: str 
         yield Check("HERE-COMPILED", partial(Outcome.of, errors), name, name, ("HERE-SETTINGS", "HERE-TEMPLATES"))
     yield from cluster.checks(kube, sources)
     if environment.vault is None:
+        yield from _not_run([""], _OF_ALL + _OF_TEAM, "HERE-SETTINGS", "HERE-TEMPLATES")
         return
-    yield from vault.checks(environment.vault, kube, sources, environment.declared)
-    if from_pod:
+    yield from _not_run(environment.unread, _OF_TEAM, "HERE-TEMPLATES", "HERE-COMPILED")
+    yield from vault.checks(environment.vault, kube, sources, environment.declared, leases=depth.leases)
+    if depth.from_pod:
         yield from pod.checks(kube, sources, environment.vault.login)
-    if canary is not None:
-        yield from task.checks(sources, canary)
+    if depth.canary is not None:
+        yield from task.checks(sources, depth.canary)
+
+
+def _not_run(teams: Iterable[str], codes: tuple[str, ...], *after: str) -> Iterator[Check]:
+    """Yield checks that cannot be made, so that each says so."""
+    for name in teams:
+        for code in codes:
+            yield Check(code, lambda: Outcome("skipped", "not run: see above"), name, name, after)

@@ -9,12 +9,12 @@ from typing import Any
 from kubernetes.client import ApiException
 from urllib3.exceptions import HTTPError
 
-from airflow_k8s_vault.errors import K8sVaultError
+from airflow_k8s_vault.errors import DeliveryUnavailable, K8sVaultError
 
 TIMEOUT_SECONDS = 10
 
 
-class Unreachable(K8sVaultError):
+class Unreachable(DeliveryUnavailable):
     """The cluster did not answer."""
 
 
@@ -29,16 +29,32 @@ class Answer(K8sVaultError):
 class Kube:
     """One connection of Airflow's. Requests are made one after the other, each within 10 s."""
 
-    def __init__(self, conn_id: str = "kubernetes_default") -> None:
-        self.conn_id = conn_id
+    def __init__(self, conn_id: str = "kubernetes_default", acting_as: str = "") -> None:
+        self.conn_id, self._acting_as = conn_id, acting_as
 
     @cached_property
     def _client(self) -> Any:
         from airflow.providers.cncf.kubernetes.hooks.kubernetes import KubernetesHook
 
         client = KubernetesHook(conn_id=self.conn_id).api_client
-        client.configuration.retries = False
+        # Its pool is made already, and would try three times.
+        client.rest_client.pool_manager.connection_pool_kw["retries"] = False
         return client
+
+    @cached_property
+    def user(self) -> str:
+        """Who asks, as the API server knows it: "system:serviceaccount:airflow:airflow-worker"."""
+        review = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
+        made = self.post("/apis/authentication.k8s.io/v1/selfsubjectreviews", review)
+        return str(made["status"]["userInfo"].get("username", ""))
+
+    def acting_as(self, user: str) -> Kube:
+        """Return the same connection as that user: itself, or by the right to impersonate it (`kubectl --as`)."""
+        if user == self.user:
+            return self
+        other = Kube(self.conn_id, user)
+        other.__dict__["_client"] = self._client
+        return other
 
     @property
     def host(self) -> str:
@@ -56,12 +72,14 @@ class Kube:
         return self._request("DELETE", path, {"gracePeriodSeconds": 0}, {})
 
     def _request(self, method: str, path: str, body: Any, query: dict[str, Any]) -> dict[str, Any]:
+        headers = {"Content-Type": "application/json", "Accept": "application/json"}
+        headers |= {"Impersonate-User": self._acting_as} if self._acting_as else {}
         try:
             response = self._client.call_api(
                 path,
                 method,
                 query_params=list(query.items()),
-                header_params={"Content-Type": "application/json", "Accept": "application/json"},
+                header_params=headers,
                 body=body,
                 auth_settings=["BearerToken"],
                 _preload_content=False,

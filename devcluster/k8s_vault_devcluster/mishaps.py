@@ -1,4 +1,4 @@
-"""What happens to a cluster and no request of Kubernetes asks for: its node is lost, its clock is wrong.
+"""What happens to a cluster and no request of Kubernetes asks for: a lost node, a wrong clock, an old release.
 
 For tests. The administrator, and nobody else, posts to /devcluster/<name> (see Mishaps.paths).
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 
 from k8s_vault_devcluster import deletion
+from k8s_vault_devcluster.api import schema
 from k8s_vault_devcluster.kubelet import Kubelet
 from k8s_vault_devcluster.node import NODE_NAME
 from k8s_vault_devcluster.store import Object, Store, now
@@ -37,6 +38,7 @@ class Mishaps:
             "/devcluster/node-back": self.node_back,
             "/devcluster/clock": self.clock,
             "/devcluster/kubelet": self.kubelet,
+            "/devcluster/release": self.release,
         }
 
     async def node_lost(self, body: Object) -> None:
@@ -69,6 +71,10 @@ class Mishaps:
         node = self._kubelet.node
         node.removal_seconds = float(body.get("removalSeconds", node.removal_seconds))
         node.kills_groups = bool(body.get("killsGroups", node.kills_groups))
+
+    async def release(self, body: Object) -> None:
+        """Be of a release that has not the fields in `without` yet (see schema.without); [] is this one."""
+        schema.without(body["without"])
 
     def _ready(self, status: str, reason: str, message: str, taints: list[Object]) -> None:
         def change(node: Object) -> None:

@@ -44,10 +44,11 @@ def allowed(store: Store, user: Object, asked: Attributes) -> bool:
     """Whether a role bound to this user or one of its groups allows it. system:masters may do everything."""
     if MASTERS in user.get("groups", []):
         return True
-    return any(_matches(rule, asked) for rule in _rules(store, user, asked.namespace))
+    return any(_matches(rule, asked) for rule in rules(store, user, asked.namespace))
 
 
-def _rules(store: Store, user: Object, namespace: str) -> Iterator[Object]:
+def rules(store: Store, user: Object, namespace: str) -> Iterator[Object]:
+    """Yield the rules that hold for the user in a namespace; for "" those that hold everywhere."""
     for binding in store.list("clusterrolebindings"):
         if _binds(binding, user):
             yield from role_rules(store, binding["roleRef"], "")
@@ -116,6 +117,7 @@ def built_in() -> list[tuple[str, Object]]:
     own_reviews = [
         _create("authentication.k8s.io", "selfsubjectreviews"),
         _create("authorization.k8s.io", "selfsubjectaccessreviews"),
+        _create("authorization.k8s.io", "selfsubjectrulesreviews"),
     ]
     roles = {
         "cluster-admin": ([everything, {"nonResourceURLs": ["*"], "verbs": ["*"]}], [MASTERS]),

@@ -120,6 +120,32 @@ def test_self_subject_access_review_answers_as_rbac_would(api: Api, namespace: s
     assert api("POST", path, {"spec": spec})["status"] == {"allowed": True}
 
 
+def test_who_may_impersonate_asks_as_somebody_else_and_learns_all_that_they_may(
+    api: Api, namespace: str, space: str
+) -> None:
+    name = f"system:serviceaccount:{namespace}:default"
+    roles = f"{RBAC}/namespaces/{namespace}"
+    rules = [{"apiGroups": [""], "resources": ["pods"], "verbs": ["list"]}]
+    binding = {"roleRef": {"kind": "Role", "name": "reader", "apiGroup": "rbac.authorization.k8s.io"}}
+    subject = {"kind": "ServiceAccount", "name": "default", "namespace": namespace}
+    api("POST", f"{roles}/roles", {"metadata": {"name": "reader"}, "rules": rules})
+    api("POST", f"{roles}/rolebindings", {"metadata": {"name": "reader"}, **binding, "subjects": [subject]})
+    stranger = api.as_user(token_of(api, space))
+    path = "/apis/authorization.k8s.io/v1/selfsubjectrulesreviews"
+    content = json.dumps({"spec": {"namespace": namespace}})
+    headers = {"Content-Type": "application/json", "Impersonate-User": name}
+
+    learned = api.client.post(path, content=content, headers=headers).json()["status"]
+    denied = stranger.client.post(path, content=content, headers={**headers, "Impersonate-User": "somebody"})
+    unsupported = api.client.post(path, content=content, headers={**headers, "Impersonate-Uid": "1"})
+
+    assert [rule for rule in learned["resourceRules"] if rule["apiGroups"] == [""]] == rules
+    assert learned["incomplete"] is False
+    assert denied.status_code == 403
+    assert f'User "{name}" cannot impersonate resource "users"' in denied.json()["message"]
+    assert unsupported.status_code == 400
+
+
 @pytest.mark.parametrize(
     ("method", "path", "code", "reason"),
     [

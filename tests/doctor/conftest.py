@@ -38,7 +38,7 @@ with DAG("declares", schedule=None):
 """
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def ground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Environment]:
     folder = tmp_path_factory.mktemp("doctor")
     shutil.copytree(ROOT / "pod_templates", folder / "pod_templates")
@@ -51,14 +51,13 @@ def ground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Environment]:
 @pytest.fixture
 def world(ground: Environment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     """The chain as it should be: settings, rights of Airflow's accounts, secrets and a DAG that declares them."""
-    connection = {"conn_type": "kubernetes", "extra": {"kube_config_path": str(ground.kubeconfig)}}
     (tmp_path / "declares.py").write_text(DAG)
     world = World(ground, tmp_path / "declares.py", monkeypatch)
     world.setting("templates_dir", str(ground.templates_dir))
     world.setting("vault_addr", ground.vault.address)
     world.setting("vault_auth_mount", ground.auth_mount)
     monkeypatch.setenv("VAULT_TOKEN", ground.vault.token)
-    monkeypatch.setenv("AIRFLOW_CONN_KUBERNETES_DEFAULT", json.dumps(connection))
+    world.connection(ground.kubeconfig)
     for source in compile_sources.sources(ground.templates_dir):
         for compiled in objects.of_team(source):
             if compiled["kind"] in ("Role", "RoleBinding"):
@@ -72,7 +71,7 @@ def examine(world: World, capsys: pytest.CaptureFixture[str]) -> Callable[..., d
 
     def run(**options: Any) -> dict[str, Any]:
         config.reload()
-        given = {"team": ["payments"], "dags": None, "from_": "here", "task": None}
+        given = {"team": ["payments"], "dags": None, "from_": "here", "task": None, "leases": False}
         given |= {"conn_id": "kubernetes_default", "wait": 0}
         capsys.readouterr()
         status = 0
@@ -80,6 +79,6 @@ def examine(world: World, capsys: pytest.CaptureFixture[str]) -> Callable[..., d
             doctor.run(Namespace(output="json", **{**given, **options}))
         except SystemExit as end:
             status = int(end.code or 0)
-        return {**json.loads(capsys.readouterr().out), "status": status}
+        return {**json.loads(capsys.readouterr().out or "{}"), "status": status}
 
     return run

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+import pytest
 
 from airflow_k8s_vault.causes import BY_CODE, CATEGORIES, CAUSES
 from airflow_k8s_vault.doctor import Check, Done, Outcome, lines, run
+from airflow_k8s_vault.doctor import check as doctor_check
+from airflow_k8s_vault.errors import VaultUnavailable
 from tests.doctor import troubleshooting
 
 DOCTOR = Path(__file__).parents[2] / "airflow_k8s_vault" / "doctor"
@@ -62,6 +68,29 @@ def test_what_an_earlier_failure_makes_meaningless_is_not_run() -> None:
     assert ["success", "error", "success", "skipped", "success", "skipped"] == [
         done.outcome.result for done in report.done
     ]
+
+
+def test_what_may_still_come_up_is_looked_at_again_for_as_long_as_one_waits(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(doctor_check, "_PAUSE_SECONDS", 0.01)
+    answers, waited = iter(["error", "error", "success"]), []
+
+    def look() -> Outcome:
+        if next(answers) == "error":
+            raise VaultUnavailable("no answer")
+        return Outcome("success")
+
+    @contextmanager
+    def waiting(check: Check) -> Iterator[None]:
+        waited.append(check.code)
+        yield
+
+    checks = [Check("VAULT-REACHED", look)]
+    assert "error" == run(checks, lambda done: None, 0, waiting).done[0].outcome.result
+    assert [] == waited
+    assert "success" == run(checks, lambda done: None, 60, waiting).done[0].outcome.result
+    assert ["VAULT-REACHED"] == waited
 
 
 def test_a_check_that_breaks_is_unknown_and_its_words_are_not_shown() -> None:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import json
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from k8s_vault_devcluster.openbao import OpenBao
 from k8s_vault_devcluster.process import free_port
 from kubernetes import client
 
 from airflow_k8s_vault.operators import mutation_hook
+from tests.doctor import forward_proxy
 from tests.doctor.world import ACCOUNT, NAMESPACE, World
 
 # Valid for the level baseline, and not for the level restricted that the namespace has.
@@ -101,6 +104,49 @@ def right_taken(resource: str, verb: str) -> Callable[[World], Any]:
         world.give_back_rights()
 
     return plant
+
+
+@contextlib.contextmanager
+def rights_too_wide(world: World) -> Iterator[None]:
+    binding = world.grant("secrets", ["get", "list"])
+    yield
+    world.call("DELETE", binding)
+
+
+@contextlib.contextmanager
+def quota_exhausted(world: World) -> Iterator[None]:
+    meta = {"name": "full", "namespace": NAMESPACE}
+    world.make({"apiVersion": "v1", "kind": "ResourceQuota", "metadata": meta, "spec": {"hard": {"pods": "0"}}})
+    yield
+    world.call("DELETE", f"/api/v1/namespaces/{NAMESPACE}/resourcequotas/full")
+
+
+@contextlib.contextmanager
+def older_release(world: World) -> Iterator[None]:
+    world.call("POST", "/devcluster/release", {"without": ["io.k8s.api.core.v1.EnvVarSource.fileKeyRef"]})
+    yield
+    world.call("POST", "/devcluster/release", {"without": []})
+
+
+@contextlib.contextmanager
+def only_from_here(world: World) -> Iterator[None]:
+    """An address that this machine reaches through its proxy, and pods do not."""
+    host = "vault.only-here.invalid"
+    with forward_proxy.listening(host, world.ground.vault.address) as proxy:
+        world.environment("http_proxy", proxy)
+        world.environment("no_proxy", "127.0.0.1")
+        world.setting("vault_addr", f"http://{host}:8200")
+        yield
+
+
+@contextlib.contextmanager
+def unknown_authority(world: World) -> Iterator[None]:
+    """Another OpenBao, with a certificate of an authority that no setting names."""
+    with tempfile.TemporaryDirectory() as folder:
+        server = OpenBao(Path(folder), tls_dir=Path(folder) / "tls")
+        world.setting("vault_addr", server.address)
+        yield
+        server.stop()
 
 
 @contextlib.contextmanager
@@ -214,6 +260,14 @@ FAULTS = [
         "VAULT-REACHED",
         "connection refused",
     ),
+    Fault(
+        "reachable only from here",
+        only_from_here,
+        "POD-REACHES-VAULT",
+        "lookup vault.only-here.invalid",
+        options=FROM_POD,
+    ),
+    Fault("CA not trusted", unknown_authority, "VAULT-REACHED", "is not trusted: unable to get local issuer"),
     Fault("sealed", sealed, "VAULT-SEALED", "is sealed"),
     Fault(
         "auth mount absent",
@@ -286,6 +340,13 @@ FAULTS = [
         options=WITH_DAGS,
     ),
     Fault(
+        "dynamic role that the database refuses",
+        vault("database/roles/payments-rw", {"creation_statements": ["create nonsense"]}),
+        "VAULT-LEASE",
+        "database/creds/payments-rw (task declares.load) gives no credential",
+        options={"dags": True, "leases": True},
+    ),
+    Fault(
         "namespace absent",
         elsewhere("namespace", "team-nowhere"),
         "CLUSTER-NAMESPACE",
@@ -311,6 +372,15 @@ FAULTS = [
         "CLUSTER-RIGHTS",
         "airflow-worker may not create pods/exec in team-payments",
     ),
+    Fault(
+        "rights that are too wide",
+        rights_too_wide,
+        "CLUSTER-RIGHTS-WIDE",
+        "airflow-worker may get, list secrets in team-payments, which no task needs",
+        result="warning",
+    ),
+    Fault("quota exhausted", quota_exhausted, "CLUSTER-QUOTA", "exceeded quota: full, requested: pods=1"),
+    Fault("cluster without fileKeyRef", older_release, "CLUSTER-FILE-KEY-REF", "does not know the field"),
     Fault("Pod Security too strict for the template", too_strict, "CLUSTER-POD", "violates PodSecurity"),
     Fault(
         "agent's image absent",

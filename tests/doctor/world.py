@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,11 @@ class World:
 
     def environment(self, name: str, value: str) -> None:
         self._monkeypatch.setenv(name, value)
+
+    def connection(self, kubeconfig: Path) -> None:
+        """Let Airflow's Kubernetes connection be this one."""
+        connection = {"conn_type": "kubernetes", "extra": {"kube_config_path": str(kubeconfig)}}
+        self.environment("AIRFLOW_CONN_KUBERNETES_DEFAULT", json.dumps(connection))
 
     def vault(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
         return self.ground.vault.request(method, path, body)
@@ -57,6 +63,25 @@ class World:
             if rule.resources == [resource]:
                 rule.verbs = [given for given in rule.verbs if given != verb]
         self.call("PUT", f"{_RBAC}/roles/airflow-worker", self.ground.api.sanitize_for_serialization(role))
+
+    def grant(self, resource: str, verbs: list[str]) -> str:
+        """Let the worker do more in the team's namespace; return the path of the binding, to delete it."""
+        kept = client.RbacAuthorizationV1Api(self.ground.api)
+        subjects = kept.read_namespaced_role_binding("airflow-worker", NAMESPACE).subjects
+        rules = [{"apiGroups": [""], "resources": [resource], "verbs": verbs}]
+        head = {"metadata": {"name": "more", "namespace": NAMESPACE}}
+        for kind, content in (
+            ("Role", {"rules": rules}),
+            (
+                "RoleBinding",
+                {
+                    "subjects": self.ground.api.sanitize_for_serialization(subjects),
+                    "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "more"},
+                },
+            ),
+        ):
+            self.make({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": kind, **head, **content})
+        return f"{_RBAC}/rolebindings/more"
 
     def give_back_rights(self) -> None:
         self.call("DELETE", f"{_RBAC}/roles/airflow-worker")

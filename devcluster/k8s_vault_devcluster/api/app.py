@@ -16,6 +16,7 @@ from k8s_vault_devcluster import deletion
 from k8s_vault_devcluster.api import apply, body, discovery, exec, lists, options, pods, reviews, verbs
 from k8s_vault_devcluster.api.authentication import authenticate, authorize
 from k8s_vault_devcluster.api.context import Asked, Context, parse
+from k8s_vault_devcluster.api.impersonation import impersonated
 from k8s_vault_devcluster.api.representation import Representation
 from k8s_vault_devcluster.api.resources import GROUPS
 from k8s_vault_devcluster.api.status import (
@@ -84,6 +85,7 @@ class Server:
             if user is ANONYMOUS:
                 raise unauthorized() from None
             raise
+        user = impersonated(self.context, user, connection.headers)
         authorize(self.context, user, requested)
         return replace(requested, user=user)
 

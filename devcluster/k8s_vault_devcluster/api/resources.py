@@ -72,6 +72,13 @@ RESOURCES = (
         verbs=("create",),
     ),
     Resource(
+        "selfsubjectrulesreviews",
+        "SelfSubjectRulesReview",
+        "authorization.k8s.io",
+        namespaced=False,
+        verbs=("create",),
+    ),
+    Resource(
         "subjectaccessreviews", "SubjectAccessReview", "authorization.k8s.io", namespaced=False, verbs=("create",)
     ),
 )

@@ -23,10 +23,30 @@ def answer(context: Context, user: Object, question: Object) -> Object:
         # As Kubernetes has it: of all reviews this one alone says when it was made.
         made = {"creationTimestamp": context.tokens.time()}
         return {**question, "metadata": made, "status": {"userInfo": user}}
+    elif kind == "SelfSubjectRulesReview":
+        status = _rules(context, user, spec.get("namespace", ""))
     else:
         subject = user if kind == "SelfSubjectAccessReview" else _subject(spec)
         status = {"allowed": rbac.allowed(context.store, subject, _attributes(kind, spec))}
     return {"metadata": {}, **question, "status": status}
+
+
+def _rules(context: Context, user: Object, namespace: str) -> Object:
+    if not namespace:
+        raise bad_request("no namespace on request")
+    rules = list(rbac.rules(context.store, user, namespace))
+    paths = [rule for rule in rules if rule.get("nonResourceURLs")]
+    return {
+        "incomplete": False,
+        "nonResourceRules": [_only(rule, "verbs", "nonResourceURLs") for rule in paths],
+        "resourceRules": [
+            _only(rule, "verbs", "apiGroups", "resources", "resourceNames") for rule in rules if rule not in paths
+        ],
+    }
+
+
+def _only(rule: Object, *names: str) -> Object:
+    return {name: rule[name] for name in names if rule.get(name)}
 
 
 def _subject(spec: Object) -> Object:

@@ -7,6 +7,7 @@ for a pod and cannot say what is wrong in Kubernetes' words.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -23,6 +24,15 @@ _GO_TYPES = {"string": "string", "integer": "int64", "number": "float64", "boole
 def _definitions() -> dict[str, Any]:
     text = files("kubernetes_validate").joinpath(f"{_FOLDER}/_definitions.json").read_text()
     return dict(json.loads(text)["$defs"])
+
+
+def without(fields: Iterable[str]) -> None:
+    """Let the API be of a release that has not these fields yet, "io.k8s.api.core.v1.EnvVarSource.fileKeyRef"."""
+    _definitions.cache_clear()
+    schema_of.cache_clear()
+    for field in fields:
+        kind, _, name = field.rpartition(".")
+        del _definitions()[kind]["properties"][name]
 
 
 @cache
