@@ -48,10 +48,12 @@ demo: $(STAMP)
 bench: $(STAMP)
 	$(BIN)/python -m tests.bench
 
-# Every way a task can end and every fault, as a table: docs/faults.md. Then a signal at each line of a hand-over.
+# Every way a task can end and every fault, as a table: docs/faults.md. Then a signal at each line of a hand-over, and
+# the tests that take too long for `make test`.
 faults: $(STAMP)
 	$(BIN)/python -m tests.faults
 	K8S_VAULT_TEST_STRIKE_EVERY=1 $(BIN)/pytest -q tests/canary/test_interrupts.py tests/secrets_backend/test_interrupts.py
+	$(BIN)/pytest -q -m slow
 
 # The pictures of the page in README.md.
 screenshots: $(STAMP) chromium

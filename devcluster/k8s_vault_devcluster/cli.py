@@ -12,6 +12,11 @@ _OUTPUT = Arg(  # type: ignore[no-untyped-call]
     ("-o", "--output"), choices=("table", "json"), default="table", help="Output format. Default: table"
 )
 
+_DAGS = Arg(("dags",), help="Folder of the DAGs")  # type: ignore[no-untyped-call]
+_PORT = Arg(  # type: ignore[no-untyped-call]
+    ("-p", "--port"), type=int, help="Port of Airflow's UI on this machine. Default: a free one"
+)
+
 _COMMANDS = "k8s_vault_devcluster.commands"
 
 _DEV = (
@@ -29,6 +34,14 @@ _DEV = (
         help="Show which of them run, and where",
         func=lazy_load_command(f"{_COMMANDS}.status"),
         args=(_FOLDER, _OUTPUT),
+    ),
+    ActionCommand(
+        name="airflow",
+        help="Run an Airflow with its UI on them, with a folder of DAGs, until Ctrl-C",
+        description="Scheduler, API server, DAG processor and triggerer on the servers of `dev up`, with section "
+        "[k8s_vault] as it is here. Its tables are kept until `dev down`.",
+        func=lazy_load_command("k8s_vault_devcluster.dev_airflow.run"),
+        args=(_DAGS, _PORT, _FOLDER),
     ),
     ActionCommand(
         name="down",

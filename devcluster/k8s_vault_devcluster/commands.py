@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import fcntl
+import functools
 import importlib.util
 import json
 import os
@@ -13,7 +14,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -37,9 +38,24 @@ def state_folder() -> Path:
     return Path(base) / "airflow-k8s-vault"
 
 
+def reports_errors(command: Callable[[argparse.Namespace], None]) -> Callable[[argparse.Namespace], None]:
+    """Let the command end with the message and status 2 where it meets an error of ours."""
+
+    @functools.wraps(command)
+    def run(arguments: argparse.Namespace) -> None:
+        try:
+            command(arguments)
+        except K8sVaultError as error:
+            say(str(error))
+            raise SystemExit(2) from None
+
+    return run
+
+
+@reports_errors
 def up(arguments: argparse.Namespace) -> None:
     """Start the servers unless they run, wait until they answer, and print the exports."""
-    folder = _folder(arguments)
+    folder = folder_of(arguments)
     with _locked(folder):
         state = running_state(folder) or _start(folder)
     for name, value in (
@@ -52,15 +68,15 @@ def up(arguments: argparse.Namespace) -> None:
         print(f"export {name}={shlex.quote(value)}")
 
 
+@reports_errors
 def status(arguments: argparse.Namespace) -> None:
     """Print each server with its state, address and log."""
-    state = read_state(_folder(arguments)) or {"servers": []}
+    state = read_state(folder_of(arguments)) or {"servers": []}
     servers = [{**server, "state": _word(server["identity"])} for server in state["servers"]]
     if arguments.output == "json":
         shown = [{key: server[key] for key in ("name", "state", "address", "log")} for server in servers]
-        print(
-            json.dumps({"running": _all_run(state), "folder": str(_folder(arguments)), "servers": shown}, indent=2)
-        )
+        folder = str(folder_of(arguments))
+        print(json.dumps({"running": _all_run(state), "folder": folder, "servers": shown}, indent=2))
         return
     if not servers:
         print("Nothing runs. Start it with: airflow k8s-vault dev up")
@@ -68,24 +84,26 @@ def status(arguments: argparse.Namespace) -> None:
         print(f"{server['name']:<12} {server['state']:<9} {server['address']:<26} {server['log']}")
 
 
+@reports_errors
 def down(arguments: argparse.Namespace) -> None:
     """Stop the servers and their pods; nothing to stop is no error."""
-    folder = _folder(arguments)
+    folder = folder_of(arguments)
     with _locked(folder):
         state = read_state(folder)
         if state is None:
-            _say("Nothing runs.")
+            say("Nothing runs.")
             return
-        _say("Stopping…")
+        say("Stopping…")
         # The supervisor stops the servers in order; where it was killed they are stopped one by one.
         _end(state["supervisor"], signal.SIGTERM)
         for server in state["servers"]:
             _end(server["identity"], signal.SIGTERM)
         (folder / "state.json").unlink(missing_ok=True)
-    _say("Stopped.")
+    say("Stopped.")
 
 
-def _folder(arguments: argparse.Namespace) -> Path:
+def folder_of(arguments: argparse.Namespace) -> Path:
+    """Return --folder, or where the servers live without it."""
     return Path(arguments.folder) if arguments.folder else state_folder()
 
 
@@ -153,7 +171,7 @@ def _wait(folder: Path, process: subprocess.Popen[bytes], log: Path) -> dict[str
         state = read_state(folder)
         lines = log.read_text(errors="replace").splitlines()
         for line in lines[shown:]:
-            _say(line)
+            say(line)
         shown = len(lines)
         if state:
             return state
@@ -187,5 +205,6 @@ def _locked(folder: Path) -> Iterator[None]:
         yield
 
 
-def _say(line: str) -> None:
+def say(line: str) -> None:
+    """Print to standard error: only what a shell evaluates goes to standard output."""
     print(line, file=sys.stderr, flush=True)

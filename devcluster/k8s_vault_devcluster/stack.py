@@ -35,7 +35,7 @@ class Stack:
     def __init__(self, folder: Path, say: Callable[[str], None]) -> None:
         self.folder, self._say = folder, say
         self.servers: list[tuple[str, Any, str]] = []
-        for name in ("openbao", "postgres", "cluster"):
+        for name in ("openbao", "postgres", "cluster", "airflow"):
             shutil.rmtree(folder / name, ignore_errors=True)
         bao = self._started("OpenBao", lambda: OpenBao(folder / "openbao"))
         self.servers.append(("OpenBao", bao, bao.address))

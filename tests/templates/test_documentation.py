@@ -34,4 +34,6 @@ def test_every_command_of_the_development_servers_is_documented() -> None:
     (everything,) = cli.get_cli_commands()
     dev = next(group for group in everything.subcommands if group.name == "dev")
 
-    assert {f"`dev {command.name}`" for command in dev.subcommands} <= set(re.findall("`[^`]+`", DEVCLUSTER))
+    documented = set(re.findall(r"^\| `dev (\w+)", DEVCLUSTER, re.MULTILINE))
+
+    assert {command.name for command in dev.subcommands} == documented

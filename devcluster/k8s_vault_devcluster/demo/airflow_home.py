@@ -33,8 +33,8 @@ class Airflow:
     """Started by the constructor, ready when `wait_until_ready` returns, gone after `stop`.
 
     `database_uri` is a SQLAlchemy URI of an empty PostgreSQL database; `settings` are further environment
-    variables (AIRFLOW__SECTION__OPTION), `of_component` those of single components. Anyone who reaches the
-    loopback port is administrator.
+    variables (AIRFLOW__SECTION__OPTION), `of_component` those of single components, `port` that of the UI (None:
+    a free one). Anyone who reaches it, on loopback, is administrator.
     """
 
     def __init__(
@@ -44,9 +44,10 @@ class Airflow:
         database_uri: str,
         settings: Mapping[str, str],
         of_component: Mapping[str, Mapping[str, str]] | None = None,
+        port: int | None = None,
     ) -> None:
         self.home, self._of_component = home, of_component or {}
-        self.url = f"http://127.0.0.1:{free_port()}"
+        self.url = f"http://127.0.0.1:{port or free_port()}"
         self.logs = home / "logs"
         self._token = ""
         self.environment = {
@@ -108,7 +109,7 @@ class Airflow:
 
     def wait_until_ready(self, dag_ids: tuple[str, ...], timeout_seconds: float = 120) -> None:
         """Wait for the API server and for the DAGs to be parsed; raise K8sVaultError with import errors."""
-        self._processes[0].wait_until(lambda: self._answers("/api/v2/version"), timeout_seconds)
+        self.wait_until_it_answers(timeout_seconds)
         known: set[str] = set()
         deadline = time.monotonic() + timeout_seconds
         while not known.issuperset(dag_ids):
@@ -118,6 +119,14 @@ class Airflow:
                 message = "\n".join(error["stack_trace"] for error in errors) or f"only {sorted(known)} are there"
                 raise K8sVaultError(f"Airflow could not read the DAGs {', '.join(dag_ids)}:\n{message}")
             time.sleep(0.5)
+
+    def wait_until_it_answers(self, timeout_seconds: float = 120) -> None:
+        """Wait for the API server; raise ServerDidNotStart with its log's end where it never answers."""
+        self._processes[0].wait_until(lambda: self._answers("/api/v2/version"), timeout_seconds)
+
+    def ended(self) -> list[str]:
+        """Return the names of the components that ended by themselves."""
+        return [process.name for process in self._processes if not process.running()]
 
     def trigger(self, dag_id: str, conf: Mapping[str, Any] | None = None) -> str:
         """Start a run of the DAG now and return its run id."""
