@@ -103,7 +103,7 @@ CAUSES = (
         CLUSTER,
         "the cluster takes variables from files (fileKeyRef)",
         "Delivery 'agent' hands variables over by fileKeyRef, which Kubernetes has since 1.35.",
-        "Upgrade the cluster, give secrets as file=, or set [k8s_vault] default_delivery = secret.",
+        "Upgrade the cluster, give secrets as file=, or set [k8s_vault] default_delivery = auto.",
     ),
     Cause(
         "CLUSTER-NAMESPACE",

@@ -21,6 +21,8 @@ from airflow_k8s_vault.errors import ConfigError
 
 SECTION = "k8s_vault"
 DELIVERIES = ("agent", "secret")
+# `default_delivery = auto`: which of them is decided in the run, by what the cluster can do.
+AUTO = "auto"
 
 _Value = TypeVar("_Value")
 
@@ -107,8 +109,9 @@ SETTINGS = (
     Setting(
         "default_delivery",
         "agent",
-        "How secrets reach the pod where the task does not say otherwise.",
-        choices=DELIVERIES,
+        "How secrets reach the pod where the task does not say otherwise. auto: by agent, but by secret where "
+        "the task has variables and the cluster is too old to take them from the agent (before Kubernetes 1.35).",
+        choices=(*DELIVERIES, AUTO),
     ),
 )
 

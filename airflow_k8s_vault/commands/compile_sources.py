@@ -88,7 +88,7 @@ def _source(team: Team, root: Path, dags: DagSecrets | None) -> Source:
     return Source(
         team=team,
         login=VaultLogin.of_team(team),
-        deliveries=team.walls.deliveries or (config.get("default_delivery"),),
+        deliveries=team.walls.deliveries or _default_deliveries(),
         worker=Account.of(worker, team.name),
         triggerer=Account.of(triggerer, team.name),
         pods=template_pods.of_team(team.name, root),
@@ -103,6 +103,11 @@ def _labels(dag_ids: Sequence[str]) -> dict[str, str]:
     from airflow.providers.cncf.kubernetes.pod_generator import make_safe_label_value
 
     return {dag_id: make_safe_label_value(dag_id) for dag_id in dag_ids}
+
+
+def _default_deliveries() -> tuple[str, ...]:
+    default = config.get("default_delivery")
+    return config.DELIVERIES if default == config.AUTO else (default,)
 
 
 class _NoConnection:

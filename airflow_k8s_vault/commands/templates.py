@@ -19,6 +19,11 @@ from airflow_k8s_vault.templates import explain as explanations
 from airflow_k8s_vault.templates import lint as lints
 from airflow_k8s_vault.templates.folder import folder
 
+_AUTO = (
+    "Secrets reach these pods by agent, or by secret where a task has variables and the\n"
+    "cluster is older than Kubernetes 1.35: [k8s_vault] default_delivery is auto."
+)
+
 
 def folder_of(arguments: Namespace) -> Path:
     """Return --templates-dir, or the setting of that name."""
@@ -109,6 +114,8 @@ def explain(arguments: Namespace) -> None:
     fields = explanations.explain(template, values, samples.CONTEXT)
     if arguments.output == "table":
         output.show_tree(list(explanations.tree(fields, template.folder.root.name)))
+        if config.get("default_delivery") == config.AUTO:
+            print(_AUTO)
     else:
         output.show([field.row() for field in fields], arguments.output)
 

@@ -16,6 +16,7 @@ from airflow_k8s_vault.delivery.login import VaultLogin
 from airflow_k8s_vault.errors import PolicyError
 from airflow_k8s_vault.operators import (
     airflow_secrets,
+    auto_delivery,
     frozen_arguments,
     mutation_hook,
     shown_fields,
@@ -51,7 +52,7 @@ class BuildsPod(KubernetesPodOperator):
     @cached_property
     def _decision(self) -> Decision:
         """What this run goes by: made anew by each build, and once where a resumed task builds nothing."""
-        return decide(self)
+        return auto_delivery.decided(self, decide(self))
 
     def _login(self) -> VaultLogin:
         return self._decision.login
@@ -64,14 +65,15 @@ class BuildsPod(KubernetesPodOperator):
 
     def build_pod_request_obj(self, context: Any = None, *, dry_run: bool = False) -> V1Pod:
         shown_fields.hide(self)
-        self._decision = decision = decide(self)
+        self._decision = decision = auto_delivery.decided(self, decide(self), dry_run)
         template = decision.template
         frozen_arguments.require_unchanged(self, self._frozen, template.team)
         task_pod.require_own_team(context, template.team)
         values = template.typed(self.template_vars, self._templated)
         rendered = task_pod.render(template, values, context, decision.execution_timeout)
         self._planned = task_pod.TaskPod(template, rendered, self._attached(rendered), task_pod.BASE_CONTAINER)
-        self.xcom_sidecar_container_security_context = xcom_sidecar.restricted()
+        user = xcom_sidecar.user(rendered, task_pod.BASE_CONTAINER, template.team.agent)
+        self.xcom_sidecar_container_security_context = xcom_sidecar.restricted(user)
         # Set after Airflow rendered its fields: what a template holds is never rendered twice.
         self.pod_template_dict = self._planned.manifest()
         # From here on they are the package's: a second build, as after a dry run, sets them anew.

@@ -23,7 +23,8 @@ _READ = ("pod_template", "team", "vault_secrets", "delivery")
 class Decision:
     """The template, with its team and role; the secrets, with their places found; how they are delivered.
 
-    delivery: "agent" or "secret"; None without secrets. execution_timeout: exactly a timedelta, or None.
+    delivery: "agent" or "secret", or "auto" until the cluster has been asked; None without secrets.
+    execution_timeout: exactly a timedelta, or None.
     """
 
     template: PodTemplate

@@ -17,7 +17,7 @@ from airflow_k8s_vault import delivery
 from airflow_k8s_vault.delivery import agent, failure
 from airflow_k8s_vault.delivery.attempts import unless_gone
 from airflow_k8s_vault.errors import DeliveryUnavailable, ForeignPod, K8sVaultError
-from airflow_k8s_vault.operators import own_pods, pod_record, received, task_pod
+from airflow_k8s_vault.operators import auto_delivery, own_pods, pod_record, received, task_pod
 from airflow_k8s_vault.operators.build import manifest_of
 from airflow_k8s_vault.operators.end import GUARDED, EndsPod
 from airflow_k8s_vault.operators.pod_manager import GONE
@@ -41,6 +41,8 @@ class RunsPod(EndsPod):
     def trigger_reentry(self, context: Any, event: dict[str, Any]) -> Any:
         with pod_record.recorded(self, context), self._run():
             pod = self._reread(event, context)
+            if pod is not None and self.delivery is None:
+                self._decision = auto_delivery.of_pod(self._decision, pod)
             if pod is not None and self._handover:
                 self._handover.resume(pod)
             if problem := VaultPodTrigger.problem_of(event) or (pod and self._problem_of(pod)):

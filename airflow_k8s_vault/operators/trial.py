@@ -54,7 +54,10 @@ def check(
     # The rendered manifest is the same object each time: task_pod.check_variables keeps it.
     key = (id(rendered), template.name, by, places, json.dumps(known))
     if key not in _OUTCOMES:
-        _OUTCOMES[key] = _outcome(template, rendered, secrets, by, known, set_by_dag)
+        # What one of both refuses may be what the other is for: the run tells which one it is.
+        deliveries = config.DELIVERIES if by == config.AUTO else (by,)
+        outcomes = [_outcome(template, rendered, secrets, each, known, set_by_dag) for each in deliveries]
+        _OUTCOMES[key] = outcomes[0] if all(outcomes) else None
     if error := _OUTCOMES[key]:
         raise type(error)(*error.args)
 

@@ -120,6 +120,15 @@ def test_explain_tells_value_file_line_and_who_may_change_it() -> None:
     assert "yes: cmds" == fields["spec.containers[base].command"]["DAG may change it"]
 
 
+def test_explain_says_what_auto_comes_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    explain = ("templates", "explain", "payments/etl", "--templates-dir", SHIPPED)
+    before = run(*explain).out
+    monkeypatch.setenv("AIRFLOW__K8S_VAULT__DEFAULT_DELIVERY", "auto")
+
+    assert "default_delivery is auto" not in before
+    assert run(*explain).out.endswith("older than Kubernetes 1.35: [k8s_vault] default_delivery is auto.\n")
+
+
 def test_explain_names_the_line_of_every_field_of_every_template() -> None:
     for row in run("templates", "list", "--templates-dir", SHIPPED, "-o", "json").json():
         for field in run("templates", "explain", row["template"], "--templates-dir", SHIPPED, "-o", "json").json():

@@ -162,9 +162,11 @@ def _env_from(known: Mapping[str, list[Container]]) -> Iterator[Mapping[str, Any
 
 
 def _of_xcom(sidecar: Container) -> Rule:
-    """Return the rule that the XCom sidecar is the one that KubernetesPodOperator adds."""
-    fixed = {key: value for key, value in sidecar.items() if key not in DEFAULTED}
-    term = cel.equals("c", fixed, others=DEFAULTED)
+    """Return the rule that the XCom sidecar is the one that KubernetesPodOperator adds, as any user."""
+    context = "securityContext"
+    fixed = {key: value for key, value in sidecar.items() if key not in (*DEFAULTED, context)}
+    term = cel.equals("c", fixed, others=[*DEFAULTED, context])
+    term += f" && has(c.{context}) && {cel.equals(f'c.{context}', sidecar[context], others=['runAsUser'])}"
     return Rule(
         f"variables.containers.filter(c, c.name == {cel.literal(sidecar['name'])}).all(c, {term})",
         "The XCom sidecar is the one that KubernetesPodOperator adds.",

@@ -106,11 +106,17 @@ def _user(spec: dict[str, Any], settings: AgentSettings, owner: int | None) -> d
     pods = (spec.get("securityContext") or {}).get("runAsUser")
     if owner is not None:
         return {} if owner == pods and settings.run_as_user is None else {"runAsUser": owner}
-    if isinstance(settings.run_as_user, int):
-        return {"runAsUser": settings.run_as_user}
-    if settings.run_as_user == BY_CLUSTER or pods:
+    if pods and not isinstance(settings.run_as_user, int):
         return {}
-    return {"runAsUser": _USER_ID}
+    user = own_user(settings)
+    return {} if user is None else {"runAsUser": user}
+
+
+def own_user(settings: AgentSettings) -> int | None:
+    """Return the user that the package's own containers run as where the pod names none; None: the cluster's."""
+    if settings.run_as_user == BY_CLUSTER:
+        return None
+    return _USER_ID if settings.run_as_user is None else settings.run_as_user
 
 
 def _add_pull_secrets(spec: dict[str, Any], names: Iterable[str]) -> None:
