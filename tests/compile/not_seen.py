@@ -23,9 +23,6 @@ REASONS: dict[str, list[tuple[str, str]]] = {
         (r"spec\.containers\[base\]\.env\+", "'fileKeyRef': {'volumeName': 'vault-env'|'BATCH'|WAREHOUSE_KEY"),
         (r"spec\.containers\[base\]\.volumeMounts\[/vault/secrets\](\.name)?", ""),
     ],
-    "What a container may use of CPU and memory: quota and ranges hold it": [
-        (r"spec\.initContainers\[vault-agent\]\.resources", ""),
-    ],
     "A value that looks like a credential, where a DAG may set any": [
         (r"spec\.containers\[base\]\.(env\+|args)", "^(?!.*(valueFrom|WAREHOUSE_KEY))"),
         (r"spec\.(hostname|nodeSelector\[ghp_.*\])", ""),

@@ -115,3 +115,23 @@ def test_what_devcluster_cannot_hold_is_refused(api: Api, path: str, body: dict[
     refused = api.response("POST", path, body)
 
     assert (422, True) == (refused.status_code, "devcluster does not support" in refused.json()["message"])
+
+
+@pytest.mark.parametrize(
+    ("pattern", "count", "said"),
+    [("c?" * 100, 1, "cost limit"), ("c?" * 50, 20, "budget"), ("c?", 20, "")],
+    ids=["an expression", "a policy", "neither"],
+)
+def test_what_costs_the_api_server_too_much_is_refused(
+    api: Api, space: str, held: Any, pattern: str, count: int, said: str
+) -> None:
+    """1,000,000 units an expression and 10,000,000 a policy: apiserver, pkg/apis/cel/config.go."""
+    at = "object.metadata.annotations"
+    dear = f'{at}.all(k, {at}[k].matches("^a*{pattern}$"))'
+    held(dear, ["CREATE"], ["pods"], validations=[{"expression": dear} for _ in range(count)])
+    made = pod("a")
+    made["metadata"]["annotations"] = {f"a{number}": "a" * 50_000 for number in range(5)}
+    answer = api.response("POST", f"{space}/pods", made)
+
+    assert said in answer.text
+    assert (422 if said else 201) == answer.status_code

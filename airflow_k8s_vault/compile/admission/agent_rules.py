@@ -15,15 +15,13 @@ from airflow_k8s_vault.delivery import agent
 from airflow_k8s_vault.delivery.agent.script import CONFIG, LIMIT
 from airflow_k8s_vault.vault_secret import VaultSecret
 
-# Where there is much to render the configuration goes on in AGENT_CONFIG_1 and further ones.
-_FURTHER = f"^{CONFIG}_[0-9]+$"
 _LIST = '"template": ['
 # Each differs from pod to pod, and has a rule of its own.
 _VARIABLE = frozenset({"env", "lifecycle", "volumeMounts", "securityContext"})
-# A template of the agent as JSON has it: text of any kind, and a file below the folders that are the agent's.
-_TEXT = r'"(?:[^"\\]|\\.)*"'
-_TEMPLATE = r'\{(?:"[a-z_]+": (?:' + _TEXT + r"|true|[0-9]+|\"0[0-7]{3}\")(?:, )?)+\}"
-_TEMPLATES = r"^(?:" + _TEMPLATE + r"(?:, )?)*(?:\]\})?$"
+# Templates of the agent as JSON has them: these keys, and text of any kind. As short as can be: to match costs the
+# API server the length of the text times that of the pattern.
+_KEYS = "contents|destination|error_on_missing_key|perms"
+_TEMPLATES = rf'^(\{{("({_KEYS})": ("([^"\\]|\\.)*"|true)(, )?)+\}}(, )?)*(\]\}})?$'
 _SECRETS = (
     VaultSecret("secret/team/one", env={"A": "key"}),
     VaultSecret("secret/team/two", file="two", key="key"),
@@ -48,6 +46,7 @@ def of_agent(source: Source) -> Iterator[Rule]:
     yield _rule(cel.equals("c", fixed, others=keys), "image, command and restartPolicy")
     yield _rule(_security(sample["securityContext"]), "securityContext")
     yield _rule(_lifecycle(sample["lifecycle"]), "lifecycle")
+    yield _rule(cel.every(_resources(sample["resources"])), "resources")
     yield _rule(_mounts(sample["volumeMounts"]), "volumeMounts")
     yield from _environment(source, {entry["name"]: entry["value"] for entry in sample["env"]})
 
@@ -74,6 +73,15 @@ def _security(context: Mapping[str, Any]) -> str:
     fixed = {key: value for key, value in context.items() if key not in users}
     equal = cel.equals("c.securityContext", fixed, others=[*users, "procMount"])
     return f"has(c.securityContext) && {equal}"
+
+
+def _resources(resources: Mapping[str, Mapping[str, str]]) -> Iterator[str]:
+    """Yield whether each amount is ours: the API server writes them anew, and a LimitRange may add others."""
+    for kind, amounts in resources.items():
+        for name, amount in amounts.items():
+            at = f"c.resources.{kind}"
+            same = f"quantity({at}[{cel.literal(name)}]).compareTo(quantity({cel.literal(amount)})) == 0"
+            yield f"{cel.has_all('c', 'resources', kind)} && {cel.literal(name)} in {at} && {same}"
 
 
 def _lifecycle(lifecycle: Mapping[str, Any]) -> str:
@@ -106,7 +114,7 @@ def _environment(source: Source, sample: Mapping[str, str]) -> Iterator[Rule]:
     names = sorted({*sample, LIMIT})
     plain = cel.keys_within("e", ["name", "value"])
     once = "size(c.env.filter(f, f.name == e.name)) == 1"
-    known = f"(e.name in {cel.literal(names)} || e.name.matches({cel.literal(_FURTHER)}))"
+    known = f"e.name in {cel.literal([*names, *agent.FURTHER_VARIABLES])}"
     yield _rule(f"has(c.env) && c.env.all(e, {plain} && {known} && {once})", "variables")
     fixed = {name: value for name, value in sample.items() if name not in (CONFIG, LIMIT)}
     for name, value in fixed.items():
@@ -118,8 +126,9 @@ def _environment(source: Source, sample: Mapping[str, str]) -> Iterator[Rule]:
     yield _rule(f"c.env.all(e, {limit})", f"variables ({LIMIT})")
     yield _rule(f'c.env.all(e, e.name != "{CONFIG}" || ({_config(source)}))', f"variables ({CONFIG})")
     goes_on = f"has(e.value) && e.value.matches({cel.literal(_TEMPLATES)})"
-    further = f"!e.name.matches({cel.literal(_FURTHER)}) || ({goes_on})"
-    yield _rule(f"c.env.all(e, {further})", f"variables ({CONFIG}_1 and further)")
+    for name in agent.FURTHER_VARIABLES:
+        # A rule for each: what one expression may cost is limited.
+        yield _rule(f'c.env.all(e, e.name != "{name}" || ({goes_on}))', f"variables ({name})")
 
 
 def _config(source: Source) -> str:

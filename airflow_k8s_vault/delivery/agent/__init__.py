@@ -18,7 +18,7 @@ from typing import Any
 
 from airflow_k8s_vault.delivery import ownership
 from airflow_k8s_vault.delivery.agent import configuration
-from airflow_k8s_vault.delivery.agent.configuration import AGENT_DIR, TOKEN_DIR
+from airflow_k8s_vault.delivery.agent.configuration import AGENT_DIR, FURTHER, TOKEN_DIR
 from airflow_k8s_vault.delivery.agent.script import CHECKED, LEASES, LIMIT, SCRIPT, WAIT_FOR_FILES
 from airflow_k8s_vault.delivery.agent.template import env_files, file_contents, file_key, lease_list
 from airflow_k8s_vault.delivery.login import VaultLogin
@@ -33,6 +33,7 @@ from airflow_k8s_vault.teams import BY_CLUSTER, AgentSettings
 from airflow_k8s_vault.vault_secret import VaultSecret
 
 CONTAINER = "vault-agent"
+FURTHER_VARIABLES = FURTHER
 _ENV_DIR = "/vault/env"
 _AGENT_VOLUME, _ENV_VOLUME, _TOKEN_VOLUME = "vault-agent", "vault-env", "vault-token"
 

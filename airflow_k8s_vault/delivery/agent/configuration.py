@@ -17,6 +17,8 @@ TOKEN_DIR = "/var/run/secrets/vault"  # noqa: S105 - a folder
 # where there is a credential that Vault makes on request: one of which Vault tells no end, such as an SSH
 # certificate, is made anew as often.
 _RENDER_INTERVAL, _WRITTEN_INTERVAL = "1m", "5m"
+# The variables in which it goes on, all that there can be: each part is half full at least.
+FURTHER = [f"{CONFIG}_{n}" for n in range(1, 2 * sizes.AGENT_CONFIG_BYTES // sizes.AGENT_CONFIG_PART_BYTES + 1)]
 
 
 def variables(login: VaultLogin, templates: Sequence[dict[str, Any]], has_written: bool) -> dict[str, str]:

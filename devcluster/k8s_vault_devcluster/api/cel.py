@@ -1,7 +1,7 @@
 """Kubernetes' admission policies, evaluated: ValidatingAdmissionPolicy by Google's own CEL for Python.
 
 The checker, the regular expressions (RE2) and the evaluation are those of cel-cpp. What Kubernetes adds to the
-language is here as far as the policies need it: quantities and sums. Its cost limits are not counted.
+language is here as far as the policies need it: quantities and sums. Its cost limits are those of cel_cost.
 """
 
 from __future__ import annotations
@@ -104,6 +104,10 @@ def _environment() -> Any:
             "asApproximateFloat",
             [cel.Overload("quantity_float", types.DOUBLE, [types.STRING], True, lambda text: float(text))],
         ),
+        cel.FunctionDecl(
+            "compareTo",
+            [cel.Overload("quantity_compare", types.INT, [types.STRING, types.STRING], True, _compared)],
+        ),
         cel.FunctionDecl("sum", [cel.Overload("list_sum", types.DOUBLE, [types.List(types.DOUBLE)], True, _sum)]),
     ]
     return cel.NewEnv(variables=dict.fromkeys(_NAMES, types.DYN), extensions=[ExtStrings()], functions=functions)
@@ -112,6 +116,10 @@ def _environment() -> Any:
 def _canonical(text: str) -> str:
     value = quantity.parse(text)
     return str(Decimal(str(value)) if value is not None else text)
+
+
+def _compared(one: str, other: str) -> int:
+    return (Decimal(one) > Decimal(other)) - (Decimal(one) < Decimal(other))
 
 
 def _sum(values: Any) -> float:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from k8s_vault_devcluster.api import cel
+from k8s_vault_devcluster.api import cel, cel_cost
 from k8s_vault_devcluster.api.context import Asked
 from k8s_vault_devcluster.api.status import ApiError, Cause, forbidden_value, invalid_value, required
 from k8s_vault_devcluster.store import NotFound, Object, Store
@@ -38,7 +38,7 @@ def check_policy(policy: Object) -> list[Cause]:
         for index, entry in enumerate(spec.get(kind, ())):
             place = f"spec.{kind}[{index}].expression"
             try:
-                cel.compiled(entry["expression"])
+                cel_cost.compiled(entry["expression"])
             except cel.CelError as error:
                 why = f"compilation failed: {error}"
                 causes.append(invalid_value(place, entry["expression"], why))
@@ -87,7 +87,7 @@ def admit(store: Store, asked: Asked, operation: str, obj: Object, old: Object |
             "oldObject": cel.as_typed(old),
             "request": _request(asked, operation),
         }
-        if result := cel.denials(policy, given):
+        if result := cel.denials(policy, given) or cel_cost.exceeded(policy, given):
             raise _denied(asked, spec["policyName"], binding["metadata"]["name"], result[0])
 
 
