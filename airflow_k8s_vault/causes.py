@@ -6,19 +6,24 @@ drift apart. A hint says what to do next; `{…}` in it is filled in where the c
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 
 DOCS = "docs/troubleshooting.md"
 
 
 class Cause(NamedTuple):
-    """One thing that can be wrong. `code` is stable: scripts and searches find it."""
+    """One thing that can be wrong. `code` is stable: scripts and searches find it.
+
+    options: of `airflow k8s-vault doctor`, without which that check is not made.
+    """
 
     code: str
     category: str
     description: str
     meaning: str
     hint: str
+    options: str = ""
 
     @property
     def anchor(self) -> str:
@@ -161,6 +166,7 @@ CAUSES = (
         "the agent's image can be pulled and started",
         "Delivery 'agent' runs it beside every task with secrets. The kubelet retries a pull for ever.",
         "Set [k8s_vault] vault_agent_image to one that the cluster can pull.",
+        "--from pod",
     ),
     Cause(
         "CLUSTER-CLOCK",
@@ -226,6 +232,7 @@ CAUSES = (
         "each declared path can be read, by its engine",
         "The role's policy does not allow a path that a DAG declares, or the path is of another engine.",
         "Run: airflow k8s-vault compile vault --team {team} --dags DIR, or correct engine= in the DAG.",
+        "--dags DIR",
     ),
     Cause(
         "VAULT-TTL",
@@ -233,6 +240,7 @@ CAUSES = (
         "logins and leases live as long as the tasks may",
         "A task may run longer than its login or lease can live; it is refused before its main process starts.",
         "Raise token_max_ttl or the engine role's max_ttl, or lower the task's execution_timeout.",
+        "--dags DIR",
     ),
     Cause(
         "VAULT-LEASE",
@@ -240,6 +248,7 @@ CAUSES = (
         "each dynamic path gives a credential, and takes it back",
         "Vault may read the role, and cannot make a login with it: the database or its password is not right.",
         "Read Vault's message; try it by hand: vault read PATH, with a token of the team's role.",
+        "--dags DIR --leases",
     ),
     Cause(
         "POD-REACHES-VAULT",
@@ -247,6 +256,7 @@ CAUSES = (
         "a pod of the team reaches Vault",
         "DNS, a network policy or a certificate keeps pods from an address that this machine can reach.",
         "Check [k8s_vault] vault_addr from a pod's view, the team's egress, and vault_cacert.",
+        "--from pod",
     ),
     Cause(
         "POD-DELIVERY",
@@ -254,6 +264,37 @@ CAUSES = (
         "a pod of the team gets its credentials",
         "The whole way of a task was walked, and the pod did not get what it asked for.",
         "Read the message: it is what a task's log would say.",
+        "--task none",
     ),
 )
 BY_CODE = {cause.code: cause for cause in CAUSES}
+
+
+def command(code: str, team: str = "{team}") -> str:
+    """Return the command that makes that check; team: "" for all teams.
+
+    >>> command("VAULT-LOGIN", "payments")
+    'airflow k8s-vault doctor --team payments'
+    """
+    return " ".join(
+        filter(None, ["airflow k8s-vault doctor", f"--team {team}" if team else "", BY_CODE[code].options])
+    )
+
+
+def step_of(message: str) -> str:
+    """Return the code that `run` ended a message with, "" where it did not.
+
+    >>> step_of("Vault said no." + run("VAULT-LOGIN", "payments"))
+    'VAULT-LOGIN'
+    """
+    named = re.search(r"^  Run: airflow k8s-vault doctor.*\(see ([A-Z-]+)\)$", message, re.MULTILINE)
+    return named[1] if named else ""
+
+
+def run(code: str, team: str = "") -> str:
+    """Return the last line of a task's message: the step of doctor that shows more.
+
+    >>> run("POD-REACHES-VAULT", "payments")
+    '\\n  Run: airflow k8s-vault doctor --team payments --from pod (see POD-REACHES-VAULT)'
+    """
+    return f"\n  Run: {command(code, team)} (see {code})"

@@ -10,6 +10,7 @@ from typing import TypeVar
 from kubernetes.client import ApiException
 from urllib3.exceptions import HTTPError
 
+from airflow_k8s_vault import causes
 from airflow_k8s_vault.errors import DeliveryRefused, DeliveryUnavailable
 
 log = logging.getLogger(__name__)
@@ -46,7 +47,9 @@ def attempt(what: str, send: Callable[[], T], already: Callable[[], T | None] | 
         if status and status not in _BUSY:
             break
         if wait_seconds is None:
-            raise DeliveryUnavailable(f"The Kubernetes API did not answer when asked to {what}: {words}.")
+            raise DeliveryUnavailable(
+                f"The Kubernetes API did not answer when asked to {what}: {words}.{_hint(status)}"
+            )
         log.debug("Kubernetes API: %s, when asked to %s. Next try in %.1f s.", words, what, wait_seconds)
         time.sleep(wait_seconds)
     raise DeliveryRefused(f"The Kubernetes API refused to {what} ({words}).{_hint(status)}")
@@ -68,5 +71,6 @@ def unless_gone(what: str, send: Callable[[], T]) -> T | None:
 
 def _hint(status: int) -> str:
     if status == 403:
-        return "\n  docs/security.md lists the rights that the worker needs for this delivery."
-    return ""
+        advice = "\n  docs/security.md lists the rights that the worker needs for this delivery."
+        return f"{advice}{causes.run('CLUSTER-RIGHTS')}"
+    return causes.run("CLUSTER-REACHED") if status in (0, *_BUSY) else ""

@@ -48,7 +48,7 @@ def of_delivery(pod: Any, login: VaultLogin, base_container: str) -> DeliveryRef
     for status in [*(pod.status.init_container_statuses or ()), *filter(None, [base])]:
         waiting = status.state.waiting
         if waiting and waiting.reason in _STUCK:
-            return _stuck(pod, status.name, waiting)
+            return _stuck(pod, status.name, waiting, login)
     if sentence := next(_ended_from_outside(pod, statuses), None):
         return DeliveryUnavailable(sentence)
     final = agent.state.terminated or (agent.last_state and agent.last_state.terminated)
@@ -90,9 +90,11 @@ def _statuses(pod: Any) -> list[Any]:
     return [*(status.init_container_statuses or []), *(status.container_statuses or [])]
 
 
-def _stuck(pod: Any, container: str, waiting: Any) -> DeliveryRefused | DeliveryUnavailable:
+def _stuck(pod: Any, container: str, waiting: Any, login: VaultLogin) -> DeliveryRefused | DeliveryUnavailable:
     what = "The Vault agent's container" if container == CONTAINER else f"Container '{container}'"
-    setting = "\n  The image is [k8s_vault] vault_agent_image." if container == CONTAINER else ""
+    setting = ""
+    if container == CONTAINER:
+        setting = f"\n  The image is [k8s_vault] vault_agent_image.{login.doctor('POD-AGENT-IMAGE')}"
     where = f"pod {pod.metadata.namespace}/{pod.metadata.name}"
     kind = DeliveryUnavailable if _PASSING.search(waiting.message or "") else DeliveryRefused
     return kind(f"{what} of {where} cannot start ({waiting.reason}): {waiting.message}{setting}")

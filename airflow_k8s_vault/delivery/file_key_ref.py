@@ -6,6 +6,7 @@ from typing import cast
 
 from kubernetes.client import ApiClient, ApiException, VersionApi
 
+from airflow_k8s_vault import causes
 from airflow_k8s_vault.delivery.attempts import attempt
 from airflow_k8s_vault.errors import DeliveryRefused
 
@@ -45,4 +46,5 @@ def _missing(why: str) -> DeliveryRefused:
         "fileKeyRef needs Kubernetes 1.35, or 1.34 with the feature gate EnvFiles.\n"
         '  Give the secret a file= instead of env=, use delivery="secret" (for all tasks: [k8s_vault] '
         "default_delivery = auto), or upgrade the cluster."
+        f"{causes.run('CLUSTER-FILE-KEY-REF')}"
     )

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from airflow_k8s_vault import config
+from airflow_k8s_vault import causes, config
 from airflow_k8s_vault.errors import ConfigError
 from airflow_k8s_vault.teams import AgentSettings, Team
 
@@ -56,11 +56,8 @@ class VaultLogin:
 
     def advice(self, message: str) -> str:
         """Return what to look at after Vault refused this login in these words."""
-        command = f"\n  Try: airflow k8s-vault doctor --team {self.team}" if self.team else ""
         if _NO_ROLE.search(message):
-            return (
-                f"There is no auth/{self.auth_mount}/role/{self.role}: {self.compile_and_apply('vault')}{command}"
-            )
+            return f"There is no auth/{self.auth_mount}/role/{self.role}: {self.compile_and_apply('vault')}"
         role = f"Check auth/{self.auth_mount}/role/{self.role} (bound service account, namespace, audience), and "
         if "not yet valid" in message or "expired" in message:
             what = "the clocks: the token's times are the cluster's, and Vault compares them with its own."
@@ -68,7 +65,11 @@ class VaultLogin:
             what = "that the mount has a token_reviewer_jwt: a token of that audience cannot review itself."
         else:
             what = f"that auth/{self.auth_mount}/config knows the keys of this cluster's tokens."
-        return f"{role}{what}{command}"
+        return f"{role}{what}"
+
+    def doctor(self, code: str) -> str:
+        """Return the last line of a message: the step of doctor that shows more (see causes)."""
+        return causes.run(code, self.team)
 
     def compile_and_apply(self, what: str) -> str:
         """Return the way out where something of the team is missing in Vault or Kubernetes.

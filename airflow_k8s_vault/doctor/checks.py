@@ -63,9 +63,9 @@ def all_checks(environment: Environment, depth: Depth = Depth()) -> Iterator[Che
     yield from _not_run(environment.unread, _OF_TEAM, "HERE-TEMPLATES", "HERE-COMPILED")
     yield from vault.checks(environment.vault, kube, sources, environment.declared, leases=depth.leases)
     if depth.from_pod:
-        yield from pod.checks(kube, sources, environment.vault.login)
+        yield from pod.checks(kube, sources)
     if depth.canary is not None:
-        yield from task.checks(sources, depth.canary)
+        yield from task.checks(kube, sources, depth.canary)
 
 
 def _not_run(teams: Iterable[str], codes: tuple[str, ...], *after: str) -> Iterator[Check]:

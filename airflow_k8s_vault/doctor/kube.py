@@ -12,6 +12,7 @@ from urllib3.exceptions import HTTPError
 from airflow_k8s_vault.errors import DeliveryUnavailable, K8sVaultError
 
 TIMEOUT_SECONDS = 10
+DEFAULT_CONNECTION = "kubernetes_default"
 
 
 class Unreachable(DeliveryUnavailable):
@@ -29,7 +30,7 @@ class Answer(K8sVaultError):
 class Kube:
     """One connection of Airflow's. Requests are made one after the other, each within 10 s."""
 
-    def __init__(self, conn_id: str = "kubernetes_default", acting_as: str = "") -> None:
+    def __init__(self, conn_id: str = DEFAULT_CONNECTION, acting_as: str = "") -> None:
         self.conn_id, self._acting_as = conn_id, acting_as
 
     @cached_property

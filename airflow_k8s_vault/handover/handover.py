@@ -23,7 +23,7 @@ from airflow_k8s_vault.errors import (
 )
 from airflow_k8s_vault.handover.pod_secrets import PodSecrets
 from airflow_k8s_vault.handover.pod_secrets import kept_token as _kept_token
-from airflow_k8s_vault.handover.pod_values import PodValues
+from airflow_k8s_vault.handover.pod_values import TOO_SHORT, PodValues
 from airflow_k8s_vault.secret_value import SecretValue
 from airflow_k8s_vault.traceback_guard import traceback_guard
 from airflow_k8s_vault.vault import Session, Settings, settings_from
@@ -95,7 +95,7 @@ class Handover:
         # Before anything is read: a lease whose token nobody knows could only run out.
         belongings.keep_login(token)
         self._done("login kept")
-        values = self._values.read(session)
+        values = self._read(session)
         self._done("read")
         belongings.create(values)
         self._done("secret")
@@ -148,6 +148,15 @@ class Handover:
         if self._ended:
             raise DeliveryRefused("The task was ended while its pod waited for its credentials.")
 
+    def _read(self, session: Session) -> SecretValue[dict[str, str | bytes]]:
+        refused = ""
+        try:
+            return self._values.read(session)
+        except DeliveryRefused as refusal:
+            refused = str(refusal)
+        step = "VAULT-TTL" if refused.startswith(TOO_SHORT) else "VAULT-PATHS"
+        raise DeliveryRefused(f"{refused}{self._login.doctor(step)}")
+
     def _logged_in(self, session: Session, jwt: SecretValue[str], pod: Any) -> SecretValue[str]:
         refused = ""
         try:
@@ -159,13 +168,16 @@ class Handover:
             f"Vault at {login.address} refused role '{login.role}' on auth/{login.auth_mount} ({refused}).\n"
             f"  The login was made for service account '{pod.spec.service_account_name}' in namespace "
             f"'{pod.metadata.namespace}', token audience '{login.audience}'.\n"
-            f"  {login.advice(refused)}"
+            f"  {login.advice(refused)}{login.doctor('VAULT-LOGIN')}"
         )
 
     def _in_words(self, failure: VaultError) -> DeliveryRefused | DeliveryUnavailable:
+        login = self._login
         if isinstance(failure, VaultUnavailable):
-            return DeliveryUnavailable(f"The credentials could not be fetched for the pod. {failure}")
-        return DeliveryRefused(f"Vault at {self._login.address} refused role '{self._login.role}': {failure}")
+            step = login.doctor("VAULT-REACHED")
+            return DeliveryUnavailable(f"The credentials could not be fetched for the pod. {failure}{step}")
+        step = login.doctor("VAULT-PATHS")
+        return DeliveryRefused(f"Vault at {login.address} refused role '{login.role}': {failure}{step}")
 
     def _collect_abandoned(self, namespace: str, now: datetime.datetime) -> None:
         """End what workers left that nobody came after: after the gate is off, so that no pod waits for it."""

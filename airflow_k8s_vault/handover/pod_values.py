@@ -20,6 +20,8 @@ log = logging.getLogger(__name__)
 
 # Vault counts in whole seconds and has spent some of them by the time it answers.
 _ROUNDING_SECONDS = 5
+# How the message begins where credentials would end too early.
+TOO_SHORT = "The credentials would end before the task may:"
 
 
 class PodValues:
@@ -50,7 +52,7 @@ class PodValues:
                     short += self._certificate_problems(secret.path, reads[secret.source])
         answers = {secret: reads[secret.source] for secret in self._secrets}
         if short and self._lifetime_seconds:
-            raise DeliveryRefused(error_list("The credentials would end before the task may:", short))
+            raise DeliveryRefused(error_list(TOO_SHORT, short))
         for line in short:
             log.warning("%s", line)
         # In no variable of this frame: an error tracker shows those of every frame of an exception.

@@ -7,6 +7,7 @@ import time
 from functools import cached_property
 from typing import Any
 
+from airflow.sdk.exceptions import AirflowException
 from kubernetes.client import ApiException, V1Pod
 
 from airflow_k8s_vault import config, delivery
@@ -70,9 +71,14 @@ class CreatesPod(FindsPod):
         if refusal.status == 403 and f'serviceaccount "{team.service_account}" not found' in _message(refusal):
             return DeliveryRefused(
                 f"Namespace '{team.namespace}' has no service account '{team.service_account}': "
-                f"{login.compile_and_apply('kubernetes')}"
+                f"{login.compile_and_apply('kubernetes')}{login.doctor('CLUSTER-ACCOUNT')}"
             )
-        return file_key_ref.explained(refusal)
+        status: int = refusal.status or 0
+        explained = file_key_ref.explained(refusal)
+        if explained is refusal and status in (403, 422):
+            step = login.doctor("CLUSTER-QUOTA" if "quota:" in _message(refusal) else "CLUSTER-POD")
+            return AirflowException(f"The API server refused the pod ({status}): {_message(refusal)}{step}")
+        return explained
 
     @cached_property
     def _handover(self) -> Any:

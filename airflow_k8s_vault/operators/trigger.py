@@ -22,7 +22,7 @@ from airflow_k8s_vault.operators.shared_hook import SharedKubernetesHook
 Problem = DeliveryRefused | DeliveryUnavailable | ForeignPod
 _GIVES_UP = (DeliveryRefused, DeliveryUnavailable, ForeignPod)
 # Of a login, in the trigger's row: what the words of an error need.
-_LOGIN_FIELDS = ("address", "role", "auth_method", "auth_mount", "audience")
+_LOGIN_FIELDS = ("address", "role", "auth_method", "auth_mount", "audience", "team")
 
 
 class VaultPodTrigger(KubernetesPodTrigger):

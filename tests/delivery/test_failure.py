@@ -190,12 +190,23 @@ def test_another_init_container_that_failed_is_named() -> None:
     assert message.startswith("Container 'wait-for-it' ended with exit code 4 before the main process started.")
 
 
-def test_the_command_that_looks_further_is_named_where_the_team_is_known() -> None:
+@pytest.mark.parametrize(
+    ("message", "step"),
+    [
+        (REFUSED_LOGIN, "doctor --team pay (see VAULT-LOGIN)"),
+        (FORBIDDEN, "doctor --team pay --dags DIR (see VAULT-PATHS)"),
+        (ENGINE, "doctor --team pay --dags DIR (see VAULT-PATHS)"),
+        (UNREACHABLE, "doctor --team pay --from pod (see POD-REACHES-VAULT)"),
+        (f'{FATAL} error="x509: unknown authority"', "doctor --team pay --from pod (see POD-REACHES-VAULT)"),
+        (f'{FATAL} error="disk full"', "doctor --team pay --task none (see POD-DELIVERY)"),
+    ],
+)
+def test_the_step_of_doctor_that_shows_more_is_named_last(message: str, step: str) -> None:
     login = VaultLogin("https://vault:8200", "payments", team="pay")
 
-    message = str(failure.of_delivery(pod(ended(REFUSED_LOGIN)), login, "base"))
+    told = str(failure.of_delivery(pod(ended(message)), login, "base"))
 
-    assert message.endswith("\n  Try: airflow k8s-vault doctor --team pay")
+    assert told.endswith(f"\n  Run: airflow k8s-vault {step}"), told
 
 
 @pytest.mark.parametrize(

@@ -42,6 +42,16 @@ def test_every_code_of_the_catalogue_is_one_that_a_check_has() -> None:
     assert set(BY_CODE) == used
 
 
+def test_a_step_that_a_message_names_is_one_of_the_catalogue() -> None:
+    named = {
+        code
+        for module in DOCTOR.parent.rglob("*.py")
+        for code in re.findall(r"""(?:doctor|causes\.run)\(["']([A-Z-]+)["']""", module.read_text())
+    }
+
+    assert {"VAULT-LOGIN", "VAULT-PATHS", "POD-REACHES-VAULT", "CLUSTER-RIGHTS"} <= named <= set(BY_CODE)
+
+
 def test_what_an_earlier_failure_makes_meaningless_is_not_run() -> None:
     ran: list[str] = []
 

@@ -136,6 +136,14 @@ def only_from_here(world: World) -> Iterator[None]:
         world.environment("http_proxy", proxy)
         world.environment("no_proxy", "127.0.0.1")
         world.setting("vault_addr", f"http://{host}:8200")
+        with world.applied():
+            yield
+
+
+@contextlib.contextmanager
+def no_agent_image(world: World) -> Iterator[None]:
+    world.setting("vault_agent_image", "example.com/nothing:1")
+    with world.applied():
         yield
 
 
@@ -264,7 +272,7 @@ FAULTS = [
         "reachable only from here",
         only_from_here,
         "POD-REACHES-VAULT",
-        "lookup vault.only-here.invalid",
+        "Vault at http://vault.only-here.invalid:8200 could not be reached from the pod",
         options=FROM_POD,
     ),
     Fault("CA not trusted", unknown_authority, "VAULT-REACHED", "is not trusted: unable to get local issuer"),
@@ -384,7 +392,7 @@ FAULTS = [
     Fault("Pod Security too strict for the template", too_strict, "CLUSTER-POD", "violates PodSecurity"),
     Fault(
         "agent's image absent",
-        setting("vault_agent_image", "example.com/nothing:1"),
+        no_agent_image,
         "POD-AGENT-IMAGE",
         "example.com/nothing:1",
         options=FROM_POD,

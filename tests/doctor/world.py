@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from k8s_vault_devcluster.demo.environment import Environment
 from kubernetes import client
+
+from airflow_k8s_vault import config
+from airflow_k8s_vault.commands import compile_sources
 
 NAMESPACE, ACCOUNT = "team-payments", "airflow-payments"
 _RBAC = f"/apis/rbac.authorization.k8s.io/v1/namespaces/{NAMESPACE}"
@@ -55,6 +60,14 @@ class World:
             header_params={"Content-Type": "application/json"},
             _preload_content=False,
         )
+
+    @contextmanager
+    def applied(self) -> Iterator[None]:
+        """Let the cluster's admission policies be compiled from the settings as they are now."""
+        config.reload()
+        self.ground.setup.apply(compile_sources.sources(self.ground.templates_dir, ["payments"]))
+        yield
+        self.ground.setup.apply(self.ground.sources)
 
     def take_verb(self, resource: str, verb: str) -> None:
         """Let the worker's role be without that one."""

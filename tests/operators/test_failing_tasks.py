@@ -112,6 +112,7 @@ def test_a_refused_login_is_told_at_once_and_outside_of_every_group(
     first = re.escape("refused role 'payments' on auth/kubernetes (403): made by the proxy.")
     assert state == "failed"
     assert re.search(first, message.splitlines()[0]), message
+    assert message.endswith("\n  Run: airflow k8s-vault doctor --team payments (see VAULT-LOGIN)"), message
     # By whoever noticed it, the trigger or the worker, before anything else was done.
     assert [line for line in log() if "[error" in line and re.search(first, line)]
     assert open_groups() == 0

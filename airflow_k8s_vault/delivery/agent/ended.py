@@ -39,30 +39,35 @@ def why(pod: Any, login: VaultLogin, ended: Any) -> DeliveryRefused | DeliveryUn
         f"'{pod.metadata.namespace}', token audience '{login.audience}'."
     )
     return (
-        _of_its_container(ended, text, words, ran)
+        _of_its_container(login, ended, text, words, ran)
         or _of_a_secret(login, text, ran)
         or _of_vault(login, text, words, ran)
         or DeliveryUnavailable(
             f"The Vault agent ended with exit code {ended.exit_code} before it had fetched the secrets:\n"
-            f"{words}\n{ran}"
+            f"{words}\n{ran}{login.doctor('POD-DELIVERY')}"
         )
     )
 
 
 def _of_its_container(
-    ended: Any, message: str, words: str, ran: str
+    login: VaultLogin, ended: Any, message: str, words: str, ran: str
 ) -> DeliveryRefused | DeliveryUnavailable | None:
     """What no Vault has to do with."""
     if ended.reason in NOT_STARTED or ended.exit_code in _NO_PROGRAM:
         return DeliveryRefused(
             f"The Vault agent never ran ({ended.reason}, exit code {ended.exit_code}):\n{words}\n{ran}\n"
             "  The image is [k8s_vault] vault_agent_image: it has to hold sh, and bao or vault."
+            f"{login.doctor('POD-AGENT-IMAGE')}"
         )
     if ended.reason == "OOMKilled":
-        return DeliveryUnavailable(f"The Vault agent ran out of memory before it had fetched the secrets.\n{ran}")
+        return DeliveryUnavailable(
+            f"The Vault agent ran out of memory before it had fetched the secrets.\n{ran}"
+            f"{login.doctor('POD-DELIVERY')}"
+        )
     if KILLED in message:
         return DeliveryUnavailable(
             f"The Vault agent was killed before it had fetched the secrets: out of memory, most likely.\n{ran}"
+            f"{login.doctor('POD-DELIVERY')}"
         )
     return None
 
@@ -73,12 +78,14 @@ def _of_a_secret(login: VaultLogin, message: str, ran: str) -> DeliveryRefused |
     if own:
         result = "; ".join(dict.fromkeys(own))
         end = "" if result.endswith("?") else "."
-        return DeliveryRefused(f"Not delivered: {result}{end}\n{ran}")
+        return DeliveryRefused(f"Not delivered: {result}{end}\n{ran}{login.doctor('VAULT-PATHS')}")
     missing = re.search(r"no secret exists at ([^\"\n]+?)(?: \(retry attempt |\"| exitCode=|\n|\Z)", message)
     if missing:
         # The agent names the API's path; a task, and `vault kv get`, leave out KV 2's data/.
         path = vault_path.named(missing[1])
-        return DeliveryRefused(f"There is no secret at '{path}' in Vault at {login.address}.\n{ran}")
+        return DeliveryRefused(
+            f"There is no secret at '{path}' in Vault at {login.address}.\n{ran}{login.doctor('VAULT-PATHS')}"
+        )
     return None
 
 
@@ -91,22 +98,24 @@ def _of_vault(
         return DeliveryRefused(
             f"Vault at {login.address} refused role '{login.role}' on auth/{login.auth_mount} ({codes[-1]}): "
             f"{short}\n{words}\n{ran}\n  {login.advice(message)}"
+            f"{login.doctor('VAULT-LOGIN')}"
         )
     if refused:
         shown = (
             f"Vault at {login.address} refused to give role '{login.role}' a secret ({codes[-1]}): {short}\n"
             f"{words}\n{ran}"
         )
-        return DeliveryRefused(shown + _LIST_ADVICE if "vault.list(" in message else shown)
+        advice = _LIST_ADVICE if "vault.list(" in message else ""
+        return DeliveryRefused(f"{shown}{advice}{login.doctor('VAULT-PATHS')}")
     if "x509:" in message:
         return DeliveryRefused(
             f"The pod does not trust the certificate of Vault at {login.address}: {short}\n{words}\n{ran}\n"
-            "  Set [k8s_vault] vault_cacert to the CA that signed it."
+            f"  Set [k8s_vault] vault_cacert to the CA that signed it.{login.doctor('POD-REACHES-VAULT')}"
         )
     if _SILENCE.search(message):
         return DeliveryUnavailable(
             f"Vault at {login.address} could not be reached from the pod, or did not answer in time: {short}\n"
-            f"{words}\n{ran}"
+            f"{words}\n{ran}{login.doctor('POD-REACHES-VAULT')}"
         )
     return None
 
