@@ -50,6 +50,10 @@ class CreatesPod(FindsPod):
             self._handover.resume(self.pod)
         return self.pod
 
+    def find_pod(self, namespace: str, context: Any, *, exclude_checked: bool = True) -> V1Pod | None:
+        """Return the pod that this try created, as it is known now; before that, one that an earlier try left."""
+        return self.pod_manager.made or super().find_pod(namespace, context, exclude_checked=exclude_checked)
+
     def process_pod_deletion(self, pod: V1Pod, *, reraise: bool = True) -> bool:
         """End the login of an earlier try's pod, which ended while no worker was there, before it goes."""
         if pod is not None and pod not in self._own_pods:

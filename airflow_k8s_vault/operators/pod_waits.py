@@ -10,15 +10,18 @@ import weakref
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+from airflow.providers.cncf.kubernetes.kubernetes_helper_functions import PodLaunchFailedException
 from airflow.providers.cncf.kubernetes.utils.container import (
     container_is_completed,
     container_is_running,
     container_is_terminated,
 )
 from airflow.providers.cncf.kubernetes.utils.pod_manager import (
+    PodLaunchTimeoutException,
     PodManager,
     PodPhase,
     detect_pod_terminate_early_issues,
+    log_pod_event,
 )
 from airflow.providers.cncf.kubernetes.utils.xcom_sidecar import PodDefaults
 
@@ -27,6 +30,9 @@ from airflow_k8s_vault.watching import FollowedPod
 
 # How long after the end of its log a container's end may be reported: the kubelet looks each second.
 _REPORT_SECONDS = 2
+# When events are first looked at: most pods have started by then, and before there is little to tell. And how
+# often from then on, at the most: as KubernetesPodOperator by default, whose setting is also that of its looks.
+_EVENTS_AFTER_SECONDS, _EVENTS_SECONDS = 1, 5
 
 
 class PodWaits(PodManager):
@@ -41,13 +47,31 @@ class PodWaits(PodManager):
         super().__init__(**arguments)
         self.created: Any = None
         self._followed: FollowedPod | None = None
+        self._finished: Any = None
+        self._watches_events, self._seen_events = False, set[str]()
 
     def read_pod(self, pod: Any) -> Any:
-        """Return the pod: as the watch knows it, or else as the API server has it."""
-        followed = self._followed
+        """Return the pod: as the watch knows it, as it ended, or else as the API server has it."""
+        if (known := self._known(pod)) is not None:
+            return known
+        seen = super().read_pod(pod)
+        if seen.status.phase in PodPhase.terminal_states:
+            # Nothing runs in it any more, and nothing will: there is no other state to wait for.
+            self._finished = seen
+        return seen
+
+    @property
+    def made(self) -> Any:
+        """Return the pod that was created, as it is known now; None where none was."""
+        return self.created and (self._known(self.created) or self.created)
+
+    def _known(self, pod: Any) -> Any:
+        followed, finished = self._followed, self._finished
         if followed is not None and followed.is_followed and followed.name == pod.metadata.name:
             return followed.newest
-        return super().read_pod(pod)
+        if finished is not None and finished.metadata.name == pod.metadata.name:
+            return finished
+        return None
 
     def close(self) -> None:
         """Stop to watch the pod."""
@@ -73,9 +97,33 @@ class PodWaits(PodManager):
         start = AwaitedStart(self.log, look, schedule_timeout, startup_timeout)
         try:
             await start.wait(pod)
+        except (PodLaunchFailedException, PodLaunchTimeoutException):
+            # They say why, and the last of them have come since.
+            self._tell_events(pod)
+            raise
         finally:
             self.stop_watching_events = start.stop_watching_events
             followed.listen(None)
+
+    async def watch_pod_events(self, pod: Any, check_interval: float = 10) -> None:
+        self._watches_events = True
+        await asyncio.sleep(_EVENTS_AFTER_SECONDS)
+        while True:
+            if self.stop_watching_events or not self._tell_events(pod):
+                return
+            await asyncio.sleep(max(check_interval, _EVENTS_SECONDS))
+
+    def _tell_events(self, pod: Any) -> bool:
+        """Log the events that are new, where that is asked for; return whether they could be read."""
+        if not self._watches_events:
+            return False
+        try:
+            for event in self.read_pod_events(pod).items:
+                log_pod_event(self, event, self._seen_events)
+        except Exception as failure:
+            self.log.warning("Stopped watching events of pod %s: %s", pod.metadata.name, failure)
+            self._watches_events = False
+        return self._watches_events
 
     def await_container_completion(self, pod: Any, container_name: str, polling_time: float = 1) -> None:
         self._wait_until(pod, lambda seen: container_is_completed(seen, container_name))
