@@ -27,6 +27,9 @@ NAMES = {"dag_id": "", "task_id": "", "run_id": "", "try_number": 1, "map_index"
 
 def run() -> list[Row]:
     from tests.faults.fault_environment import KEY, LOGIN, NAMESPACE, FaultEnvironment
+    from tests.settings import follow_the_environment
+
+    follow_the_environment()
 
     with FaultEnvironment(Path(tempfile.mkdtemp())) as arena:
         ordinary = {"metadata": {"name": "ordinary"}, "stringData": {"a": "value"}}
