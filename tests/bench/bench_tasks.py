@@ -1,8 +1,8 @@
 """Whole tasks: how long they take around their main process, and what they ask the API server and Vault.
 
 The peer is the installed provider's KubernetesPodOperator with the same container and no secrets: in the same run,
-in turn, each task in a process of its own as in earnest. On devcluster, or on the cluster in KUBECONFIG. A pod starts
-on devcluster in less time than a task takes to look at it, on a node in half a second: that is measured, too.
+in turn, each task in a process of its own as in earnest. On devcluster, or on the cluster in KUBECONFIG. A pod
+starts on devcluster in less time than a task takes to look at it, on a node in half a second: both are measured.
 """
 
 from __future__ import annotations
