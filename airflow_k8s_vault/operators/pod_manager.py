@@ -101,6 +101,14 @@ class WatchfulPodManager(PodWaits):
 
     # Its log.
 
+    def read_pod_logs(self, pod: Any, container_name: str, **options: Any) -> Any:
+        try:
+            return super().read_pod_logs(pod, container_name, **options)
+        except ApiException as refusal:
+            if refusal.status != 404:
+                raise
+            raise PodGone(pod) from None
+
     def fetch_requested_container_logs(
         self, pod: Any, containers: Any, follow_logs: bool = False, *given: Any, **named: Any
     ) -> list[Any]:
