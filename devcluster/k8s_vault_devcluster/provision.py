@@ -105,14 +105,18 @@ class Provisioning:
 
     def apply(self, sources: Sequence[Source]) -> None:
         """Apply what is compiled for these teams."""
-        for source in sources:
-            self._wait_until_not_terminating(source.team.namespace)
-            for obj in objects.of_team(source):
-                self._apply(obj)
+        self.apply_objects(sources)
         for request in compiled.requests(sources):
             self.vault.request(request["method"], request["path"], request["data"])
             if request["path"].startswith("sys/"):
                 self._undo.append(lambda path=request["path"]: self.vault.request("DELETE", path))  # type: ignore[misc]
+
+    def apply_objects(self, sources: Sequence[Source]) -> None:
+        """Apply what is compiled for these teams to Kubernetes alone."""
+        for source in sources:
+            self._wait_until_not_terminating(source.team.namespace)
+            for obj in objects.of_team(source):
+                self._apply(obj)
 
     def account(self, account: Account, minutes: int = 24 * 60) -> str:
         """Return a token of one of Airflow's service accounts, which is made where there is none."""
