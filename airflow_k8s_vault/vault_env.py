@@ -6,9 +6,10 @@ import re
 from typing import Any
 
 from airflow_k8s_vault.vault_file import key_errors
+from airflow_k8s_vault.vault_path import is_templated
 
-# What every version of Kubernetes takes as the name of a variable (IsEnvVarName). Since 1.34 it takes more.
-_NAME = re.compile(r"[A-Za-z_.-][A-Za-z0-9_.-]*")
+# What Kubernetes takes as the name of a variable (IsRelaxedEnvVarName, since 1.32): printable ASCII but "=".
+_NAME = re.compile(r"[ -<>-~]+")
 # What stands in a key and cannot in a variable that is named after it.
 _NO_PART_OF_A_NAME = re.compile(r"[^A-Z0-9_]")
 
@@ -47,11 +48,10 @@ def errors(path: object, env: object, prefix: object, any_name: bool) -> list[st
 
 def _name_errors(path: object, env: Any, prefix: str) -> list[str]:
     names = list(variables(env, prefix))
-    how = " Give prefix=, or variable to key." if isinstance(env, list) else ""
     errors = [
-        f"{name!r} is no name of an environment variable: letters, digits, _ . -, and no digit first.{how}"
+        f"{name!r} is no name of an environment variable: printable ASCII characters but =, and no Jinja."
         for name in names
-        if type(name) is not str or not _NAME.fullmatch(name)
+        if type(name) is not str or not _NAME.fullmatch(name) or is_templated(name)
     ]
     if len(names) < len(env):
         errors.append(f"env of {path!r} names one variable twice ({', '.join(names)}): give variable to key.")

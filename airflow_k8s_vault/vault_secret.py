@@ -15,8 +15,11 @@ ENGINES = ("kv2", "kv1", "dynamic")
 # The variable is the one in which Airflow looks: airflow.secrets.environment_variables.
 LOOKUPS = {"connection": "AIRFLOW_CONN_", "variable": "AIRFLOW_VAR_"}
 
-# Ids of Airflow's end up in the name of a variable.
-_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,200}")
+# Ids of Airflow's end up in the name of a variable. A connection's: Airflow's sanitize_conn_id, in ASCII.
+_IDS = {
+    "connection": re.compile(r"[A-Za-z0-9_#!()./:\\-]{1,250}"),
+    "variable": re.compile(r"[!-<>-~]([ -<>-~]{0,248}[!-<>-~])?"),
+}
 # DNS-1123 label: what Kubernetes takes as a container's name.
 _CONTAINER = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 
@@ -43,7 +46,7 @@ class VaultSecret:
     []
     >>> VaultSecret("warehouse", env={"PG=PASSWORD": "password"}).mistakes()
     ["path 'warehouse' needs a mount first, then the secret: 'secret/payments/warehouse'.", "'PG=PASSWORD' is no \
-name of an environment variable: letters, digits, _ . -, and no digit first."]
+name of an environment variable: printable ASCII characters but =, and no Jinja."]
     """
 
     path: str
@@ -69,8 +72,9 @@ name of an environment variable: letters, digits, _ . -, and no digit first."]
     def connection(cls, conn_id: str, *, container: str | None = None) -> VaultSecret:
         """Give the pod the connection that the secrets backend has under that id, as AIRFLOW_CONN_<ID>.
 
-        conn_id: letters, digits, _ . -; a URI or JSON arrives, whichever Vault holds, for Airflow's Connection to
-        read. The pod's own login reads it, not the worker. docs/secrets-backend.md says where it is looked for.
+        conn_id: as Airflow takes it, in ASCII; a URI or JSON arrives, whichever Vault holds, for Airflow's
+        Connection to read. The pod's own login reads it, not the worker. docs/secrets-backend.md says where it is
+        looked for.
 
         >>> VaultSecret.connection("warehouse").env
         {'AIRFLOW_CONN_WAREHOUSE': 'connection'}
@@ -238,13 +242,20 @@ name of an environment variable: letters, digits, _ . -, and no digit first."]
 
     def _lookup_errors(self) -> list[str]:
         errors = []
-        if not _matches(_ID, self.path):
+        if not self._is_id():
+            takes = {"connection": "letters, digits, _ # ! ( ) - . : / \\", "variable": "printable ASCII but ="}
             errors.append(
-                f"{self.path!r} is no id that a {self.engine} can have in a pod (letters, digits, _ . -)."
+                f"{self.path!r} is no id that a {self.engine} can have in a pod ({takes[self.engine]}; no Jinja)."
             )
         elif not self._is_as_looked_up():
             errors.append(f"{self.engine} {self.path!r}: write VaultSecret.{self.engine}({self.path!r}).")
         return errors + self._container_errors()
+
+    def _is_id(self) -> bool:
+        path: object = self.path
+        if type(path) is not str or vault_path.is_templated(path) or {".", ".."} & set(path.split("/")):
+            return False
+        return _matches(_IDS[self.engine], path)
 
     def _is_as_looked_up(self) -> bool:
         # By text that is exactly str: what only claims to be equal is not.

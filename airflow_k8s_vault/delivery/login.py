@@ -12,7 +12,7 @@ from airflow_k8s_vault.teams import AgentSettings, Team
 
 _AGENT = AgentSettings()
 # What the methods kubernetes and jwt say of a role that is not there.
-_NO_ROLE = re.compile(r'invalid role name|role \\*".+\\*" could not be found')
+_NO_ROLE = re.compile(r'invalid role name|role \\*"[^"]{1,200}" could not be found')
 
 
 @dataclass(frozen=True)

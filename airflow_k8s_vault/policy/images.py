@@ -9,7 +9,7 @@ from typing import Any
 from airflow_k8s_vault.policy.manifest import Path, containers
 from airflow_k8s_vault.teams import Team
 
-_DIGEST = re.compile(r".+@sha256:[0-9a-f]{64}")
+_DIGEST = re.compile(r".+@(sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128})")
 
 
 def named(pod: Mapping[str, Any]) -> Iterator[tuple[Path, object]]:

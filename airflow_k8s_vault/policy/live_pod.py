@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from airflow_k8s_vault import quantity
 from airflow_k8s_vault.policy.manifest import CONTAINER_LISTS, Flat, Path, flatten, shown
 
 # Another one in each try of a task, or written down later.
@@ -57,10 +58,6 @@ _LEFT_OUT = frozenset(("hostNetwork", "hostPID", "hostIPC", "readOnly", "stdin",
 # The token of the service account, which admission mounts where the pod does not say that it wants none.
 _ACCOUNT_TOKEN = re.compile(r"kube-api-access-[a-z0-9]{5}")
 _ACCOUNT_TOKEN_AT = "/var/run/secrets/kubernetes.io/serviceaccount"  # noqa: S105 - a folder
-_QUANTITY = re.compile(r"([0-9.]+)(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei|)")
-_UNITS = {"m": 1e-3, "": 1.0}
-_UNITS |= {unit: 1000.0**power for power, unit in enumerate("kMGTPE", 1)}
-_UNITS |= {f"{unit}i": 1024.0**power for power, unit in enumerate("KMGTPE", 1)}
 
 
 def differences(live: Mapping[str, Any], sent: Mapping[str, Any]) -> list[str]:
@@ -86,8 +83,8 @@ def _same(path: Path, actual: Flat, expected: Any) -> bool:
         return _tolerates(actual.get(path) or [], expected)
     if path not in actual and (expected == "" or (expected is False and path[-1] in _LEFT_OUT)):
         return True
-    if ("resources" in path or path[-1] == "sizeLimit") and (amount := _amount(expected)) is not None:
-        return amount == _amount(actual.get(path))
+    if ("resources" in path or path[-1] == "sizeLimit") and (amount := quantity.parse(expected)) is not None:
+        return amount == quantity.parse(actual.get(path))
     return _covers(actual.get(path), expected, path[-1])
 
 
@@ -106,11 +103,6 @@ def _covers(actual: Any, expected: Any, field: str) -> bool:
 
 def _is_set_below(field: str, key: str, value: Any) -> bool:
     return key in _SET_BELOW.get(field, ()) and _covers(value, _SET_BELOW[field][key], key)
-
-
-def _amount(quantity: Any) -> float | None:
-    match = _QUANTITY.fullmatch(str(quantity)) if not isinstance(quantity, bool) else None
-    return float(match[1]) * _UNITS[match[2]] if match else None
 
 
 def _tolerates(actual: list[Any], expected: list[Any]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from airflow_k8s_vault import quantity
 from airflow_k8s_vault.teams.key import Key
 from airflow_k8s_vault.teams.pod_arguments import OPENABLE
 
@@ -12,14 +13,14 @@ _LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 _SUBDOMAIN = r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?"
 # https://github.com/distribution/reference/blob/main/reference.go, ASCII and lower case as it is there.
 _COMPONENT = r"[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*"
-_DOMAIN = r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:[0-9]{1,5})?"
+_DOMAIN = r"([A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:]+\])(:[0-9]{1,5})?"
 IMAGE = (
     rf"({_DOMAIN}/)?{_COMPONENT}(/{_COMPONENT})*"
-    r"(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(@sha256:[0-9a-f]{64})?"
+    r"(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(@(sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128}))?"
 )
-# What Kubernetes takes as a quantity: https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/quantity/
-_QUANTITY = r"[0-9]+(\.[0-9]+)?(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?"
-_DURATION = r"[1-9][0-9]*(s|m|h)"
+_QUANTITY = quantity.PATTERN
+# As Vault writes them. None is zero, which to Vault is no limit.
+_DURATION = r"[1-9][0-9]*([dhms]([0-9]+[hms])*)?"
 _OCTET = r"(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
 _IPV6 = r"[0-9A-Fa-f]{0,4}(:[0-9A-Fa-f]{0,4}){1,8}/(12[0-8]|1[01][0-9]|[1-9]?[0-9])"
 _CIDR = rf"({_OCTET}(\.{_OCTET}){{3}}/(3[0-2]|[12]?[0-9])|{_IPV6})"
@@ -48,7 +49,7 @@ _POD_SECURITY = Key(
 )
 
 _A_QUANTITY = "a quantity of Kubernetes (500m, 2, 4Gi)"
-_A_DURATION = "a whole number of seconds, minutes or hours (600s, 10m, 24h)"
+_A_DURATION = "whole seconds, minutes, hours or days (600, 10m, 1h30m, 7d)"
 _CIDRS = "an address range (10.1.0.0/16)"
 _LIMITS = (
     Key("cpu", "text", _A_QUANTITY, "CPU that all pods together may ask for.", _QUANTITY, numbers=True),
@@ -68,9 +69,14 @@ _AIRFLOW = (
 )
 # A team can only be stricter than the platform.
 _TOKENS = (
-    Key("token_ttl", "text", _A_DURATION, "Life of a pod's Vault token that nobody renews.", _DURATION),
-    Key("token_max_ttl", "text", _A_DURATION, "Longest life of a pod's Vault token, renewed.", _DURATION),
-    Key("token_explicit_max_ttl", "text", _A_DURATION, "The same, whatever the mount says.", _DURATION),
+    *(
+        Key(name, "text", _A_DURATION, about, _DURATION, numbers=True)
+        for name, about in (
+            ("token_ttl", "Life of a pod's Vault token that nobody renews."),
+            ("token_max_ttl", "Longest life of a pod's Vault token, renewed."),
+            ("token_explicit_max_ttl", "The same, whatever the mount says."),
+        )
+    ),
     Key("token_bound_cidrs", "list", _CIDRS, "Addresses from where a pod's Vault token is taken.", _CIDR),
 )
 

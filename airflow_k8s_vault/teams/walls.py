@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-_SECONDS = {"s": 1, "m": 60, "h": 3600}
+_PART = re.compile(r"([0-9]+)([dhms]?)")
+_SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
-def seconds(duration: str) -> int:
+def seconds(duration: str | int) -> int:
     """Return a duration of the file in seconds.
 
-    >>> seconds("10m")
-    600
+    >>> seconds("10m"), seconds("1h30m"), seconds(600)
+    (600, 5400, 600)
     """
-    return int(duration[:-1]) * _SECONDS[duration[-1]]
+    return sum(int(number) * _SECONDS[unit] for number, unit in _PART.findall(str(duration)))
 
 
 @dataclass(frozen=True)

@@ -14,10 +14,11 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from airflow_k8s_vault import quantity
 from airflow_k8s_vault.errors import TemplateError, did_you_mean, error_list
 from airflow_k8s_vault.teams import document, location
 from airflow_k8s_vault.teams.document import Mistake
-from airflow_k8s_vault.templates import patterns, quantity
+from airflow_k8s_vault.templates import patterns
 
 SUFFIX = ".vars.yaml"
 # What the rendering context holds beside the variables (see template.context).
@@ -146,7 +147,7 @@ def _declaration_mistakes(name: str, schema: Any) -> Iterator[tuple[tuple[str, .
         yield ("required",), "has a `required` that is neither true nor false."
     if schema.get("type") == "quantity":
         for limit in ("minimum", "maximum"):
-            if limit in schema and quantity.parse(schema[limit]) is None:
+            if limit in schema and not _is_quantity(schema[limit]):
                 yield (limit,), f"has {limit} {schema[limit]!r}, which is no quantity ('500m', '2Gi')."
 
 
@@ -188,7 +189,7 @@ def _validator(variable: Variable) -> Any:
     checks = {"pattern": patterns.check, "uniqueItems": _unique_items}
     checks |= {"minimum": _minimum, "maximum": _maximum} if variable.schema["type"] == "quantity" else {}
     base = jsonschema.Draft202012Validator
-    types = base.TYPE_CHECKER.redefine("quantity", lambda _, value: quantity.parse(value) is not None)
+    types = base.TYPE_CHECKER.redefine("quantity", lambda _, value: _is_quantity(value))
     schema = {keyword: value for keyword, value in variable.schema.items() if keyword != "required"}
     return jsonschema.validators.extend(base, checks, type_checker=types)(schema)
 
@@ -210,6 +211,12 @@ def _as_json_has_it(value: Any) -> Any:
     if isinstance(value, list):
         return [_as_json_has_it(item) for item in value]
     return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _is_quantity(value: Any) -> bool:
+    """Nothing in a pod takes a negative one."""
+    amount = quantity.parse(value)
+    return amount is not None and not amount.is_signed()
 
 
 def _minimum(_: Any, limit: Any, value: Any, schema: Any) -> Iterable[Any]:

@@ -5,8 +5,9 @@ Source of the words: kubernetes, pkg/scheduler/framework/plugins and types/FitEr
 
 from __future__ import annotations
 
+from airflow_k8s_vault import quantity
 from k8s_vault_devcluster import events
-from k8s_vault_devcluster.api import pod_resources, quantity
+from k8s_vault_devcluster.api import pod_resources
 from k8s_vault_devcluster.node import CAPACITY, NODE_LABELS, NODE_NAME
 from k8s_vault_devcluster.store import NotFound, Object, Store, now
 

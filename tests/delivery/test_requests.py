@@ -86,6 +86,21 @@ def test_bytes_versions_lists_of_keys_and_codes_arrive(pods: Pods, delivery: str
 
 
 @pytest.mark.parametrize("delivery", ["agent", "secret"])
+def test_variables_of_any_printable_name_arrive(pods: Pods, delivery: str) -> None:
+    # Two of them have identifiers as keys of the environment file that could be the same.
+    new = {"PG PASSWORD (new)": "a", "1.%$'": "a", "MY-DB": "a"}
+    secrets = [
+        VaultSecret("secret/payments/versions", env=new),
+        VaultSecret("secret/payments/versions", version=1, env={"MY_x2d_DB": "a"}),
+    ]
+    code = f"import os; print(*(os.environ[name] for name in {[*new, 'MY_x2d_DB']}))"
+
+    run = pods.run(delivery, secrets, ["python", "-c", code])
+
+    assert ("", "second second second first\n") == (run.problem, run.log)
+
+
+@pytest.mark.parametrize("delivery", ["agent", "secret"])
 def test_what_is_no_base64_starts_no_pod(pods: Pods, delivery: str) -> None:
     requested = VaultSecret("secret/payments/store", file="x", key="none", decode="base64")
 

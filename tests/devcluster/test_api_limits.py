@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import uuid
 from typing import Any
 
 import pytest
 
 from tests.devcluster.conftest import Api, pod
+from tests.test_quantity import AMOUNTS, NONE
 
 
 def sized(name: str = "a", **resources: dict[str, str]) -> dict[str, Any]:
@@ -94,3 +96,11 @@ def test_who_writes_what_is_kept_without_effect_is_warned(api: Api, space: str) 
 
     assert answer.status_code == 201
     assert "devcluster does not enforce this" in answer.headers["Warning"]
+
+
+def test_a_quantity_is_what_kubernetes_takes_as_one(api: Api, space: str) -> None:
+    def answer(memory: str) -> str:
+        return create(api, space, sized(f"a-{uuid.uuid4().hex[:6]}", limits={"memory": memory}))
+
+    assert [] == [text for text in AMOUNTS if answer(text)]
+    assert [] == [text for text in NONE if "quantities must match" not in answer(text)]

@@ -194,20 +194,22 @@ def test_the_teams_ceiling_holds_for_every_place(configured: Any) -> None:
 
 @pytest.mark.parametrize("delivery", ["agent", "secret"])
 def test_a_pod_refers_to_the_variable_that_airflow_looks_for(of_the_team: None, delivery: str) -> None:
-    task = operator(VaultSecret.connection("my-db.eu"), VARIABLE, delivery=delivery)
+    task = operator(VaultSecret.connection("my-db.eu:1/x(!)"), VARIABLE, delivery=delivery)
 
     pod = task.build_pod_request_obj(dry_run=True)
 
     by_name = {variable.name: variable.value_from for variable in pod.spec.containers[0].env}
-    assert {"AIRFLOW_CONN_MY-DB.EU", "AIRFLOW_VAR_REGION"} <= by_name.keys()
+    assert {"AIRFLOW_CONN_MY-DB.EU:1/X(!)", "AIRFLOW_VAR_REGION"} <= by_name.keys()
     assert all(by_name[name].secret_key_ref or by_name[name].file_key_ref for name in by_name if "AIRFLOW" in name)
 
 
 @pytest.mark.parametrize(
     ("secret", "words"),
     [
-        (VaultSecret.connection("a/b"), "'a/b' is no id that a connection can have in a pod"),
+        (VaultSecret.connection("a=b"), "'a=b' is no id that a connection can have in a pod"),
         (VaultSecret.connection("../x"), "'../x' is no id"),
+        (VaultSecret.variable("a=b"), "'a=b' is no id"),
+        (VaultSecret.variable("{{ ds }}"), "'{{ ds }}' is no id"),
         (VaultSecret.connection("a b"), "'a b' is no id"),
         (VaultSecret.connection("é"), "'é' is no id"),
         (VaultSecret.connection(5), "5 is no id"),  # type: ignore[arg-type]

@@ -48,7 +48,7 @@ def test_all_that_is_wrong_with_the_secrets_is_listed_with_the_task() -> None:
     errors = [
         VaultSecret("warehouse", env={"A": "a"}),
         VaultSecret("secret/payments/x", env={}),
-        VaultSecret("secret/payments/x", env={"NOT A NAME": "k"}),
+        VaultSecret("secret/payments/x", env={"NOT=A NAME": "k"}),
         VaultSecret("secret/payments/list", env="PGPASSWORD"),  # type: ignore[arg-type]
         VaultSecret("secret/payments/x", file="a/b"),
         "secret/payments/x",
@@ -63,7 +63,7 @@ def test_all_that_is_wrong_with_the_secrets_is_listed_with_the_task() -> None:
         "path 'warehouse'",
         "maps nothing",
         "env of 'secret/payments/list' is 'PGPASSWORD'; it maps variable to key",
-        "'NOT A NAME' is no name",
+        "'NOT=A NAME' is no name",
         "'a/b' is no file name",
         "vault_secrets holds a str: give VaultSecret",
     ):

@@ -180,6 +180,26 @@ def test_what_a_team_says_of_its_walls_is_read_and_the_stricter_life_counts(tmp_
 
 
 @pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("90", 90), ("90s", 90), ("10m", 600), ("1h30m", 5400), ("1h0m5s", 3605), ("7d", 7 * 86400)],
+)
+def test_a_life_is_written_as_vault_takes_it(tmp_path: Path, text: str, seconds: int) -> None:
+    assert seconds == load(tmp_path, f"{TEAM}token_ttl: {text}\n").walls.token.ttl_seconds
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        f"registry.example.com/etl@sha512:{'0f' * 64}",
+        "[2001:db8::1]:5000/payments/etl:1",
+        "localhost:5000/a__b/c--d.e:_1.2-3",
+    ],
+)
+def test_an_image_is_named_as_runtimes_take_it(tmp_path: Path, image: str) -> None:
+    assert image in load(tmp_path, TEAM.replace('"postgres:18"', f'"{image}"')).images.values()
+
+
+@pytest.mark.parametrize(
     ("walls", "message"),
     [
         ("limits: {cpus: 2}", "line 7: cpus is no key of limits. Did you mean 'cpu'?"),
@@ -191,7 +211,7 @@ def test_what_a_team_says_of_its_walls_is_read_and_the_stricter_life_counts(tmp_
         ("egress:\n  - {cidr: 300.0.0.0/8}", "egress[0].cidr is '300.0.0.0/8'"),
         ("egress:\n  - {namespace: a, ports: [70000]}", "egress[0].ports[0] is 70000; it must be a TCP port"),
         ("identity: task", "identity is 'task'; it must be team or dag."),
-        ("token_ttl: soon", "token_ttl is 'soon'; it must be a whole number of seconds, minutes or hours"),
+        ("token_ttl: soon", "token_ttl is 'soon'; it must be whole seconds, minutes, hours or days"),
         ("xcom: 3", "xcom is 3; it must be true or false."),
     ],
 )

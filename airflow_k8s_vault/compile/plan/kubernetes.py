@@ -6,12 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from airflow_k8s_vault import quantity
 from airflow_k8s_vault.compile import objects
 from airflow_k8s_vault.compile.plan.bindings import Binding, widened
 from airflow_k8s_vault.compile.plan.difference import Difference, fields
 from airflow_k8s_vault.compile.rights import GROUP
 from airflow_k8s_vault.compile.source import Source
-from airflow_k8s_vault.templates import quantity
 
 _WHERE = "kubernetes"
 # Below these more is not what the server fills in, but somebody's.

@@ -84,12 +84,12 @@ def _groups(secrets: Iterable[VaultSecret]) -> Iterator[list[tuple[VaultSecret, 
 def file_key(variable: str) -> str:
     """Return the name under which a variable is in its environment file: an identifier, which any format can hold.
 
-    Names of more than 128 characters are not allowed there; a digest stands for such a one.
+    No two have the same one. More than 128 characters are not allowed there; a digest stands for such a name.
 
     >>> file_key("AIRFLOW_CONN_WAREHOUSE"), file_key("AIRFLOW_CONN_MY-DB"), len(file_key(200 * "A"))
     ('AIRFLOW_CONN_WAREHOUSE', 'AIRFLOW_CONN_MY_x2d_DB', 65)
     """
-    key = re.sub("[^A-Za-z0-9_]|^[0-9]", lambda found: f"_x{ord(found[0]):x}_", variable)
+    key = re.sub("[^A-Za-z0-9_]|^[0-9]|_(?=x)", lambda found: f"_x{ord(found[0]):x}_", variable)
     return key if len(key) <= _KEY_CHARACTERS else f"_{hashlib.sha256(key.encode()).hexdigest()}"
 
 

@@ -7,14 +7,13 @@ language is here as far as the policies need it: quantities and sums. Its cost l
 from __future__ import annotations
 
 from collections.abc import Mapping
-from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 
 from cel_expr_python import cel
 from cel_expr_python.ext.ext_strings import ExtStrings
 
-from k8s_vault_devcluster.api import quantity
+from airflow_k8s_vault import quantity
 
 _NAMES = ("object", "oldObject", "request", "variables", "namespaceObject", "params")
 
@@ -115,7 +114,7 @@ def _environment() -> Any:
 
 def _canonical(text: str) -> str:
     value = quantity.parse(text)
-    return str(Decimal(str(value)) if value is not None else text)
+    return str(value) if value is not None else text
 
 
 def _compared(one: str, other: str) -> int:

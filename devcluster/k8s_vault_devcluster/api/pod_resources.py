@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from decimal import Decimal
 
-from k8s_vault_devcluster.api import quantity
+from airflow_k8s_vault import quantity
 from k8s_vault_devcluster.api.defaults import containers
 from k8s_vault_devcluster.api.status import Cause, forbidden, forbidden_value
 from k8s_vault_devcluster.store import Object, Store

@@ -12,11 +12,12 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from k8s_vault_devcluster.api import quantity
+from airflow_k8s_vault import quantity
 from k8s_vault_devcluster.api.status import ApiError, Cause, bad_request, required
 from k8s_vault_devcluster.store import Object
 
 _FOLDER = "kubernetes-json-schema/v1.36.0-local-strict"
+_QUANTITY_RULE = "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"
 _GO_TYPES = {"string": "string", "integer": "int64", "number": "float64", "boolean": "bool", "object": "map"}
 
 
@@ -80,7 +81,7 @@ class Checked:
 
     def _check_quantity(self, value: Any) -> None:
         if not isinstance(value, str | int | float) or quantity.parse(value) is None:
-            self.mistyped.append(quantity.RULE)
+            self.mistyped.append(_QUANTITY_RULE)
 
     def _walk_object(self, value: Object, schema: dict[str, Any], path: str) -> None:
         properties = schema.get("properties", {})

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from k8s_vault_devcluster.api import quantity
+from airflow_k8s_vault import quantity
 from k8s_vault_devcluster.api.names import config_key, dns_label
 from k8s_vault_devcluster.api.status import (
     Cause,

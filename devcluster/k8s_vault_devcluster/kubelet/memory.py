@@ -14,7 +14,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from k8s_vault_devcluster.api import quantity
+from airflow_k8s_vault import quantity
 from k8s_vault_devcluster.store import Object
 
 _PERIOD_SECONDS = 0.2
