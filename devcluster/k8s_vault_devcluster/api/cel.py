@@ -7,6 +7,7 @@ language is here as far as the policies need it: quantities and sums. Its cost l
 from __future__ import annotations
 
 from collections.abc import Mapping
+from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 

@@ -15,7 +15,8 @@ from typing import Any, NamedTuple
 
 import re2
 
-from k8s_vault_devcluster.api import cel, quantity
+from airflow_k8s_vault import quantity
+from k8s_vault_devcluster.api import cel
 from k8s_vault_devcluster.api.cel_tree import parsed
 
 PER_EXPRESSION, PER_POLICY = 1_000_000, 10_000_000
