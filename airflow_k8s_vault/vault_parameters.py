@@ -15,6 +15,10 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,127}")
 # A certificate signing request or a public key is text of several lines.
 _LINES = re.compile(r"[\n\t]")
 _LONGEST_BYTES = 16 * 1024
+# Durations as Vault reads them; a number alone is seconds.
+_SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
+_PART = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)([smhd]?)")
+_DURATION = re.compile(r"(?:[0-9]{1,9}(?:\.[0-9]{1,9})?[smhd]){1,4}|[0-9]{1,9}")
 
 
 def errors(path: object, parameters: object) -> list[str]:
@@ -37,6 +41,18 @@ def texts(parameters: dict[str, Any]) -> dict[str, str]:
     {'common_name': 'etl.example.com', 'bits': '2048', 'share': '0.5'}
     """
     return {name: value.strip() if type(value) is str else json.dumps(value) for name, value in parameters.items()}
+
+
+def ttl_seconds(parameters: dict[str, Any]) -> float | None:
+    """Return how long the credential is requested to live; None where that is left to Vault's role.
+
+    >>> [ttl_seconds({"ttl": ttl}) for ttl in ("24h", "1h30m", 90, "90", "1d", "soon")], ttl_seconds({})
+    ([86400.0, 5400.0, 90.0, 90.0, 86400.0, None], None)
+    """
+    text = texts({"ttl": parameters["ttl"]})["ttl"] if "ttl" in parameters else ""
+    if not _DURATION.fullmatch(text):
+        return None
+    return sum(float(number) * _SECONDS[unit] for number, unit in _PART.findall(text))
 
 
 def _errors(path: object, name: object, value: object) -> list[str]:

@@ -39,6 +39,18 @@ SECRETS = {
         VaultSecret(f"secret/payments/many-{n}", env={f"MANY_{n}_{k}": f"key-{k}" for k in range(20)})
         for n in range(20)
     ],
+    "files": [
+        VaultSecret("secret/payments/netrc", file=".netrc", key="/etc/x.cert", directory="/home/app/.config"),
+        VaultSecret("secret/payments/store", file="a store", key="jks", decode="base64", mode="0440", version=3),
+    ],
+    "written": [
+        VaultSecret(
+            "pki/issue/web",
+            engine="dynamic",
+            parameters={"common_name": "etl.example.com", "ttl": "24h"},
+            files={"tls.crt": "certificate", "tls.key": "private_key"},
+        )
+    ],
     "all": [
         VaultSecret("secret/payments/warehouse", env={"A": "a", "B": "b"}, file="all.json"),
         VaultSecret("database/creds/payments-rw", engine="dynamic", env={"PGUSER": "username"}, file="login"),

@@ -111,11 +111,13 @@ def _over(guarded: list[str]) -> Rule:
         'm.mountPath == f.mountPath || m.mountPath.startsWith(f.mountPath + "/") ||'
         ' f.mountPath.startsWith(m.mountPath.endsWith("/") ? m.mountPath : m.mountPath + "/")'
     )
-    plain = '!m.mountPath.contains("//") && !m.mountPath.contains("/.")'
+    # No empty step, and none that is . or ..; a folder's name may begin with a dot.
+    plain = '!m.mountPath.matches("//|/[.][.]?(/|$)")'
     holds = f'f.name.startsWith("{FILES}") || f.name in {cel.literal(guarded)}'
     return Rule(
-        "variables.others.all(c, !has(c.volumeMounts) || c.volumeMounts.all(f,"
-        f" !({holds}) || c.volumeMounts.all(m, m == f || ({plain} && !({folders})))))",
+        f"variables.others.all(c, !has(c.volumeMounts) || !c.volumeMounts.exists(f, {holds}) ||"
+        f" (c.volumeMounts.all(m, {plain}) && c.volumeMounts.all(f,"
+        f" !({holds}) || c.volumeMounts.all(m, m == f || !({folders})))))",
         "Nothing is mounted over files of credentials.",
     )
 

@@ -93,8 +93,7 @@ def attach(
     volumes.append(_token(login.audience))
     mounts.append({**_mount(_TOKEN_VOLUME, TOKEN_DIR), "readOnly": True})
     spec["volumes"] = [*spec.get("volumes", []), *volumes]
-    has_written = any(secret.parameters for secret in secrets)
-    environment = _environment(login, templates, has_written)
+    environment = _environment(login, templates, secrets)
     sidecar = _sidecar(login, templates, mounts, environment, limit_seconds if leased else None)
     sidecar["securityContext"] |= _user(spec, login.agent, ownership.agent_user(pod, expected))
     _add_pull_secrets(spec, login.agent.image_pull_secrets)
@@ -174,9 +173,11 @@ def _sidecar(
     }
 
 
-def _environment(login: VaultLogin, templates: list[dict[str, Any]], has_written: bool) -> list[dict[str, str]]:
+def _environment(
+    login: VaultLogin, templates: list[dict[str, Any]], secrets: Sequence[VaultSecret]
+) -> list[dict[str, str]]:
     values = {
-        **configuration.variables(login, templates, has_written),
+        **configuration.variables(login, templates, secrets),
         "AGENT_CACERT": login.cacert,
         "AGENT_LOG_LEVEL": login.agent.log_level,
         "HOME": AGENT_DIR,

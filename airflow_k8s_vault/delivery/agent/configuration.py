@@ -6,31 +6,36 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from airflow_k8s_vault import vault_parameters
 from airflow_k8s_vault.delivery import sizes
 from airflow_k8s_vault.delivery.agent.script import CONFIG
 from airflow_k8s_vault.delivery.login import VaultLogin
 from airflow_k8s_vault.errors import DeliveryRefused
+from airflow_k8s_vault.vault_secret import VaultSecret
 
 AGENT_DIR = "/vault/agent"
 TOKEN_DIR = "/var/run/secrets/vault"  # noqa: S105 - a folder
 # How often the agent looks whether a KV secret has changed; a file then changes in the running pod. And how often
 # where there is a credential that Vault makes on request: one of which Vault tells no end, such as an SSH
-# certificate, is made anew as often.
+# certificate, is made anew as often, so rarely where it lives for long.
 _RENDER_INTERVAL, _WRITTEN_INTERVAL = "1m", "5m"
 # The variables in which it goes on, all that there can be: each part is half full at least.
 FURTHER = [f"{CONFIG}_{n}" for n in range(1, 2 * sizes.AGENT_CONFIG_BYTES // sizes.AGENT_CONFIG_PART_BYTES + 1)]
+_LONG_SECONDS = 600
+# When what cannot be renewed is made anew, as a part of its life, give or take 0.05. The agent's own 0.9 leaves
+# a certificate of an hour three minutes for a Vault that does not answer at once.
+_RENEWAL_THRESHOLD = 0.7
 
 
-def variables(login: VaultLogin, templates: Sequence[dict[str, Any]], has_written: bool) -> dict[str, str]:
+def variables(
+    login: VaultLogin, templates: Sequence[dict[str, Any]], secrets: Sequence[VaultSecret]
+) -> dict[str, str]:
     """Return the variables whose values, one after the other, are the configuration as JSON.
-
-    has_written: whether Vault makes some of the credentials on request.
 
     Each is short enough for Linux, and each but the first begins with a template, so that an admission policy can
     tell by each alone that it is nothing but a list of templates. Raises DeliveryRefused where they are too much.
     """
-    interval = _WRITTEN_INTERVAL if has_written else _RENDER_INTERVAL
-    parts = list(_parts(_without_templates(login, interval), templates))
+    parts = list(_parts(_without_templates(login, _interval(secrets)), templates))
     size = sum(map(len, parts))
     if size > sizes.AGENT_CONFIG_BYTES:
         raise DeliveryRefused(
@@ -39,6 +44,13 @@ def variables(login: VaultLogin, templates: Sequence[dict[str, Any]], has_writte
             "delivery='secret', or share the work among several tasks."
         )
     return {f"{CONFIG}_{number}" if number else CONFIG: part for number, part in enumerate(parts)}
+
+
+def _interval(secrets: Sequence[VaultSecret]) -> str:
+    lives = [vault_parameters.ttl_seconds(secret.parameters) for secret in secrets if secret.parameters]
+    if not lives or any(seconds is not None and seconds < _LONG_SECONDS for seconds in lives):
+        return _RENDER_INTERVAL
+    return _WRITTEN_INTERVAL
 
 
 def _parts(head: dict[str, Any], templates: Sequence[dict[str, Any]]) -> Iterator[str]:
@@ -59,7 +71,11 @@ def _without_templates(login: VaultLogin, interval: str) -> dict[str, Any]:
             "method": [_method(login)],
             "sink": [{"type": "file", "config": {"path": f"{AGENT_DIR}/token", "mode": 0o600}}],
         },
-        "template_config": {"exit_on_retry_failure": True, "static_secret_render_interval": interval},
+        "template_config": {
+            "exit_on_retry_failure": True,
+            "lease_renewal_threshold": _RENEWAL_THRESHOLD,
+            "static_secret_render_interval": interval,
+        },
     }
 
 

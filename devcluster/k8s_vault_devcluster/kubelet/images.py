@@ -118,6 +118,8 @@ _PROFILES = [
         cmd=("server", "-dev", "-dev-no-store-token"),
         writable=("/openbao/config", "/openbao/file", "/openbao/logs", "/home/openbao"),
     ),
+    # Debian with git and OpenSSH's programs: what a task has that reads from a repository.
+    Profile("docker.io/library/buildpack-deps:trixie-scm", (*_DEBIAN, "git", "ssh", "ssh-keygen"), cmd=("bash",)),
     Profile("docker.io/library/alpine:3.24.2", _BUSYBOX, cmd=("/bin/sh",)),
 ]
 PROFILES = {profile.name: profile for profile in _PROFILES}
