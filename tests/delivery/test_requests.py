@@ -191,7 +191,7 @@ print(json.dumps([seen, late]))
 
 def test_a_certificate_is_renewed_into_files_before_it_ends_and_is_over_with_the_pod(pods: Pods) -> None:
     keys = {"tls.crt": "certificate", "tls.key": "private_key", "ca.pem": "issuing_ca"}
-    named = {"common_name": "etl.example.com", "ttl": "8s"}
+    named = {"common_name": "etl.example.com", "ttl": "12s"}
     requested = [
         VaultSecret(
             f"pki/issue/{role}", engine="dynamic", parameters=named, files=keys, directory=f"/home/app/{role}"
@@ -208,7 +208,7 @@ def test_a_certificate_is_renewed_into_files_before_it_ends_and_is_over_with_the
     assert set(certificates) <= {serial.replace(":", "").upper() for serial in issued(pods)}
     # One that Vault keeps no lease of ends by itself, soon; the other is revoked with the pod's login. What has
     # less than 2 s left Vault does not revoke any more.
-    assert all(ends < time.time() + 8 for ends in seen["brief"].values())
+    assert all(ends < time.time() + 12 for ends in seen["brief"].values())
     last = max(seen["leased"], key=lambda serial: seen["leased"][serial])
     deadline = time.monotonic() + 5
     while not revoked(pods, last):
