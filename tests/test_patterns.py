@@ -176,7 +176,7 @@ def seconds(used: Used, text: str) -> float:
 
 def is_slow(used: Used, piece: str) -> bool:
     """Whether four times the text takes much more than four times as long: a square would take 16 times."""
-    small, large = (piece * (length // len(piece) + 1) for length in (3_000, 12_000))
+    small, large = (piece * (length // len(piece) + 1) for length in (1_500, 6_000))
     long = seconds(used, large)
     # A square takes more at this length.
     return long > _UNNOTICED and long > 8 * seconds(used, small)
