@@ -110,4 +110,6 @@ def _looked_at(arena: FaultEnvironment, delivery: str, ended: Ended) -> None:
     ended["ended by a user, deferred"] = trigger(serialized, then="on_kill").outcome()
     process.kill(signal.SIGTERM)
     ended["ended by a user, sync"] = process.outcome()
+    # Airflow's sidecar ignores SIGTERM: its pod would take the 30 s that it has.
+    arena.core.delete_collection_namespaced_pod(NAMESPACE, grace_period_seconds=2)
     wait_until(lambda: not arena.core.list_namespaced_pod(NAMESPACE).items)

@@ -14,10 +14,12 @@ from tests.devcluster import interrupted
 from tests.faults.worker import wait_until
 
 STARTS = """\
-import sys, time
+import signal, sys, time
 from pathlib import Path
 from k8s_vault_devcluster.openbao import OpenBao
 server = OpenBao(Path(sys.argv[1]))
+# What a shell starts in the background ignores it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 print(server.pid, flush=True)
 time.sleep(60)
 """
