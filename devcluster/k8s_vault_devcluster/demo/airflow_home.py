@@ -10,7 +10,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -134,10 +134,13 @@ class Airflow:
         run = self._request("POST", f"/api/v2/dags/{dag_id}/dagRuns", body)
         return str(run["dag_run_id"])
 
-    def task_instances(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:
-        """Return the run's task instances as Airflow's REST API has them."""
-        path = f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances"
-        return list(self.get(path)["task_instances"])
+    def task_instances(self) -> Iterator[dict[str, Any]]:
+        """Yield the task instances of all runs as Airflow's REST API has them, 100 in a request."""
+        path, got, total = "/api/v2/dags/~/dagRuns/~/taskInstances?order_by=id&limit=100", 0, 1
+        while got < total:
+            answer = self.get(f"{path}&offset={got}")
+            yield from answer["task_instances"]
+            got, total = got + 100, answer["total_entries"]
 
     def watch(
         self, runs: Mapping[str, str], seen: Callable[[str, str, str], None], timeout_seconds: float = 180
@@ -146,7 +149,10 @@ class Airflow:
         states: dict[tuple[str, str], str] = {}
         deadline = time.monotonic() + timeout_seconds
         while True:
-            result = {dag_id: self.task_instances(dag_id, run_id) for dag_id, run_id in runs.items()}
+            result: dict[str, list[dict[str, Any]]] = {dag_id: [] for dag_id in runs}
+            for ti in self.task_instances():
+                if runs.get(ti["dag_id"]) == ti["dag_run_id"]:
+                    result[ti["dag_id"]].append(ti)
             for dag_id, instances in result.items():
                 for ti in instances:
                     state, key = ti["state"] or "waiting", (dag_id, ti["task_id"])
