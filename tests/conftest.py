@@ -8,11 +8,13 @@ import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from k8s_vault_devcluster.openbao import OpenBao
 from k8s_vault_devcluster.postgres import PostgreSQL
 
+from tests import order
 from tests.vault.mounts import mount_kv
 
 # Where pods of a real cluster reach this machine; OpenBao and PostgreSQL then listen there, and only there.
@@ -44,6 +46,14 @@ def pytest_configure(config: pytest.Config) -> None:
     from tests.settings import follow_the_environment
 
     follow_the_environment()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    order.sort(items)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> order.ByServers:
+    return order.scheduler(config, log)
 
 
 @pytest.fixture(scope="session")
