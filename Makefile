@@ -40,7 +40,8 @@ chromium:
 		|| echo "No Chromium: apt-get install chromium runs the tests of the page."
 
 test: lint chromium $(LDAP)
-	$(BIN)/pytest -n 2 --dist loadfile --durations=10
+	@# Twice as many workers as CI has cores: half of the time a test waits, for a pod or a server (tests/order.py).
+	$(BIN)/pytest -n 4 --dist loadfile --durations=10
 
 demo: $(STAMP)
 	$(BIN)/python -m k8s_vault_devcluster.demo $(if $(KEEP),--keep)
