@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -52,10 +53,12 @@ def test_who_stays_is_told_where_everything_is(tmp_path: Path) -> None:
         postgres=SimpleNamespace(uri=lambda: "postgresql://postgres@127.0.0.1/postgres"),
         dags=tmp_path / "dags",
         templates_dir=tmp_path / "pod_templates",
+        shell_environment=lambda: tmp_path / "environment",
     )
 
     told = addresses(stage)  # type: ignore[arg-type]
 
     assert "http://127.0.0.1:8080/plugin/k8s-vault" == told["The page"]
     assert "export VAULT_ADDR=http://127.0.0.1:8200 VAULT_TOKEN=t" == told["Vault"]
+    assert re.fullmatch(rf"\. {tmp_path}/environment && \S+/airflow k8s-vault doctor .*--from pod", told["Doctor"])
     assert {"PostgreSQL", "DAGs", "Templates", "Kubernetes", "Logs"} <= set(told)

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from airflow_k8s_vault import teams, templates
 from airflow_k8s_vault.causes import BY_CODE, CATEGORIES, CAUSES
+from airflow_k8s_vault.delivery import file_key_ref
 from airflow_k8s_vault.doctor import Check, Done, Outcome, lines, run
 from airflow_k8s_vault.doctor import check as doctor_check
-from airflow_k8s_vault.errors import VaultUnavailable
-from tests.doctor import troubleshooting
+from airflow_k8s_vault.errors import K8sVaultError, VaultUnavailable
+from tests.doctor import messages, troubleshooting
 
+SHIPPED = Path(__file__).parents[2] / "pod_templates"
 DOCTOR = Path(__file__).parents[2] / "airflow_k8s_vault" / "doctor"
 
 
@@ -23,12 +27,36 @@ def test_the_page_is_what_the_catalogue_gives() -> None:
     assert troubleshooting.page() == troubleshooting.PAGE.read_text()
 
 
-def test_codes_are_unique_and_every_one_has_a_heading() -> None:
-    headings = re.findall(r"^### (.+)$", troubleshooting.page(), re.M)
+def test_codes_are_unique_and_every_code_kind_and_message_has_a_heading() -> None:
+    text = troubleshooting.PAGE.read_text()
+    kinds = {kind for kind in messages.KINDS if kind != "K8sVaultError"}
 
     assert len(CAUSES) == len(BY_CODE)
-    assert {*BY_CODE, *(kind.__name__ for kind in troubleshooting.error_classes())} == set(headings)
+    assert {*BY_CODE, *kinds, "AirflowException"} == set(re.findall(r"^### (.+)$", text, re.M))
+    assert {f"`{message.headline}`" for message in messages.all_messages()} == set(
+        re.findall(r"^#### (.+)$", text, re.M)
+    )
     assert {cause.category for cause in CAUSES} == set(CATEGORIES)
+
+
+@pytest.mark.parametrize(
+    ("raise_it", "heading"),
+    [
+        (lambda: teams.load("paymets", SHIPPED), "Team '…' does not exist."),
+        (lambda: templates.find("payments/nothing", SHIPPED), "Team '…' has no pod template '…'."),
+        (lambda: file_key_ref._missing("it is old"), "This cluster cannot give a container environment variables"),
+    ],
+)
+def test_a_search_for_what_was_raised_finds_its_heading(raise_it: Callable[[], Any], heading: str) -> None:
+    """By the first line, as it is told with everything filled in."""
+    try:
+        told = str(raise_it())
+    except K8sVaultError as error:
+        told = str(error)
+
+    headings = [message.headline for message in messages.all_messages() if message.is_of(told)]
+
+    assert any(found.startswith(heading) for found in headings), headings
 
 
 def test_every_code_of_the_catalogue_is_one_that_a_check_has() -> None:

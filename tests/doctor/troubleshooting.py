@@ -6,18 +6,13 @@ import inspect
 from collections.abc import Iterator
 from pathlib import Path
 
-from airflow_k8s_vault import errors
-from airflow_k8s_vault.causes import CATEGORIES, CAUSES
+from airflow_k8s_vault import causes, errors
+from airflow_k8s_vault.causes import CATEGORIES, CAUSES, Cause
+from tests.doctor.messages import Message, all_messages
+from tests.doctor.remedies import REMEDIES
 
 PAGE = Path(__file__).parents[2] / "docs" / "troubleshooting.md"
-
-
-def error_classes() -> list[type[Exception]]:
-    """Return the errors of the package, in the order of their module."""
-    mistakes_found = [
-        item for item in vars(errors).values() if inspect.isclass(item) and issubclass(item, errors.K8sVaultError)
-    ]
-    return [item for item in mistakes_found if item is not errors.K8sVaultError]
+TEAM = "payments"
 
 
 def page() -> str:
@@ -28,8 +23,9 @@ def page() -> str:
 def _lines() -> Iterator[str]:
     yield "# Troubleshooting"
     yield ""
-    yield "Look for the code that `airflow k8s-vault doctor` shows, or for the kind of error in a task's log."
-    yield "This page is made from the catalogue that `doctor` reads (`airflow_k8s_vault/causes.py`)."
+    yield "Look for the code that `airflow k8s-vault doctor` shows, or for the first line of a failure: each"
+    yield "message has its heading, with … for what is filled in. This page is made from `doctor`'s own catalogue"
+    yield "(`airflow_k8s_vault/causes.py`) and from the messages as they stand in the code."
     yield ""
     yield "```console"
     yield "$ airflow k8s-vault doctor --team payments --dags dags --from pod"
@@ -39,21 +35,39 @@ def _lines() -> Iterator[str]:
         yield f"## {title}"
         for cause in CAUSES:
             if cause.category == category:
-                yield ""
-                yield f"### {cause.code}"
-                yield ""
-                yield f"Checked: {cause.description}."
-                yield ""
-                yield cause.meaning
-                yield ""
-                yield f"What to do: {cause.hint}"
+                yield from _cause(cause)
     yield ""
-    yield "## Kinds of errors"
-    for kind in error_classes():
-        yield ""
-        yield f"### {kind.__name__}"
-        yield ""
-        yield inspect.cleandoc(kind.__doc__ or "")
+    yield "## Messages"
+    for kind in REMEDIES:
+        yield from _kind(kind, [message for message in all_messages() if message.kind == kind])
+
+
+def _cause(cause: Cause) -> Iterator[str]:
+    yield from ["", f"### {cause.code}", "", f"Checked: {cause.description}."]
+    yield from ["", cause.meaning, ""]
+    yield from ["```console", f"$ {causes.command(cause.code, TEAM)}", f"× {cause.description}", "```"]
+    yield from ["", f"What to do: {cause.hint}"]
+
+
+def _kind(kind: str, messages: list[Message]) -> Iterator[str]:
+    remedy = REMEDIES[kind]
+    described = inspect.cleandoc(getattr(errors, kind).__doc__ or "") if hasattr(errors, kind) else ""
+    yield from ["", f"### {kind}", ""]
+    yield from [described.splitlines()[0], ""] if described else []
+    yield from [remedy.meaning, "", "Before:", "", f"```{remedy.language}", remedy.before, "```", ""]
+    yield from ["After:", "", f"```{remedy.language}", remedy.after, "```"]
+    for message in messages:
+        yield from _message(message)
+
+
+def _message(message: Message) -> Iterator[str]:
+    yield from ["", f"#### `{message.headline}`"]
+    # What is filled in, or what to do: the message says it itself.
+    rest = [line.strip() for line in message.text.splitlines()[1:] if line.strip(" …")]
+    if rest:
+        yield from ["", "It goes on:", "", "```text", *rest, "```"]
+    if message.step:
+        yield from ["", f"Look further with `{causes.command(message.step, TEAM)}`: {message.step} above."]
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import json
 import tempfile
 from pathlib import Path
 
+from airflow_k8s_vault import causes
 from tests.page import browser
 from tests.page.server import ApiServer
 from tests.page.test_task_tab import PATH, RECORD, RUN, WRITE
@@ -33,7 +34,7 @@ def main() -> None:
         try:
             failure = "Vault refused role 'payments' on auth/kubernetes (403 permission denied)."
             failure += "\n  The pod ran as service account 'airflow-payments' in namespace 'team-payments', "
-            failure += "token audience 'vault'.\n  Try: airflow k8s-vault doctor --team payments"
+            failure += f"token audience 'vault'.{causes.run('VAULT-LOGIN', 'payments')}"
             server.run("-c", WRITE, "payments_load", RUN, json.dumps(RECORD | {"failure": failure}))
             with browser.chromium() as chromium:
                 context = chromium.new_context(viewport={"width": 1280, "height": 800})

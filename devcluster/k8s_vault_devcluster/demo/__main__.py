@@ -98,7 +98,12 @@ def addresses(stage: AirflowEnvironment) -> dict[str, str]:
         "DAGs": f"{stage.dags} (a new file is read within a minute)",
         "Templates": str(stage.templates_dir),
         "Logs": str(stage.airflow.home),
+        "Doctor": f". {stage.shell_environment()} && {_airflow()} k8s-vault doctor --dags {stage.dags} --from pod",
     }
+
+
+def _airflow() -> str:
+    return str(Path(sys.executable).parent / "airflow")
 
 
 if __name__ == "__main__":

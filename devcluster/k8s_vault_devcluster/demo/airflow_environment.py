@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shlex
 from pathlib import Path
 
 import psycopg2
@@ -42,14 +43,24 @@ class AirflowEnvironment(Environment):
 
     def plan(self) -> tuple[bool, str]:
         """Run `airflow k8s-vault plan` and return whether there is no difference, and what it printed."""
-        administrator = {
+        least = ("--dags", str(self.dags)) if self.compiled_dags else ()
+        return self.airflow.told("k8s-vault", "plan", *least, environment=self._administrator())
+
+    def shell_environment(self) -> Path:
+        """Write a file for a shell to source, for this Airflow's commands as the administrator of all."""
+        file = self.folder / "environment"
+        file.touch(mode=0o600)
+        variables = {**self.airflow.environment, **self._administrator()}
+        file.write_text("".join(f"export {name}={shlex.quote(value)}\n" for name, value in variables.items()))
+        return file
+
+    def _administrator(self) -> dict[str, str]:
+        return {
             "KUBECONFIG": str(self.kubeconfig),
             "VAULT_ADDR": self.vault.address,
             "VAULT_TOKEN": self.vault.token,
             **({"VAULT_CACERT": self.vault.cacert} if self.vault.cacert else {}),
         }
-        least = ("--dags", str(self.dags)) if self.compiled_dags else ()
-        return self.airflow.told("k8s-vault", "plan", *least, environment=administrator)
 
     def _settings(self) -> dict[str, str]:
         """Return the environment variables of Airflow beside its own."""
