@@ -25,6 +25,10 @@ class TemplateError(K8sVaultError):
     """A pod template is missing, cannot be rendered, or is no valid v1 Pod."""
 
 
+class MigrationError(K8sVaultError):
+    """What somebody has cannot be taken over as it is."""
+
+
 class SecretSpecError(K8sVaultError):
     """A VaultSecret asks for something that no Vault path, key, variable or file can be."""
 

@@ -38,11 +38,26 @@ _DAGS = _arg("--dags", required=True, help="Folder, or file, of the DAGs")
 _BY = _arg("--by", choices=("task", "path"), default="task", help="What the rows are sorted by. Default: task")
 _PATH = _arg("--path", help="Only who gets this Vault path")
 
+# Names of commands that are no names of functions.
+_FUNCTIONS = {"list": "list_", "import": "run"}
+_FILES = _arg(
+    "files", nargs="*", metavar="FILE", help="YAML with pods, or with what makes pods; - is standard input"
+)
+_OF_TEAM = _arg("--team", required=True, help="Team that gets the template; it need not be there yet")
+_TEMPLATE_NAME = _arg("--name", help="Name of the template, without the team. Default: the file's, or the task's")
+_BASE = _arg("--base", metavar="CONTAINER", help="Container that the task runs in, where it is not clear")
+_IMAGE = _arg(
+    "--image", action="append", metavar="OLD=NEW", help="Put an image in another's place; may be repeated"
+)
+_OVERWRITE = _arg(
+    "--overwrite", action="store_true", help="Replace a template of that name, and extend the team's team.yaml"
+)
+
 
 def _command(
     name: str, help_: str, *args: Arg, description: str | None = None, of: str = "templates"
 ) -> ActionCommand:
-    function = f"airflow_k8s_vault.commands.{of}.{'list_' if name == 'list' else name}"
+    function = f"airflow_k8s_vault.commands.{of}.{_FUNCTIONS.get(name, name)}"
     return ActionCommand(
         name=name, help=help_, func=lazy_load_command(function), args=args, description=description
     )
@@ -78,6 +93,16 @@ def templates_group() -> GroupCommand:
             description="Exit status: 0 where all pods are as they were, 1 where not, 2 where it could not run.",
         ),
         _command("schema", "Print the JSON Schema of team.yaml, for editors", _OF, _JSON),
+        _command(
+            "import",
+            "Make a template of pods as they are",
+            *(_FILES, _OF_TEAM, _TEMPLATE_NAME, _BASE, _IMAGE, _OVERWRITE, _FOLDER, _OUTPUT),
+            description="Pod template files, `kubectl get -o yaml` of pods, Deployments, Jobs, CronJobs. Several "
+            "become one template, with variables for what differs. Says what became of each field, and which "
+            "VaultSecrets take the place of Secrets. What is written passes lint and gives the same pod again but "
+            "for that. Exit status: 0, 1 where something is left to do by hand, 2 where nothing could be written.",
+            of="import_templates",
+        ),
         _command("init", "Write a folder to start from", _INIT_DIR, _TEAM, _OUTPUT),
     )
     return GroupCommand(name="templates", help="Pod templates of the teams", subcommands=commands)

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
+from airflow_k8s_vault.dag_code import literal
 from airflow_k8s_vault.errors import K8sVaultError
 from airflow_k8s_vault.page.form import Form
 from airflow_k8s_vault.templates import PodTemplate, explain, samples
@@ -47,15 +48,8 @@ def code(template: PodTemplate, values: Mapping[str, Any]) -> str:
     )
     """
     short = template.name.rpartition("/")[2]
-    lines = [f"task_id={_quoted(short)}", f"pod_template={_quoted(template.name)}"]
+    lines = [f"task_id={literal(short)}", f"pod_template={literal(template.name)}"]
     if values:
-        pairs = ", ".join(f"{_quoted(name)}: {_quoted(value)}" for name, value in values.items())
-        lines.append(f"template_vars={{{pairs}}}")
+        lines.append(f"template_vars={literal(values)}")
     body = "".join(f"    {line},\n" for line in lines)
     return f"from airflow_k8s_vault import VaultPodOperator\n\nVaultPodOperator(\n{body})"
-
-
-def _quoted(value: Any) -> str:
-    text = repr(value)
-    # The house's quotes where they mean the same.
-    return f'"{text[1:-1]}"' if isinstance(value, str) and text[0] == "'" and '"' not in text else text

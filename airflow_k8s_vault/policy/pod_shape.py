@@ -21,6 +21,7 @@ _QUANTITIES = {"limits", "requests", "overhead", "sizeLimit", "divisor"}
 _INT_OR_STRING = "object"
 # Set by the cluster; a template that sets them is mistaken.
 _NOT_IN_A_TEMPLATE = {("V1Pod", "status")}
+_UNKNOWN = "is no key of a v1 Pod."
 _CONTAINER_TYPE = re.compile(r"(list|dict)[\[(](?:str, ?)?(.+)[\])]")
 # https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/#syntax-and-character-set
 _LABEL_VALUE = re.compile(r"([A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?)?")
@@ -32,6 +33,11 @@ class Wrong(NamedTuple):
 
     path: Path
     sentence: str
+
+    @property
+    def is_unknown(self) -> bool:
+        """Whether the path is no field of a pod that is known here."""
+        return self.sentence.startswith(_UNKNOWN)
 
 
 class _Field(NamedTuple):
@@ -100,7 +106,7 @@ def _check_model(value: dict[str, Any], model: str, path: Path) -> Iterator[Wron
     fields = _fields(model)
     for key, item in value.items():
         if key not in fields:
-            yield Wrong((*path, key), f"is no key of a v1 Pod.{did_you_mean(key, fields)}")
+            yield Wrong((*path, key), f"{_UNKNOWN}{did_you_mean(key, fields)}")
         elif (model, key) in _NOT_IN_A_TEMPLATE:
             yield Wrong((*path, key), "is set by the cluster; leave it out.")
         else:

@@ -9,10 +9,10 @@ from airflow_k8s_vault import teams
 from airflow_k8s_vault.errors import TemplateError, did_you_mean
 from airflow_k8s_vault.templates import strays
 from airflow_k8s_vault.templates.folder import NAME, SUFFIX, folder
-from airflow_k8s_vault.templates.template import PodTemplate
+from airflow_k8s_vault.templates.template import BASE_CONTAINER, PodTemplate
 from airflow_k8s_vault.templates.variables import holds_jinja
 
-__all__ = ["PodTemplate", "find", "holds_jinja"]
+__all__ = ["BASE_CONTAINER", "PodTemplate", "find", "holds_jinja"]
 
 
 def find(name: str, templates_dir: Path, team: str | None = None) -> PodTemplate:

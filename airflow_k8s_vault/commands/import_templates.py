@@ -1,0 +1,156 @@
+"""`airflow k8s-vault templates import`: pods as they are become a team's template."""
+
+from __future__ import annotations
+
+import re
+import sys
+import textwrap
+from argparse import Namespace
+from collections.abc import Iterator
+from pathlib import Path
+
+from airflow_k8s_vault import migrate
+from airflow_k8s_vault.commands import output
+from airflow_k8s_vault.commands.templates import folder_of
+from airflow_k8s_vault.errors import ConfigError, MigrationError, error_list
+from airflow_k8s_vault.migrate import Imported, InputPod, Target
+
+_NO_NAME = re.compile(r"[^a-z0-9]+")
+_WIDTH = 78
+
+
+@output.reports_errors
+def run(arguments: Namespace) -> int:
+    """Write the template, and print what became of each field; status 1 where something is left to do by hand."""
+    pods, others = _pods(arguments)
+    target = Target(
+        folder=folder_of(arguments),
+        team=arguments.team,
+        name=arguments.name or _name(arguments),
+        base=arguments.base,
+        images=dict(_image(text) for text in arguments.image or ()),
+    )
+    imported = migrate.import_pods(pods, target)
+    written = _write(imported, target, arguments.overwrite)
+    if arguments.output == "table":
+        _print(imported, written, target, others)
+    else:
+        output.document(_document(imported, written, target, others), arguments.output)
+    return output.FOUND_PROBLEMS if _todos(imported) or imported.notes else 0
+
+
+def _pods(arguments: Namespace) -> tuple[list[InputPod], list[str]]:
+    if not arguments.files:
+        raise ConfigError("There is nothing to import.\n  Name files, - for standard input.")
+    pods: list[InputPod] = []
+    others: list[str] = []
+    for name in arguments.files:
+        documents = migrate.read(_text(name), _shown(name))
+        inputs = migrate.of_documents(documents, _shown(name))
+        pods += inputs.pods
+        others += inputs.others
+    return pods, others
+
+
+def _shown(name: str) -> str:
+    return "standard input" if name == "-" else name
+
+
+def _text(name: str) -> str:
+    try:
+        content = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
+        return content.decode("utf-8")
+    except OSError as error:
+        raise ConfigError(f"{name} cannot be read: {error.strerror}.") from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{_shown(name)} is no UTF-8 text: {error.reason} at byte {error.start}.") from None
+
+
+def _name(arguments: Namespace) -> str:
+    names = [*(Path(name).name.partition(".")[0] for name in arguments.files if name != "-")]
+    made = [_NO_NAME.sub("-", name.lower()).strip("-") for name in names]
+    if len(made) == 1 and made[0]:
+        return made[0]
+    example = next(filter(None, made), "etl")
+    raise ConfigError(f"The template of several inputs, or of standard input, needs a name: --name {example}.")
+
+
+def _image(text: str) -> tuple[str, str]:
+    old, separator, new = text.partition("=")
+    if not (old and separator and new):
+        raise ConfigError(f"--image {text} is no replacement.\n  Write it as python=python:3.12-slim.")
+    return old, new
+
+
+def _write(imported: Imported, target: Target, may_overwrite: bool) -> list[tuple[Path, str]]:
+    """Write the files, and return each with what was done. Raises MigrationError where one would be changed."""
+    states = []
+    for name, text in imported.files.items():
+        file = target.folder / name
+        same = file.is_file() and file.read_text(encoding="utf-8") == text
+        states.append((file, text, "as it was" if same else "changed" if file.exists() else "written"))
+    changed = [file for file, _, state in states if state == "changed"]
+    if changed and not may_overwrite:
+        lines = [str(file) + (_lacks(imported, file, target)) for file in changed]
+        raise MigrationError(
+            error_list("These files are there and would be changed; nothing was written:", lines)
+            + "\n  --overwrite lets them be changed. A template of another name: --name."
+        )
+    for file, text, state in states:
+        if state != "as it was":
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(text, encoding="utf-8")
+    return [(file, state) for file, _, state in states]
+
+
+def _lacks(imported: Imported, file: Path, target: Target) -> str:
+    """Return the lines that a file would get beside its own, where all of its own stay."""
+    text = imported.files[file.relative_to(target.folder).as_posix()]
+    old = file.read_text(encoding="utf-8").splitlines()
+    new = [line.strip() for line in text.splitlines() if line not in old]
+    return f" (gets: {'; '.join(new)})" if file.name == "team.yaml" else ""
+
+
+def _todos(imported: Imported) -> list[str]:
+    lines = [line for text in imported.files.values() for line in text.splitlines() if "TODO" in line]
+    return lines + [
+        line for name in imported.needed for line in imported.code(name).splitlines() if "TODO" in line
+    ]
+
+
+def _print(imported: Imported, written: list[tuple[Path, str]], target: Target, others: list[str]) -> None:
+    output.show([{"file": str(file), "state": state} for file, state in written], "table")
+    shown: dict[str, str] = {}
+    for name, fates in imported.fates.items():
+        print(f"\n{name}")
+        output.show([fate.row() for fate in fates], "table")
+    for name in imported.fates:
+        text = "\n".join(_call(imported, target, name))
+        print(f"\nAs the DAG has it{f', for {name}' if len(imported.fates) > 1 else ''}:\n\n{text}")
+        shown[name] = text
+    for note in [*imported.notes, *others]:
+        print("\n" + textwrap.fill(note, _WIDTH, subsequent_indent="  ", break_long_words=False))
+    print(f"\nNext: airflow k8s-vault templates render {target.team}/{target.name}")
+
+
+def _call(imported: Imported, target: Target, name: str) -> Iterator[str]:
+    yield from imported.call(name, f"{target.team}/{target.name}")
+
+
+def _document(
+    imported: Imported, written: list[tuple[Path, str]], target: Target, others: list[str]
+) -> dict[str, object]:
+    return {
+        "template": f"{target.team}/{target.name}",
+        "files": [{"file": str(file), "state": state} for file, state in written],
+        "inputs": [
+            {
+                "input": name,
+                "fields": [fate.row() for fate in fates],
+                "template_vars": imported.variables[name],
+                "code": "\n".join(_call(imported, target, name)),
+            }
+            for name, fates in imported.fates.items()
+        ],
+        "notes": [*imported.notes, *others],
+    }

@@ -1,0 +1,181 @@
+"""From pods as they are to the files of a template: what is written, and what became of each field."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from airflow_k8s_vault import dag_code, teams
+from airflow_k8s_vault.errors import MigrationError, TeamError, error_list
+from airflow_k8s_vault.migrate import (
+    base_container,
+    cluster_fields,
+    file_texts,
+    injected_secrets,
+    kubernetes_secrets,
+    literal_credentials,
+    proof,
+    team_entries,
+)
+from airflow_k8s_vault.migrate.differences import Merged, merge
+from airflow_k8s_vault.migrate.draft import Draft, Fate, rows
+from airflow_k8s_vault.migrate.needed import Needed, code
+from airflow_k8s_vault.migrate.pods import InputPod
+from airflow_k8s_vault.migrate.target import OF_TEAM, Target
+from airflow_k8s_vault.neighbours import openings
+from airflow_k8s_vault.policy import pod_shape
+from airflow_k8s_vault.policy.manifest import Path, flatten, shown
+from airflow_k8s_vault.teams import Team, document
+from airflow_k8s_vault.templates.folder import NAME
+
+
+@dataclass(frozen=True)
+class Imported:
+    """What an import gives. files: text by path below the folder. fates: of each input, by its name.
+
+    needed: the secrets of each input. variables: template_vars of each input. notes: sentences for the user.
+    """
+
+    files: dict[str, str]
+    fates: dict[str, list[Fate]]
+    needed: dict[str, list[Needed]]
+    variables: dict[str, dict[str, Any]]
+    notes: list[str]
+
+    def code(self, name: str) -> str:
+        """Return the argument vault_secrets of an input, as code to paste."""
+        return code(self.needed[name])
+
+    def call(self, name: str, template_name: str) -> Iterator[str]:
+        """Yield the lines of the task that sends the input's pod."""
+        yield "VaultPodOperator("
+        yield f"    task_id={dag_code.literal(template_name.rpartition('/')[2])},"
+        yield f"    pod_template={dag_code.literal(template_name)},"
+        if values := self.variables[name]:
+            lines = dag_code.call("dict", [], values)
+            if len(lines) == 1:
+                yield f"    template_vars={dag_code.literal(values)},"
+            else:
+                yield "    template_vars={"
+                yield from (
+                    f"        {dag_code.literal(key)}: {dag_code.literal(item)}," for key, item in values.items()
+                )
+                yield "    },"
+        yield from (f"    {line}" for line in self.code(name).splitlines())
+        yield ")"
+
+
+def import_pods(pods: Sequence[InputPod], target: Target) -> Imported:
+    """Return the template of these pods, of a team that may be there already; nothing is written.
+
+    Raises MigrationError with all reasons where it would not pass lint, or not give the pods again.
+    """
+    if not teams.is_name(target.team):
+        raise TeamError(f"'{target.team}' can be no team's name: lower case, digits and - make one.")
+    if not NAME.fullmatch(target.name):
+        raise MigrationError(
+            f"'{target.name}' can be no template's name: lower case, digits and - make one (--name)."
+        )
+    team = teams.load(target.team, target.folder) if target.team in teams.names(target.folder) else None
+    drafts = [_drafted(pod, target) for pod in pods]
+    cleaned = [draft.pod for draft in drafts]
+    images = team_entries.aliases(cleaned, team.images if team else {})
+    merged = merge(cleaned, images)
+    files = file_texts.texts(drafts, merged, target, team, images)
+    notes = list(dict.fromkeys(note for draft in drafts for note in (*draft.notes, *_warnings(draft))))
+    proof.require_the_same(drafts, merged, files, target)
+    return Imported(
+        files=files,
+        fates={draft.name: _fates(draft, merged, team, images) for draft in drafts},
+        needed={draft.name: draft.needed for draft in drafts},
+        variables={draft.name: merged.values(number) for number, draft in enumerate(drafts)},
+        notes=notes,
+    )
+
+
+def _drafted(pod: InputPod, target: Target) -> Draft:
+    draft = Draft(pod.name, pod.pod, pod.live)
+    _require_shape(draft)
+    cluster_fields.leave_out(draft)
+    injected_secrets.take(draft)
+    kubernetes_secrets.take(draft)
+    literal_credentials.take(draft)
+    team_entries.take(draft)
+    team_entries.replace_images(draft, target.images)
+    base_container.rename(draft, target.base)
+    draft.pod = _without_empty(draft.pod)
+    return draft
+
+
+def _require_shape(draft: Draft) -> None:
+    # Without the value, which may be a credential in a wrong place.
+    errors = [
+        f"{document.dotted(wrong.path)} {'must be' if '; it must be' in wrong.sentence else ''}"
+        f"{wrong.sentence.partition('; it must be')[2] or wrong.sentence}"
+        for wrong in pod_shape.mistakes(draft.pod)
+        # These are left out.
+        if not wrong.is_unknown and wrong.path != ("status",)
+    ]
+    if errors:
+        raise MigrationError(error_list(f"{draft.name} is no valid pod:", errors))
+
+
+def _without_empty(pod: dict[str, Any]) -> dict[str, Any]:
+    """Return the pod without null, and without what is left empty of metadata, spec and containers.
+
+    Elsewhere an empty mapping says something: `emptyDir: {}`.
+    """
+    plain = _without_null(pod)
+    spec = _filled(plain["spec"])
+    for section in ("initContainers", "containers"):
+        if section in spec:
+            spec[section] = [_filled(container) for container in spec[section]]
+    metadata = _filled(plain.get("metadata") or {})
+    head = {"apiVersion": "v1", "kind": "Pod"} | ({"metadata": metadata} if metadata else {})
+    return {**head, "spec": spec}
+
+
+def _filled(mapping: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in mapping.items() if value not in ({}, [])}
+
+
+def _without_null(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_null(item) for key, item in value.items() if item is not None}
+    return [_without_null(item) for item in value] if isinstance(value, list) else value
+
+
+def _warnings(draft: Draft) -> Iterator[str]:
+    if draft.needed:
+        for sentence in openings(draft.pod, {}):
+            yield f"A task with vault_secrets is refused in this pod: {sentence}."
+    for path, value in flatten(draft.pod).items():
+        if "{{" in str(value) or "{%" in str(value):
+            yield (
+                f"{shown(path)} holds Jinja, which a template gives as it is: Airflow renders it no more. Make it "
+                "a variable, or let the DAG set it."
+            )
+
+
+def _fates(draft: Draft, merged: Merged, team: Team | None, images: Mapping[str, str]) -> list[Fate]:
+    fates = dict(draft.fates)
+    for path, key in zip(OF_TEAM, ("namespace", "service_account"), strict=True):
+        if path in fates and team and draft.team.get(key) != getattr(team, key):
+            fates[path] = Fate(path, "changed", f"'{getattr(team, key)}', as {team.where(key)} has it")
+    for path, _ in draft.containers():
+        at = _in_input(draft, (*path, "image"))
+        alias = images[str(next(c for p, c in draft.containers() if p == path)["image"])]
+        fates.setdefault(at, Fate(at, "team.yaml", f"images.{alias}"))
+    variables = {_in_input(draft, path): name for path, name in merged.fields.items()}
+    for path, name in variables.items():
+        if path in fates and fates[path].verdict == "team.yaml":
+            fates[path] = Fate(path, "variable", f"{name}; {fates[path].why}")
+    return rows(fates, draft.input, variables)
+
+
+def _in_input(draft: Draft, path: Path) -> Path:
+    """Return a path of the draft by the names that the input has."""
+    if path[1:2] == ("containers",) and path[2:3] and path[2] in draft.renamed:
+        return (*path[:2], draft.renamed[path[2]], *path[3:])
+    return path

@@ -1,0 +1,157 @@
+"""What the Vault Agent Injector and bank-vaults give a pod by annotations: what the task asks for instead.
+
+https://developer.hashicorp.com/vault/docs/deploy/kubernetes/injector/annotations and
+https://bank-vaults.dev/docs/mutating-webhook/annotations/
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from airflow_k8s_vault.migrate.draft import Draft
+from airflow_k8s_vault.migrate.kubernetes_secrets import placed
+from airflow_k8s_vault.migrate.needed import TODO, Needed
+from airflow_k8s_vault.policy.manifest import Path
+from airflow_k8s_vault.vault_file import DIRECTORY, MODES
+
+_INJECTOR = "vault.hashicorp.com/"
+_BANK_VAULTS = (
+    "vault.security.banzaicloud.io/",
+    "vault.security.bank-vaults.io/",
+    "secrets-webhook.security.bank-vaults.io/",
+)
+_OWN = "the package's own agent does it"
+_SETTINGS = {
+    "service": "[k8s_vault] vault_addr",
+    "vault-addr": "[k8s_vault] vault_addr",
+    "namespace": "[k8s_vault] vault_namespace",
+    "vault-namespace": "[k8s_vault] vault_namespace",
+    "auth-path": "[k8s_vault] vault_auth_mount",
+    "vault-path": "[k8s_vault] vault_auth_mount",
+    "ca-cert": "[k8s_vault] vault_cacert",
+    "agent-image": "[k8s_vault] vault_agent_image",
+    "vault-image": "[k8s_vault] vault_agent_image",
+}
+# {{ .Data.data.password }} of KV 2, {{ .Data.password }} of the others, {{ index .Data.data "pass-word" }}.
+_KEY = r"\{\{-?\s*(?:\.Data(?:\.data)?\.([A-Za-z0-9_]+)|index\s+\.Data(?:\.data)?\s+\"([^\"]+)\")\s*-?\}\}"
+_EXPORT = re.compile(rf"(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)=[\"']?{_KEY}[\"']?")
+_ONLY_KEY = re.compile(_KEY)
+# Outside of a KV mount's first segment these say which engine makes a credential for each read.
+_DYNAMIC = re.compile(r"[^/]+/(creds|static-creds|issue|sts|token|roleset|key)/")
+_IN_VALUE = re.compile(r"(?:>>)?vault:(?P<path>[^#\s$]+)#(?P<key>[^#\s]+)(?:#(?P<version>[0-9]+))?")
+
+
+def take(draft: Draft) -> None:
+    """Take the annotations, and bank-vaults' references in variables, out of the draft."""
+    given = dict(draft.metadata.get("annotations") or {})
+    secrets = {
+        key.removeprefix(f"{_INJECTOR}agent-inject-secret-"): str(path)
+        for key, path in given.items()
+        if key.startswith(f"{_INJECTOR}agent-inject-secret-")
+    }
+    for name, vault in secrets.items():
+        draft.needed += _injected(draft, given, name, vault)
+    for key, value in given.items():
+        prefix = next((prefix for prefix in (_INJECTOR, *_BANK_VAULTS) if key.startswith(prefix)), None)
+        if prefix:
+            _annotation(draft, key, key.removeprefix(prefix), str(value))
+    for path, container in list(draft.containers()):
+        for variable in list(container.get("env") or ()):
+            _variable(draft, path, variable)
+
+
+def vault_path(path: str) -> tuple[str, str]:
+    """Return a path of Vault's API as `vault kv get` takes it, and the engine that it shows.
+
+    >>> vault_path("secret/data/payments/partner"), vault_path("/database/creds/ro")
+    (('secret/payments/partner', 'kv2'), ('database/creds/ro', 'dynamic'))
+    """
+    plain = path.strip("/").partition("?")[0]
+    mount, folder, *rest = [*plain.split("/"), "", ""]
+    if folder == "data" and rest[0]:
+        return f"{mount}/{plain.removeprefix(f'{mount}/data/')}", "kv2"
+    return plain, "dynamic" if _DYNAMIC.match(f"{plain}/") else "kv1"
+
+
+def _annotation(draft: Draft, key: str, name: str, value: str) -> None:
+    path = ("metadata", "annotations", key)
+    if name in ("role", "vault-role"):
+        draft.team.setdefault("vault_role", value)
+        draft.take(path, "team.yaml", "vault_role")
+    elif name in _SETTINGS:
+        draft.take(path, "left out", f"say it once, in {_SETTINGS[name]}")
+    elif name.startswith(("agent-inject-secret-", "agent-inject-template-", "agent-inject-file-")):
+        draft.take(path, "VaultSecret", "by vault_secrets")
+    elif name == "vault-env-from-path":
+        for each in filter(None, map(str.strip, value.split(","))):
+            vault, engine = vault_path(each)
+            comment = f"TODO: the keys of {vault} that the program reads as variables."
+            draft.needed.append(Needed(vault, {**_engine(engine), "env": [f"{TODO}_KEY"]}, (comment,)))
+        draft.take(path, "VaultSecret", "by vault_secrets")
+    else:
+        draft.take(path, "left out", _OWN)
+
+
+def _engine(engine: str) -> dict[str, str]:
+    return {} if engine == "kv2" else {"engine": engine}
+
+
+def _injected(draft: Draft, annotations: Mapping[str, Any], name: str, path: str) -> list[Needed]:
+    """Return one secret of the injector for each of the containers that get it."""
+
+    def of(kind: str) -> str:
+        own = annotations.get(f"{_INJECTOR}{kind}-{name}")
+        return str(own if own is not None else annotations.get(f"{_INJECTOR}{kind}", ""))
+
+    vault, engine = vault_path(path)
+    arguments, comments = _engine(engine), []
+    if engine == "kv1":
+        comments.append(f"TODO: engine: the path shows no KV 2 ('{vault.partition('/')[0]}/data/…').")
+    template = str(annotations.get(f"{_INJECTOR}agent-inject-template-{name}", ""))
+    variables = {found[0]: found[1] or found[2] for found in _EXPORT.findall(template)}
+    file = str(annotations.get(f"{_INJECTOR}agent-inject-file-{name}", name)).rpartition("/")[2] or name
+    names = [each.strip() for each in of("agent-inject-containers").split(",") if each.strip()]
+    containers: list[str | None] = [*names] or [str(c["name"]) for c in draft.spec["containers"]]
+    if variables:
+        comments.append("The command reads them as variables: it need not source a file any more.")
+        made: dict[str, Any] = {**arguments, "env": variables}
+        return [Needed(vault, {**made, "container": each}, tuple(comments)) for each in containers]
+    only = _ONLY_KEY.fullmatch(re.sub(r"\{\{-?\s*(with|end)[^}]*\}\}", "", template).strip())
+    made = {**arguments, "file": file}
+    if only:
+        made["key"] = only[1] or only[2]
+    elif template:
+        comments.append(f"TODO: a template wrote {file}; this has the whole secret, as JSON.")
+    else:
+        comments.append(f"The injector wrote lines of key: value into {file}; this is JSON. key= gives one value.")
+    mode = of("agent-inject-perms")
+    if mode and mode.zfill(4) in MODES:
+        made["mode"] = mode.zfill(4)
+    directory = of("secret-volume-path").rstrip("/") or DIRECTORY
+    return [placed(vault, made, directory, each, comments) for each in containers]
+
+
+def _variable(draft: Draft, path: Path, variable: Mapping[str, Any]) -> None:
+    """Take a variable whose value bank-vaults replaces: vault:secret/data/payments#password."""
+    value = str(variable.get("value") or "")
+    match = _IN_VALUE.fullmatch(value)
+    if not match and not ("vault:" in value and _IN_VALUE.search(value)):
+        return
+    name = str(variable.get("name"))
+    match = match or _IN_VALUE.search(value.replace("${", "").replace("}", ""))
+    if match is None:
+        return
+    vault, engine = vault_path(match["path"])
+    key = match["key"].strip("${}.")
+    comments = []
+    if match[0] != value:
+        comments.append(
+            f"TODO: {name} held more than this one value: put it together in the program, or by $({name})."
+        )
+    arguments: dict[str, Any] = {**_engine(engine), "env": {name: key}}
+    if match["version"]:
+        arguments["version"] = int(match["version"])
+    draft.needed.append(Needed(vault, {**arguments, "container": path[2]}, tuple(comments)))
+    draft.take((*path, "env", name), "VaultSecret", f"by vault_secrets: key '{key}' of {vault}")

@@ -1,0 +1,110 @@
+"""The pods in what people have: pod templates, live pods, Lists of kubectl, and objects that make pods."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from airflow_k8s_vault.errors import MigrationError
+
+# Where the pod stands in objects that make pods: https://kubernetes.io/docs/concepts/workloads/
+_TEMPLATES = {
+    "Deployment": ("spec", "template"),
+    "ReplicaSet": ("spec", "template"),
+    "ReplicationController": ("spec", "template"),
+    "StatefulSet": ("spec", "template"),
+    "DaemonSet": ("spec", "template"),
+    "Job": ("spec", "template"),
+    "CronJob": ("spec", "jobTemplate", "spec", "template"),
+    "PodTemplate": ("template",),
+}
+
+
+class InputPod(NamedTuple):
+    """One pod as it was given. name: where it stands; live: a cluster filled in its defaults."""
+
+    name: str
+    pod: dict[str, Any]
+    live: bool
+
+
+class Inputs(NamedTuple):
+    """The pods of all files. others: a sentence for each document that is none."""
+
+    pods: list[InputPod]
+    others: list[str]
+
+
+def of_documents(documents: Sequence[Any], name: str) -> Inputs:
+    """Return the pods of a file's documents. Raises MigrationError where there is none, or no container in one."""
+    objects = list(_objects(documents, name))
+    pods, others = [], []
+    for where, item in objects:
+        path = _TEMPLATES.get(str(item.get("kind")))
+        pod = _pod(item, path)
+        if pod is None:
+            others.append(f"{where} is no pod, and none is made of it: {_kind(item)}.")
+        else:
+            _require_containers(pod, where)
+            pods.append(InputPod(where, pod, _is_live(item)))
+    if not pods:
+        actual = ", ".join(dict.fromkeys(_kind(item) for _, item in objects)) or "nothing"
+        raise MigrationError(
+            f"{name} has no pod.\n  Found: {actual}.\n  Takes: Pod, List, {', '.join(_TEMPLATES)}."
+        )
+    return Inputs(pods, others)
+
+
+def _objects(documents: Sequence[Any], name: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    for number, document in enumerate(documents, 1):
+        where = name if len(documents) == 1 else f"{name} (document {number})"
+        if not isinstance(document, Mapping):
+            raise MigrationError(
+                f"{where} is no object of Kubernetes: it has to be a mapping with apiVersion and kind."
+            )
+        items = document.get("items")
+        if str(document.get("kind", "")).endswith("List") and isinstance(items, list):
+            for at, item in enumerate(items, 1):
+                if isinstance(item, Mapping):
+                    # A PodList leaves out what its items are.
+                    kind = {"kind": str(document["kind"]).removesuffix("List")} if "kind" not in item else {}
+                    yield f"{where} (item {at})", {**kind, **item}
+        else:
+            yield where, document
+
+
+def _kind(item: Mapping[str, Any]) -> str:
+    metadata = item.get("metadata")
+    name = metadata.get("name") if isinstance(metadata, Mapping) else None
+    return f"{item.get('kind') or 'a mapping without kind'}{f' {name}' if name else ''}"
+
+
+def _pod(item: Mapping[str, Any], path: tuple[str, ...] | None) -> dict[str, Any] | None:
+    if path is None:
+        spec = item.get("spec")
+        has_containers = isinstance(spec, Mapping) and "containers" in spec
+        # Airflow takes pod templates without kind.
+        is_pod = item.get("kind") == "Pod" or ("kind" not in item and has_containers)
+        return {**item, "apiVersion": "v1", "kind": "Pod"} if is_pod else None
+    inner: Any = item
+    for key in path:
+        inner = inner.get(key) if isinstance(inner, Mapping) else None
+    if not isinstance(inner, Mapping):
+        return None
+    pod = {"apiVersion": "v1", "kind": "Pod", **inner}
+    namespace = (item.get("metadata") or {}).get("namespace")
+    if namespace and isinstance(pod.get("metadata"), Mapping | None):
+        pod["metadata"] = {"namespace": namespace, **(pod.get("metadata") or {})}
+    return pod
+
+
+def _require_containers(pod: Mapping[str, Any], where: str) -> None:
+    spec = pod.get("spec")
+    containers = spec.get("containers") if isinstance(spec, Mapping) else None
+    if not isinstance(containers, list) or not containers or not all(isinstance(c, Mapping) for c in containers):
+        raise MigrationError(f"{where}: spec.containers is missing, empty, or no list of containers.")
+
+
+def _is_live(item: Mapping[str, Any]) -> bool:
+    metadata = item.get("metadata")
+    return bool(item.get("status")) or (isinstance(metadata, Mapping) and bool(metadata.get("uid")))

@@ -1,0 +1,23 @@
+"""Where an import goes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path as FilePath
+
+from airflow_k8s_vault.policy.manifest import Path
+
+# What a template leaves to its team's file.
+OF_TEAM: tuple[Path, ...] = (("metadata", "namespace"), ("spec", "serviceAccountName"))
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where the template goes. base: the container that the task runs in; images: old to new."""
+
+    folder: FilePath
+    team: str
+    name: str
+    base: str | None = None
+    images: Mapping[str, str] = field(default_factory=dict)

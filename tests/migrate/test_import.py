@@ -1,0 +1,358 @@
+"""Pods as people have them become templates: the same pod again, but for what is told."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from airflow_k8s_vault import VaultSecret, migrate, templates
+from airflow_k8s_vault.errors import MigrationError
+from airflow_k8s_vault.migrate import Imported, Target
+from airflow_k8s_vault.policy.manifest import flatten
+from airflow_k8s_vault.templates import lint
+from tests.commands.test_templates import run
+
+PODS = Path(__file__).parent / "pods"
+NAMES = sorted(file.stem for file in PODS.glob("*.yaml"))
+BASES = {"several-containers": "loader"}
+
+
+def imported(text: str, root: Path, base: str | None = None, name: str = "pod", **more: Any) -> Imported:
+    pods = migrate.of_documents(migrate.read(text, "pod.yaml"), "pod.yaml").pods
+    return migrate.import_pods(pods, Target(root, "etl", name, base, **more))
+
+
+def written(result: Imported, root: Path) -> Path:
+    for name, text in result.files.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text)
+    return root
+
+
+def pod(**spec: Any) -> str:
+    base = {"name": "base", "image": "python:3.12-slim"}
+    return yaml.safe_dump({"apiVersion": "v1", "kind": "Pod", "spec": {"containers": [base], **spec}})
+
+
+def of_container(**fields: Any) -> str:
+    return pod(containers=[{"name": "base", "image": "python:3.12-slim", **fields}])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_template_gives_the_same_pod_again_but_for_what_is_told(name: str, tmp_path: Path) -> None:
+    text = (PODS / f"{name}.yaml").read_text()
+    given = migrate.of_documents(migrate.read(text, "pod.yaml"), "pod.yaml").pods[0]
+    result = imported(text, tmp_path, BASES.get(name))
+    root = written(result, tmp_path)
+    rendered = flatten(templates.find("etl/pod", root).render({}))
+    own = next(
+        c["name"]
+        for c in given.pod["spec"]["containers"]
+        if c["name"] in (BASES.get(name), "base")
+        or len(given.pod["spec"]["containers"]) == 1
+        or c["name"] == "etl"
+    )
+
+    (fates,) = result.fates.values()
+    told = {fate.path: fate for fate in fates}
+    seen = {}
+    for path, value in flatten(given.pod).items():
+        fate = next(told[path[:n]] for n in range(len(path), 0, -1) if path[:n] in told)
+        now = tuple(
+            "base" if at == 2 and step == own and path[1] == "containers" else step for at, step in enumerate(path)
+        )
+        seen[now] = fate.verdict
+        if fate.verdict == "kept":
+            assert (path, value) == (path, rendered.get(now))
+        else:
+            assert fate.why, path
+        if fate.verdict in ("left out", "VaultSecret") and "kept" not in fate.why:
+            assert now not in rendered
+    # Nothing that the input has not.
+    assert [
+        p
+        for p in rendered
+        if p not in seen
+        and p[:2] not in (("metadata", "namespace"), ("spec", "serviceAccountName"))
+        and not p[-1].endswith("/base")
+    ] == []
+    assert [
+        found for found in [*lint.of_folder(root), *lint.of_team("etl", root)] if found.severity == "error"
+    ] == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_code_to_paste_is_python_and_each_secret_of_it_is_sound(name: str, tmp_path: Path) -> None:
+    result = imported((PODS / f"{name}.yaml").read_text(), tmp_path, BASES.get(name))
+    (source,) = ("\n".join(result.call(each, "etl/pod")) for each in result.fates)
+
+    (call,) = ast.parse(source).body
+    secrets = [key.value for key in call.value.keywords if key.arg == "vault_secrets"]  # type: ignore[attr-defined]
+    made = eval(ast.unparse(secrets[0]), {"VaultSecret": VaultSecret}) if secrets else []
+    assert [error for secret in made for error in secret.mistakes()] == []
+    assert max(map(len, source.splitlines())) <= 90
+
+
+def fates_of(name: str, root: Path) -> set[str]:
+    result = imported((PODS / f"{name}.yaml").read_text(), root, BASES.get(name))
+    (fates,) = result.fates.values()
+    return {f"{fate.row()['field']} {fate.verdict}" for fate in fates if fate.verdict != "kept"}
+
+
+def test_of_a_live_pod_only_what_somebody_wrote_is_taken_over(tmp_path: Path) -> None:
+    result = imported((PODS / "istio-live.yaml").read_text(), tmp_path)
+    made = templates.find("etl/pod", written(result, tmp_path)).render({})
+
+    assert {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {
+            "annotations": {
+                "proxy.istio.io/config": '{"holdApplicationUntilProxyStarts": true}',
+                "kubectl.kubernetes.io/default-container": "base",
+            },
+            "labels": {"app": "etl"},
+            "namespace": "team-etl",
+        },
+        "spec": {
+            "containers": [
+                {"name": "base", "image": "registry.example.com/etl:7", "command": ["python", "-m", "etl"]}
+            ],
+            "restartPolicy": "Never",
+            "serviceAccountName": "etl",
+        },
+    } == made
+
+
+def test_annotations_of_the_injector_become_the_secrets_that_they_name(tmp_path: Path) -> None:
+    result = imported((PODS / "injector.yaml").read_text(), tmp_path)
+
+    assert [
+        (
+            "database/creds/payments-ro",
+            {"engine": "dynamic", "env": {"PGUSER": "username", "PGPASSWORD": "password"}},
+        ),
+        ("secret/payments/partner", {"file": "partner.key", "key": "api_key", "mode": "0400"}),
+        ("secret/payments/config", {"file": "config", "directory": "/home/app/config"}),
+    ] == [(one.path, one.arguments) for one in result.needed["pod.yaml"]]
+    assert "vault_role: payments\n" in result.files["etl/team.yaml"]
+    assert "- database/creds/payments-ro\n" in result.files["etl/team.yaml"]
+
+
+def test_references_of_bank_vaults_become_the_secrets_that_they_name(tmp_path: Path) -> None:
+    result = imported((PODS / "bank-vaults.yaml").read_text(), tmp_path)
+
+    assert [
+        ("secret/etl/all", {"env": ["TODO_KEY"]}),
+        ("secret/etl/warehouse", {"env": {"PGPASSWORD": "password"}}),
+        ("secret/etl/api", {"env": {"OLD_TOKEN": "token"}, "version": 3}),
+    ] == [(one.path, one.arguments) for one in result.needed["pod.yaml"]]
+
+
+def test_secrets_of_kubernetes_become_todos_with_their_container_place_and_keys(tmp_path: Path) -> None:
+    result = imported((PODS / "git-sync.yaml").read_text(), tmp_path)
+
+    assert [
+        (
+            "TODO/airflow-ssh",
+            {
+                "files": {"ssh": "gitSshKey"},
+                "mode": "0440",
+                "directory": "/etc/git-secret",
+                "container": "git-sync-init",
+            },
+        ),
+        ("TODO/airflow-fernet-key", {"env": {"AIRFLOW__CORE__FERNET_KEY": "fernet-key"}}),
+        ("TODO/airflow-metadata", {"env": {"AIRFLOW_CONN_AIRFLOW_DB": "connection"}}),
+    ] == sorted(
+        ((one.path, one.arguments) for one in result.needed["pod.yaml"]), key=lambda o: o[0] != "TODO/airflow-ssh"
+    )
+
+
+def test_a_credential_in_plain_text_is_nowhere_in_what_is_written_or_said(tmp_path: Path) -> None:
+    ran = run("templates", "import", PODS / "literals.yaml", "--team", "etl", "--templates-dir", tmp_path)
+    files = "".join(file.read_text() for file in tmp_path.rglob("*.*"))
+
+    assert 1 == ran.status
+    assert "hunter" not in ran.out + ran.err + files
+    assert 'env={"PGPASSWORD": "TODO_key"}' in ran.out
+    assert "spec.containers[base].args was left out" in " ".join(ran.out.split())
+    assert "--table" not in files
+
+
+def test_what_differs_between_inputs_becomes_variables_that_give_each_of_them_again(tmp_path: Path) -> None:
+    def one(memory: str, image: str, claim: str | None, words: list[str]) -> str:
+        volume = {
+            "name": "data",
+            **({"persistentVolumeClaim": {"claimName": claim}} if claim else {"emptyDir": {}}),
+        }
+        resources = {"limits": {"memory": memory}, "requests": {"memory": memory, "cpu": 1}}
+        base = {
+            "name": "base",
+            "image": image,
+            "args": words,
+            "resources": resources,
+            "env": [{"name": "TABLE", "value": words[0]}],
+        }
+        return pod(containers=[base], volumes=[volume], **({"priorityClassName": "high"} if claim else {}))
+
+    text = "---\n".join(
+        [
+            one("1Gi", "etl:1", None, ["a"]),
+            one("4Gi", "etl:2", "big", ["b", "c"]),
+            one("1Gi", "etl:1", "big", ["a"]),
+        ]
+    )
+    pods = migrate.of_documents(migrate.read(text, "pods.yaml"), "pods.yaml").pods
+    result = migrate.import_pods(pods, Target(tmp_path, "etl", "pod"))
+    template = templates.find("etl/pod", written(result, tmp_path))
+
+    for given in pods:
+        rendered = template.render(result.variables[given.name])
+        assert given.pod["spec"] == {k: v for k, v in rendered["spec"].items() if k != "serviceAccountName"}
+    schemas = {name: variable.schema for name, variable in template.variables.variables.items()}
+    assert {"memory", "image", "data", "args", "table", "priority_class_name"} == set(schemas)
+    assert {"type": "quantity", "default": "1Gi", "minimum": "1Gi", "maximum": "4Gi"}.items() <= schemas[
+        "memory"
+    ].items()
+    assert ["etl", "etl_2"] == schemas["image"]["enum"]
+    assert {
+        "memory": "4Gi",
+        "image": "etl_2",
+        "priority_class_name": "high",
+        "args": ["b", "c"],
+        "table": "b",
+        "data": {"name": "data", "persistentVolumeClaim": {"claimName": "big"}},
+    } == result.variables[pods[1].name]
+
+
+BOMB = "a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(
+    f"{b}: &{b} [{','.join([f'*{a}'] * 9)}]\n" for a, b in zip("abcdefg", "bcdefgh", strict=True)
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        (BOMB, "its aliases written out, has more than 50,000 values"),
+        ("a: &a [*a]\n", r"line 1: alias '\*a' stands for nothing before it"),
+        ("[" * 100_000, "nested deeper than 60 levels"),
+        ("a: 1\na: 2\n", "line 2: key 'a' is there twice"),
+        ("a: !!python/object/apply:os.system [x]\n", "no pod|tag|no object"),
+        ("a: 'never closed\n", "no valid YAML"),
+        ("a: \x00\n", "no valid YAML"),
+        ("just text", "no object of Kubernetes"),
+        ("", "has no pod.\n  Found: nothing"),
+        ("{apiVersion: v1, kind: ConfigMap, metadata: {name: c}}", "Found: ConfigMap c"),
+        ("{apiVersion: v1, kind: List, items: []}", "has no pod"),
+        ("{kind: Pod, spec: {containers: []}}", "spec.containers is missing, empty"),
+        ("{kind: Pod, spec: 3}", "spec.containers is missing"),
+        (
+            "{kind: Pod, metadata: x, spec: {containers: [{name: base, image: 'a:1'}]}}",
+            "metadata must be a mapping",
+        ),
+        (
+            of_container(env=[{"name": "PGPASSWORD", "value": 12345678}]),
+            r"value must be text \(put it in quotes\)\.$",
+        ),
+        (of_container(name=None), "name is missing"),
+        (of_container(image="python"), "name a version(.|\n)*--image python=python:3.12-slim"),
+        (of_container(image="{{ var.value.image }}"), "would not pass"),
+        (pod(containers=[{"name": "a", "image": "a:1"}, {"name": "b", "image": "b:1"}]), "--base a"),
+        (pod(containers=[{"name": "base", "image": "a:1"}, {"name": "base", "image": "b:1"}]), "twice"),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+def test_what_is_no_pod_for_a_template_is_refused_with_its_reason(
+    text: str, sentence: str, tmp_path: Path
+) -> None:
+    with pytest.raises(MigrationError) as refused:
+        imported(text, tmp_path)
+
+    assert re.search(sentence, str(refused.value)), str(refused.value)
+    assert "12345678" not in str(refused.value)
+
+
+def test_text_that_a_template_or_yaml_could_read_as_its_own_arrives_as_it_was(tmp_path: Path) -> None:
+    texts = [
+        "{{ ds }}",
+        "{% endraw %}",
+        "{# x #}",
+        "\ue0000\ue001",
+        "a\n b\n",
+        "yes",
+        "0x1f",
+        "~",
+        "- a",
+        "é\u2028",
+        "#}",
+        "'\"\\",
+        " lead",
+        "1e3",
+        "x" * 3000,
+        "{{ '\\n' }}\n{{",
+        "2026-01-31",
+        "&a",
+        "!!str",
+        "\t",
+        "\x7f😀{{",
+    ]
+    env = [{"name": f"V{number}", "value": text} for number, text in enumerate(texts)]
+    text = of_container(env=env) + "metadata: {annotations: {'a{{b': c}}\n"
+    result = imported(text, tmp_path)
+    rendered = templates.find("etl/pod", written(result, tmp_path)).render({})
+
+    assert env == rendered["spec"]["containers"][0]["env"]
+    assert {"a{{b": "c"} == rendered["metadata"]["annotations"]
+
+
+def test_a_file_that_is_there_is_changed_only_when_that_is_said_and_keeps_its_comments(tmp_path: Path) -> None:
+    def ran(*more: object) -> Any:
+        return run("templates", "import", file, "--team", "etl", "--templates-dir", tmp_path, "-o", "json", *more)
+
+    (tmp_path / "etl").mkdir()
+    (tmp_path / "platform.yaml").write_text("pod_security: baseline\n")
+    team = tmp_path / "etl" / "team.yaml"
+    before = "namespace: etl # ours\nservice_account: etl\nvault_role: etl\nimages: {old: 'old:1'} # kept\n"
+    team.write_text(before)
+    file = tmp_path / "job.yaml"
+    file.write_text(pod(imagePullSecrets=[{"name": "hub"}], serviceAccountName="other"))
+
+    refused = ran()
+    assert (2, before) == (refused.status, team.read_text())
+    assert not (tmp_path / "etl" / "job.yaml.j2").exists()
+    assert "--overwrite" in refused.err
+    done = ran("--overwrite")
+    assert 0 == done.status, done.err
+    assert (
+        before.replace("{old", "{python: python:3.12-slim, old") + "image_pull_secrets:\n  - hub\n"
+        == team.read_text()
+    )
+    account = next(row for row in done.json()["inputs"][0]["fields"] if row["field"] == "spec.serviceAccountName")
+    assert ("changed", "'etl', as " in account["why"]) == (account["becomes"], True)
+    assert {"as it was"} == {row["state"] for row in ran().json()["files"]}
+
+
+def test_a_pod_that_needs_more_than_the_platform_gives_is_refused_and_widens_nothing(tmp_path: Path) -> None:
+    (tmp_path / "platform.yaml").write_text("pod_security: restricted\n")
+
+    with pytest.raises(MigrationError, match="pods need 'privileged'"):
+        imported((PODS / "docker-in-docker.yaml").read_text(), tmp_path)
+
+
+def test_the_report_is_readable_in_80_columns(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    from rich.console import Console
+
+    from airflow_k8s_vault.commands import output
+
+    monkeypatch.setattr(output, "terminal", lambda: Console(width=80))
+    ran = run("templates", "import", PODS / "injector.yaml", "--team", "etl", "--templates-dir", tmp_path)
+
+    wide = [line for line in ran.out.splitlines() if len(line.rstrip()) > 80 and str(tmp_path) not in line]
+    assert [] == wide
+    assert "becomes" in ran.out
