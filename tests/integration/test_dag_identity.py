@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from kubernetes import client
 from airflow_k8s_vault import VaultSecret
 from airflow_k8s_vault.teams import dag_identity
 from tests import walls
-from tests.faults.worker import WatchedOperator, context, run
+from tests.faults.worker import WatchedOperator, context, run, wait_until
 
 pytestmark = pytest.mark.integration
 NAMESPACE = "team-payments"
@@ -29,7 +30,10 @@ for name in ("load.daily", "load.hourly"):
         VaultPodOperator(
             task_id="main",
             pod_template="payments/python",
-            vault_secrets=[VaultSecret(f"secret/payments/{name}", env={"KEY": "key"})],
+            vault_secrets=[
+                VaultSecret(f"secret/payments/{name}", env={"KEY": "key"}),
+                VaultSecret("database/creds/payments-rw", engine="dynamic", env={"PGUSER": "username"}),
+            ],
         )
 """
 
@@ -65,13 +69,14 @@ def ground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[_Ground]:
         yield made
 
 
-def task(dag_id: str, path: str) -> WatchedOperator:
+def task(dag_id: str, path: str, *more: VaultSecret, **arguments: Any) -> WatchedOperator:
     with DAG(dag_id, schedule=None):
         return WatchedOperator(
             task_id="main",
             pod_template="payments/python",
-            vault_secrets=[VaultSecret(path, env={"KEY": "key"})],
+            vault_secrets=[VaultSecret(path, env={"KEY": "key"}), *more],
             cmds=["sh", "-c", f'test "$KEY" = "of {dag_id}"'],
+            **arguments,
         )
 
 
@@ -97,6 +102,29 @@ def test_each_dag_logs_in_as_itself_gets_its_own_path_and_is_named_by_the_audit_
             if "metadata" in entry.get("auth", {})
         ]
         assert [(account(dag_id), account(dag_id))] == [(m["role"], m["service_account_name"]) for m in logins]
+
+
+def test_renewal_lease_check_and_revocation_need_no_more_than_the_least_policy(ground: _Ground) -> None:
+    """The lease lives for ten minutes, and the task may run for twenty: the agent asks Vault before it starts."""
+    login = VaultSecret("database/creds/payments-rw", engine="dynamic", env={"PGUSER": "username"})
+    operator = task("load.daily", "secret/payments/load.daily", login, execution_timeout=timedelta(minutes=20))
+
+    assert ("ok", None) == run(operator).outcome()
+    wait_until(lambda: not ground.roles_left())
+    if ground.openbao is not None:
+        entries = [json.loads(line) for line in (ground.folder / "audit.log").read_text().splitlines()]
+        ours = [e for e in entries if e.get("auth", {}).get("metadata", {}).get("role") == account("load.daily")]
+        kinds = {"/".join(entry["request"]["path"].split("/")[:3]) for entry in ours}
+        assert {
+            "auth/token/renew-self",
+            "auth/token/lookup-self",
+            "auth/token/revoke-self",
+            "sys/leases/renew",
+        } <= kinds
+        assert [account("load.daily")] == sorted(
+            {policy for entry in ours for policy in entry["auth"]["policies"]}
+        )
+        assert [] == [entry["error"] for entry in ours if entry.get("error")]
 
 
 def test_a_pod_that_asks_for_the_path_of_another_dag_is_refused_by_vault(ground: _Ground) -> None:
