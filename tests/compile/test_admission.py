@@ -14,6 +14,7 @@ from k8s_vault_devcluster.api import cel, cel_cost
 from kubernetes.client import ApiClient
 
 from airflow_k8s_vault import VaultPodOperator, VaultSecret, teams, templates
+from airflow_k8s_vault.commands import compile_sources
 from airflow_k8s_vault.commands.compile_sources import _xcom_sidecar
 from airflow_k8s_vault.compile import Account, Source, template_pods
 from airflow_k8s_vault.delivery import REQUEST_ANNOTATION, agent, secret
@@ -161,6 +162,24 @@ def test_the_operators_own_pod_is_admitted_with_all_that_the_team_leaves_open(
     pod["metadata"]["name"] = "load"
 
     assert [] == denials(policy(source), pod)
+
+
+def test_the_operators_own_pod_is_admitted_for_a_team_that_has_no_more_than_it_needs(folder: Path) -> None:
+    """KubernetesPodOperator sends an empty affinity, which no template of this team has."""
+    (folder / "risk").mkdir()
+    account = "namespace: team-risk\nservice_account: risk\nvault_role: risk\n"
+    (folder / "risk/team.yaml").write_text(
+        f'{account}images: {{python: "python:3.12-slim"}}\nsecrets: ["secret/risk/*"]\n'
+    )
+    (source,) = compile_sources.sources(folder, ["risk"])
+    task = VaultPodOperator(task_id="load", pod_template="risk/base")
+    pod = ApiClient().sanitize_for_serialization(task.build_pod_request_obj(None, dry_run=True))
+    placed = copy.deepcopy(pod)
+    placed["spec"]["affinity"] = {"nodeAffinity": {}}
+
+    assert {} == pod["spec"]["affinity"]
+    assert [] == denials(policy(source), pod)
+    assert denials(policy(source), placed)
 
 
 @pytest.fixture(scope="session")

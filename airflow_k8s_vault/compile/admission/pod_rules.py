@@ -86,6 +86,11 @@ def of_fields(source: Source) -> Iterator[Rule]:
     known |= {"nodeName", "schedulingGates", "activeDeadlineSeconds", "ephemeralContainers"}
     known |= {"imagePullSecrets"} if _pull_secrets(source) else set()
     known |= {field for field in _spec_fields() if is_open(source, f"spec.{field}")}
+    if "affinity" not in known:
+        # KubernetesPodOperator always sends one, and an empty one stays: in Go it is a pointer.
+        known.add("affinity")
+        empty = cel.absent_or("object.spec", "affinity", cel.keys_within("object.spec.affinity", ()))
+        yield Rule(empty, "Only the team's templates decide about spec.affinity.")
     yield Rule(
         cel.keys_within("object.spec", known),
         f"Pods of team {source.team.name} have no fields but those that its templates and open arguments set.",
