@@ -287,7 +287,7 @@ def step_of(message: str) -> str:
     >>> step_of("Vault said no." + run("VAULT-LOGIN", "payments"))
     'VAULT-LOGIN'
     """
-    named = re.search(r"^  Run: airflow k8s-vault doctor.*\(see ([A-Z-]+)\)$", message, re.MULTILINE)
+    named = re.search(r"(?m)^  Run: airflow k8s-vault doctor.*\(see ([A-Z-]+)\)$", message)
     return named[1] if named else ""
 
 
