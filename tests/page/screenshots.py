@@ -35,7 +35,7 @@ def main() -> None:
             failure = "Vault refused role 'payments' on auth/kubernetes (403 permission denied)."
             failure += "\n  The pod ran as service account 'airflow-payments' in namespace 'team-payments', "
             failure += f"token audience 'vault'.{causes.run('VAULT-LOGIN', 'payments')}"
-            server.run("-c", WRITE, "payments_load", RUN, json.dumps(RECORD | {"failure": failure}))
+            server.run(WRITE, "payments_load", RUN, json.dumps(RECORD | {"failure": failure}))
             with browser.chromium() as chromium:
                 context = chromium.new_context(viewport={"width": 1280, "height": 800})
                 page = browser.log_in(context, server)

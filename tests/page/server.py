@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -22,6 +23,28 @@ USERS = {
     "nobody": ":payments",
 }
 PASSWORD = "letmein"
+# Runs code that it is sent, and answers with what that printed, or how it failed.
+_SHELL = """\
+import contextlib, io, json, os, sys, traceback
+answers = os.fdopen(os.dup(1), "w", buffering=1)
+os.dup2(2, 1)
+for line in sys.stdin:
+    code, sys.argv = json.loads(line)
+    printed, error = io.StringIO(), ""
+    try:
+        with contextlib.redirect_stdout(printed):
+            exec(compile(code, "code", "exec"), {"__name__": "__main__"})
+    except BaseException:
+        error = traceback.format_exc()
+    print(json.dumps([printed.getvalue(), error]), file=answers)
+"""
+_AIRFLOW = """\
+import sys
+from airflow.cli.cli_parser import get_parser
+
+arguments = get_parser().parse_args(sys.argv)
+arguments.func(arguments)
+"""
 _SYNC = """\
 from airflow.dag_processing.dagbag import DagBag
 from airflow.dag_processing.dagbag import sync_bag_to_db
@@ -86,23 +109,41 @@ class ApiServer:
             "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home}/airflow.db",
             **settings,
         }
-        self.run("-m", "airflow", "db", "migrate")
+        self._exits = contextlib.ExitStack()
+        self._shell = self._started_shell(home / "shell.log")
+        self.run(_AIRFLOW, "db", "migrate")
         if multi_team:
-            self.run("-m", "airflow", "teams", "sync")
-        self.run("-c", _SYNC)
+            self.run(_AIRFLOW, "teams", "sync")
+        self.run(_SYNC)
         command = [sys.executable, "-m", "airflow", "api-server"]
         self.log = home / "api-server.log"
         self._process = ServerProcess("Airflow's api-server", command, self.log, self.environment)
         self._tokens: dict[str, str] = {}
+        self._exits.callback(self._process.stop)
         self._process.wait_until(self._is_ready, 120)
 
-    def run(self, *arguments: str) -> str:
-        """Run Python with this server's settings; return what it printed."""
-        done = subprocess.run(
-            [sys.executable, *arguments], env={**os.environ, **self.environment}, capture_output=True, text=True
-        )
-        assert done.returncode == 0, (done.stdout + done.stderr)[-4000:]
-        return done.stdout
+    def _started_shell(self, log: Path) -> subprocess.Popen[str]:
+        """Return a Python with this server's settings, which loads Airflow once for all that is run."""
+        with open(log, "w") as errors:
+            shell = subprocess.Popen(
+                [sys.executable, "-c", _SHELL],
+                env={**os.environ, **self.environment},
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                text=True,
+            )
+        self._exits.callback(shell.communicate)
+        return shell
+
+    def run(self, code: str, *arguments: str) -> str:
+        """Run Python code with this server's settings and these `sys.argv`; return what it printed."""
+        assert self._shell.stdin
+        assert self._shell.stdout
+        print(json.dumps([code, arguments]), file=self._shell.stdin, flush=True)
+        printed, error = json.loads(self._shell.stdout.readline())
+        assert not error, error[-4000:]
+        return str(printed)
 
     def get(self, path: str, user: str | None = "admin", method: str = "GET", **headers: str) -> Answer:
         """Ask for a path below /k8s-vault with the session cookie that a browser of that user has."""
@@ -128,7 +169,7 @@ class ApiServer:
         return self._tokens[user]
 
     def stop(self) -> None:
-        self._process.stop()
+        self._exits.close()
 
     def _is_ready(self) -> bool:
         try:

@@ -43,7 +43,7 @@ from airflow.models.task_state_store import TaskStateStoreModel
 from airflow.utils.session import create_session
 from airflow.utils.types import DagRunType
 
-dag_id, run_id, text = sys.argv[1:]
+dag_id, run_id, text = sys.argv
 with create_session() as session:
     run = session.query(DagRun).filter_by(dag_id=dag_id, run_id=run_id).one_or_none()
     if run is None:
@@ -58,7 +58,7 @@ with create_session() as session:
 
 
 def write(server: ApiServer, record: Any) -> None:
-    server.run("-c", WRITE, "payments_load", RUN, record if isinstance(record, str) else json.dumps(record))
+    server.run(WRITE, "payments_load", RUN, record if isinstance(record, str) else json.dumps(record))
 
 
 def test_it_shows_pod_credentials_steps_and_why_it_failed(server: ApiServer) -> None:
