@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import Any, final
 
@@ -17,8 +18,11 @@ _LONGEST_NAME_BYTES, _LONGEST_KEY_BYTES, _LONGEST_DIRECTORY_BYTES = 255, 4096, 3
 _SYSTEM = (
     *("/bin", "/boot", "/dev", "/lib", "/lib32", "/lib64", "/libx32", "/proc", "/run", "/sbin", "/sys", "/usr"),
     *("/var/run", "/var/lib", "/airflow/xcom", "/etc/ssl", "/etc/pki", "/etc/security", "/etc/pam.d"),
-    *("/etc/ca-certificates", "/etc/alternatives", "/etc/kubernetes"),
+    *("/etc/ca-certificates", "/etc/alternatives", "/etc/kubernetes", "/etc/ld.so.conf.d", "/etc/profile.d"),
+    *("/etc/apt", "/etc/cron.d", "/etc/default", "/etc/init.d", "/etc/skel", "/etc/sudoers.d", "/etc/systemd"),
 )
+# As in the check of the final pod: what looks like another folder could hide one.
+_DIRECTORY = re.compile(r"[!-9;-~]*")
 
 
 @final
@@ -78,8 +82,11 @@ class VaultFile:
         if type(directory) is not str or not directory.startswith("/"):
             return [f"{shown} is no absolute path."]
         steps = directory[1:].split("/")
-        if any(step in ("", ".", "..") for step in steps) or not directory.isprintable() or ":" in directory:
-            return [f"{shown} is no plain path: no '.', '..' or empty part, no ':', no slash at its end."]
+        if any(step in ("", ".", "..") for step in steps) or not _DIRECTORY.fullmatch(directory):
+            return [
+                f"{shown} is no plain path: ASCII without blanks or ':', no '.', '..' or empty part, no slash at "
+                "its end."
+            ]
         if vault_path.is_templated(directory) or len(directory.encode()) > _LONGEST_DIRECTORY_BYTES:
             return [f"{shown} is templated, or longer than {_LONGEST_DIRECTORY_BYTES} bytes: write out a shorter."]
         if len(steps) < 2 or any(f"{directory}/".startswith(f"{folder}/") for folder in _SYSTEM):

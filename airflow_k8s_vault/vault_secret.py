@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Self, final
 
 from airflow_k8s_vault import vault_env, vault_parameters, vault_path
-from airflow_k8s_vault.vault_file import DIRECTORY, VaultFile, copied, name_errors
+from airflow_k8s_vault.vault_file import VaultFile, copied, name_errors
 from airflow_k8s_vault.vault_path import Location
 
 ENGINES = ("kv2", "kv1", "dynamic")
@@ -134,8 +134,10 @@ name of an environment variable: printable ASCII characters but =, and no Jinja.
         files: Any = self.files or []
         named = {self.file: self.key} if self.file is not None else {}
         named |= files if isinstance(files, dict) else {}
-        common = {"mode": self.mode or "0444", "directory": self.directory or DIRECTORY, "decode": self.decode}
-        by_name = [VaultFile(name, key=key, **common) for name, key in named.items()]  # type: ignore[arg-type]
+        given = {"mode": self.mode, "directory": self.directory, "decode": self.decode}
+        # Empty text is no default, but a mistake.
+        common: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+        by_name = [VaultFile(name, key=key, **common) for name, key in named.items()]
         return (*by_name, *(files if not isinstance(files, dict) else ()))
 
     @property

@@ -1,7 +1,7 @@
 """Whose the files are: a file that not everybody may read belongs to the user that its container runs as.
 
 With `agent` a file is its agent's, so the agent has to run as that user. With `secret` a file is root's, and of
-the pod's fsGroup where there is one:
+the pod's fsGroup where there is one, which may read it then whatever its mode:
 https://kubernetes.io/docs/tasks/configure-pod-container/security-context/#configure-volume-permission-and-ownership-change-policy-for-pods
 """
 
@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from airflow_k8s_vault.delivery import abilities
 from airflow_k8s_vault.teams import BY_CLUSTER, AgentSettings
 from airflow_k8s_vault.vault_file import VaultFile
 from airflow_k8s_vault.vault_secret import VaultSecret
@@ -34,41 +35,43 @@ def agent_errors(
             # The cluster gives all containers that name none the same user.
             continue
         if user is None:
-            yield f"{what}, and nobody knows the container's user: set runAsUser in the pod template. {_WAYS}"
+            yield f"{what}, and {abilities.UNKNOWN_USER}"
         elif user == 0:
-            yield f"{what}, and the container runs as root, which the agent never does: set runAsUser. {_WAYS}"
+            yield f"{what}, and {abilities.ROOT}"
         elif settings.run_as_user not in (None, user):
             yield (
                 f"{what}, the container runs as {user} and the agent as {settings.run_as_user} "
-                f"(agent.run_as_user): only one of them can own the file. {_WAYS}"
+                f"(agent.run_as_user): only one of them can own the file. {abilities.WAYS}"
             )
         else:
             users.setdefault(user, name)
     if len(users) > 1:
         shown = " and ".join(f"{user} ('{name}')" for user, name in users.items())
-        yield f"private files are for the users {shown}, and the agent can be one of them only. {_WAYS}"
-
-
-_WAYS = "Or take mode='0440' with fsGroup, or mode='0444'."
+        yield f"private files are for the users {shown}, and the agent can be one of them only. {abilities.WAYS}"
 
 
 def secret_errors(pod: Mapping[str, Any], expected: Mapping[str, list[VaultSecret]]) -> Iterator[str]:
     """Yield the private files that a container could not read from a Secret."""
     spec = pod["spec"]
     for name, file in _owned(spec, expected):
-        yield (
-            f"file '{file.name}' of container '{name}' has mode {file.mode}, and files of a Secret are root's: "
-            "take delivery='agent', mode='0440' with fsGroup in the pod template, or mode='0444'."
-        )
+        reason = abilities.OWNED_BY_ROOT
+        if _user(spec, name) == 0:
+            if _group(spec) is None:
+                continue
+            reason = abilities.GROUP_ADDED
+        yield f"file '{file.name}' of container '{name}' has mode {file.mode}, and {reason}"
 
 
 def _owned(spec: Mapping[str, Any], expected: Mapping[str, list[VaultSecret]]) -> Iterator[tuple[str, VaultFile]]:
     """Yield container and file where its owner has to be the container's user: the group does not read it."""
-    group = (spec.get("securityContext") or {}).get("fsGroup")
     for name, secrets in expected.items():
         for file in _files(secrets):
-            if file.is_private and not (group is not None and file.mode[2] != "0"):
+            if file.is_private and (_group(spec) is None or file.mode[2] == "0"):
                 yield name, file
+
+
+def _group(spec: Mapping[str, Any]) -> Any:
+    return (spec.get("securityContext") or {}).get("fsGroup")
 
 
 def _files(secrets: Iterable[VaultSecret]) -> Iterator[VaultFile]:
