@@ -6,8 +6,9 @@ importing, so the secrets backend must not bring in kubernetes or the operator.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from airflow_k8s_vault.door import lazy_door
 
 if TYPE_CHECKING:
     from airflow_k8s_vault.operators import VaultPodOperator, pod_override
@@ -17,16 +18,13 @@ if TYPE_CHECKING:
 
 __all__ = ["VaultFile", "VaultPodOperator", "VaultSecret", "VaultSecretsBackend", "pod_override"]
 
-_HOMES = {
-    "VaultFile": "airflow_k8s_vault.vault_file",
-    "VaultPodOperator": "airflow_k8s_vault.operators",
-    "VaultSecret": "airflow_k8s_vault.vault_secret",
-    "pod_override": "airflow_k8s_vault.operators",
-    "VaultSecretsBackend": "airflow_k8s_vault.secrets_backend",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_HOMES[name]), name)
+__getattr__ = lazy_door(
+    __name__,
+    {
+        "VaultFile": "vault_file",
+        "VaultPodOperator": "operators",
+        "VaultSecret": "vault_secret",
+        "VaultSecretsBackend": "secrets_backend",
+        "pod_override": "operators",
+    },
+)

@@ -5,6 +5,6 @@ Goes when no deferred task can be that old: not before 2027-11-25.
 
 from __future__ import annotations
 
-from airflow_k8s_vault.operators.trigger import VaultPodTrigger
+from airflow_k8s_vault.operators import VaultPodTrigger
 
 __all__ = ["VaultPodTrigger"]

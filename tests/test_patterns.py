@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 import pytest
 
 import airflow_k8s_vault
+from airflow_k8s_vault.teams import PLATFORM_KEYS, TEAM_KEYS
 from airflow_k8s_vault.teams.key import Key
-from airflow_k8s_vault.teams.team_file import PLATFORM_KEYS, TEAM_KEYS
 
 PACKAGE = Path(airflow_k8s_vault.__file__).parent
 # A call, the name that its method is called on, and the method.

@@ -20,7 +20,7 @@ from k8s_vault_devcluster.openbao import OpenBao
 from airflow_k8s_vault import teams, templates
 from airflow_k8s_vault.config import SETTINGS
 from airflow_k8s_vault.errors import TemplateError
-from airflow_k8s_vault.vault.reading import settings_from
+from airflow_k8s_vault.vault import settings_from
 from tests.commands.test_templates import run
 
 ROOT = Path(__file__).parents[1]

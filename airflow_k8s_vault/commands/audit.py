@@ -100,7 +100,7 @@ def _declared(arguments: Namespace) -> Mapping[str, list[tuple[str, str]]]:
     """Return team to task and path, as the DAG files have them; empty without --dags."""
     result = defaultdict[str, list[tuple[str, str]]](list)
     if arguments.dags:
-        for declared in dag_secrets.read(Path(arguments.dags)).declared:
+        for declared in dag_secrets.read_dag_secrets(Path(arguments.dags)).declared:
             result[declared.team] += [(declared.task, path) for path in declared.paths]
     return result
 

@@ -10,16 +10,16 @@ from typing import Any
 import yaml
 
 from airflow_k8s_vault.commands import compile_sources, output
-from airflow_k8s_vault.compile import objects
+from airflow_k8s_vault.compile import kubernetes_objects
 from airflow_k8s_vault.compile import vault as compiled
-from airflow_k8s_vault.compile.vault import formats
+from airflow_k8s_vault.compile.vault import written
 
 
 @output.reports_errors
 def kubernetes(arguments: Namespace) -> int:
     """Print the teams' objects as YAML for `kubectl apply --server-side -f -`."""
     sources = compile_sources.read(arguments)
-    matches = [obj for source in sources for obj in objects.of_team(source)]
+    matches = [obj for source in sources for obj in kubernetes_objects(source)]
     print(text(matches), end="")
     return 0
 
@@ -36,7 +36,7 @@ def vault(arguments: Namespace) -> int:
         for policy in policies:
             (folder / f"{policy.name}.hcl").write_text(policy.text())
         return 0
-    print(formats.written(arguments.format, policies, roles, sources[0].login.namespace), end="")
+    print(written(arguments.format, policies, roles, sources[0].login.namespace), end="")
     return 0
 
 

@@ -13,8 +13,8 @@ from airflow_k8s_vault import config, teams
 from airflow_k8s_vault.commands import dag_secrets, output
 from airflow_k8s_vault.commands.dag_secrets import DagSecrets
 from airflow_k8s_vault.commands.templates import folder_of
-from airflow_k8s_vault.compile import Account, Source, refusals, template_pods
-from airflow_k8s_vault.delivery.login import VaultLogin
+from airflow_k8s_vault.compile import Account, Source, source_refusals, team_pods, team_refusals
+from airflow_k8s_vault.delivery import VaultLogin
 from airflow_k8s_vault.errors import K8sVaultError, TeamError, did_you_mean, error_list
 from airflow_k8s_vault.teams import Team
 
@@ -30,7 +30,7 @@ def read(arguments: Namespace) -> list[Source]:
 
     Raises CompileError with everything that is wrong, each with file and line: nothing is printed then.
     """
-    return sources(folder_of(arguments), getattr(arguments, "team", None), dags_of(arguments))
+    return team_sources(folder_of(arguments), getattr(arguments, "team", None), dags_of(arguments))
 
 
 def dags_of(arguments: Namespace) -> DagSecrets | None:
@@ -39,10 +39,10 @@ def dags_of(arguments: Namespace) -> DagSecrets | None:
         return None
     # Nothing is known of how many there are until all are imported.
     print(f"Importing the DAGs of {arguments.dags}", file=sys.stderr)
-    return dag_secrets.read(Path(arguments.dags))
+    return dag_secrets.read_dag_secrets(Path(arguments.dags))
 
 
-def sources(root: Path, only: Sequence[str] | None = None, dags: DagSecrets | None = None) -> list[Source]:
+def team_sources(root: Path, only: Sequence[str] | None = None, dags: DagSecrets | None = None) -> list[Source]:
     """Return the sources of the teams named in `only`, or of all."""
     errors: list[str] = []
     known: list[Team] = []
@@ -57,7 +57,7 @@ def sources(root: Path, only: Sequence[str] | None = None, dags: DagSecrets | No
     for name in only or ():
         if name not in teams.names(root):
             errors.append(f"Team '{name}' does not exist. Teams: {', '.join(names)}.{did_you_mean(name, names)}")
-    errors += refusals.of_teams(known)
+    errors += team_refusals(known)
     errors += _of_dags(dags)
     compiled: list[Source] = []
     if not errors:
@@ -67,7 +67,7 @@ def sources(root: Path, only: Sequence[str] | None = None, dags: DagSecrets | No
                 compiled.append(_source(team, root, dags))
             except K8sVaultError as error:
                 errors.append(str(error))
-        errors += refusals.of_sources(compiled)
+        errors += source_refusals(compiled)
     if errors:
         raise CompileError(error_list("This cannot be compiled:", dict.fromkeys(errors)))
     return compiled
@@ -91,7 +91,7 @@ def _source(team: Team, root: Path, dags: DagSecrets | None) -> Source:
         deliveries=team.walls.deliveries or _default_deliveries(),
         worker=Account.of(worker, team.name),
         triggerer=Account.of(triggerer, team.name),
-        pods=template_pods.of_team(team.name, root),
+        pods=team_pods(team.name, root),
         xcom_sidecar=_xcom_sidecar(team.platform.xcom_image) if team.walls.xcom else None,
         dags=ids,
         dag_labels=_labels(ids),
@@ -128,8 +128,8 @@ def _xcom_sidecar(image: str | None) -> Mapping[str, Any]:
     # Imported here: KubernetesPodOperator takes two seconds.
     from kubernetes.client import ApiClient, Configuration
 
-    from airflow_k8s_vault.operators import xcom_sidecar
+    from airflow_k8s_vault.operators import restricted_context, xcom_container
 
-    made = xcom_sidecar.sidecar(_NoConnection(image), xcom_sidecar.restricted())
+    made = xcom_container(_NoConnection(image), restricted_context())
     manifest: Mapping[str, Any] = ApiClient(Configuration()).sanitize_for_serialization(made)
     return manifest

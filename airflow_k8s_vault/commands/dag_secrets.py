@@ -33,7 +33,7 @@ class DagSecrets:
     unknown: tuple[str, ...]
 
 
-def read(folder: Path) -> DagSecrets:
+def read_dag_secrets(folder: Path) -> DagSecrets:
     """Import the DAG files of a folder, or one file, and return what their tasks declare. Raises ConfigError."""
     from airflow.dag_processing.dagbag import DagBag
 

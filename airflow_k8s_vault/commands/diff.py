@@ -15,8 +15,7 @@ import yaml
 
 from airflow_k8s_vault import teams, templates
 from airflow_k8s_vault.errors import K8sVaultError, TemplateError
-from airflow_k8s_vault.templates import samples
-from airflow_k8s_vault.templates.folder import folder as templates_folder
+from airflow_k8s_vault.templates import SAMPLE_CONTEXT, simplest_values, template_folder
 
 
 class Change(NamedTuple):
@@ -57,14 +56,14 @@ def since(rev: str, root: Path, name: str | None = None) -> Iterator[Change]:
 
 
 def _rendered(root: Path, only: str | None) -> dict[str, str]:
-    names = [f"{team}/{short}" for team in teams.names(root) for short in templates_folder(root).available(team)]
+    names = [f"{team}/{short}" for team in teams.names(root) for short in template_folder(root).available(team)]
     return {name: _text(name, root) for name in names if only in (None, name)}
 
 
 def _text(name: str, root: Path) -> str:
     try:
         template = templates.find(name, root)
-        pod: Any = template.render(samples.simplest(template), samples.CONTEXT)
+        pod: Any = template.render(simplest_values(template), SAMPLE_CONTEXT)
     except K8sVaultError as error:
         return f"error: {error}".replace(str(root), root.name)
     return str(yaml.safe_dump(pod, sort_keys=False, allow_unicode=True, width=1000))

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from airflow_k8s_vault import config, doctor, teams
 from airflow_k8s_vault.commands import compile_sources, output
-from airflow_k8s_vault.delivery.login import VaultLogin
+from airflow_k8s_vault.delivery import VaultLogin
 from airflow_k8s_vault.errors import K8sVaultError
 
 
@@ -72,7 +72,7 @@ def _environment(arguments: Namespace) -> doctor.Environment:
     sources, unread = [], {}
     for name in names:
         try:
-            sources += compile_sources.sources(root, [name], dags)
+            sources += compile_sources.team_sources(root, [name], dags)
         except K8sVaultError as error:
             unread[name] = str(error)
     declared, kube = dags.declared if dags else (), doctor.Kube(arguments.conn_id)

@@ -19,7 +19,7 @@ def pod(template: PodTemplate, values: Mapping[str, Any]) -> dict[str, Any]:
     # Imported here: it takes two seconds, and the other commands do without.
     from kubernetes.client import ApiClient
 
-    from airflow_k8s_vault.operators.vault_pod import VaultPodOperator
+    from airflow_k8s_vault.operators import VaultPodOperator
 
     # The operator reads the setting; --templates-dir may say otherwise. And it logs what it builds, to stdout.
     with config.replaced("templates_dir", str(template.folder.root)), contextlib.redirect_stdout(sys.stderr):

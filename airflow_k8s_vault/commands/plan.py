@@ -8,11 +8,9 @@ from argparse import Namespace
 from collections.abc import Iterator, Sequence
 
 from airflow_k8s_vault.commands import compile_sources, output
-from airflow_k8s_vault.compile import Source
-from airflow_k8s_vault.compile.plan import Difference, Plan, kubernetes, live_vault, vault
-from airflow_k8s_vault.compile.rights import RIGHTS
-from airflow_k8s_vault.compile.vault import policies
-from airflow_k8s_vault.compile.vault.policy import asks_for
+from airflow_k8s_vault.compile import RIGHTS, Source
+from airflow_k8s_vault.compile.plan import Difference, Plan, cluster_differences, read_vault, vault_differences
+from airflow_k8s_vault.compile.vault import asks_for, policies
 
 
 @output.reports_errors
@@ -37,16 +35,16 @@ def compare(
     compared = 0
     if only != "kubernetes":
         print("Reading Vault", file=sys.stderr)
-        live = live_vault.read(sources, os.environ, all_teams)
-        differences += vault.differences(sources, live, all_teams)
+        live = read_vault(sources, os.environ, all_teams)
+        differences += vault_differences(sources, live, all_teams)
         compared += len(live.policies) + len(live.roles)
     if only != "vault":
         # Imported here: the Kubernetes client takes half a second.
-        from airflow_k8s_vault.compile.plan import live_cluster
+        from airflow_k8s_vault.compile.plan import read_cluster
 
         print("Reading Kubernetes", file=sys.stderr)
-        cluster = live_cluster.read(sources, os.environ)
-        differences += kubernetes.differences(sources, cluster, all_teams)
+        cluster = read_cluster(sources, os.environ)
+        differences += cluster_differences(sources, cluster, all_teams)
         compared += len(cluster.objects)
     return tuple(differences), compared
 

@@ -22,7 +22,7 @@ def list_(arguments: Namespace) -> int:
     Status 1 where a DAG file could not be imported, a task's secrets are not known or over its team's ceiling, or
     nobody gets --path.
     """
-    result = dag_secrets.read(Path(arguments.dags))
+    result = dag_secrets.read_dag_secrets(Path(arguments.dags))
     ceilings = _Ceilings(arguments)
     pairs = [(declared, path) for declared in result.declared for path in declared.paths]
     expected = arguments.path.strip("/") if arguments.path else None

@@ -11,13 +11,18 @@ from airflow_k8s_vault import config, teams, templates
 from airflow_k8s_vault.commands import diff as diffs
 from airflow_k8s_vault.commands import exact, output, starter_folder
 from airflow_k8s_vault.errors import ConfigError, K8sVaultError, TemplateError
-from airflow_k8s_vault.policy import manifest
-from airflow_k8s_vault.teams import key as file_key
-from airflow_k8s_vault.teams import team_file
-from airflow_k8s_vault.templates import PodTemplate, samples, spelling
-from airflow_k8s_vault.templates import explain as explanations
-from airflow_k8s_vault.templates import lint as lints
-from airflow_k8s_vault.templates.folder import folder
+from airflow_k8s_vault.policy import flatten, shown_path
+from airflow_k8s_vault.teams import PLATFORM_KEYS, TEAM_KEYS, json_schema
+from airflow_k8s_vault.templates import (
+    SAMPLE_CONTEXT,
+    PodTemplate,
+    explained_fields,
+    field_tree,
+    lint_folder,
+    lint_templates,
+    spelled_value,
+    template_folder,
+)
 
 _AUTO = (
     "Secrets reach these pods by agent, or by secret where a task has variables and the\n"
@@ -33,7 +38,7 @@ def folder_of(arguments: Namespace) -> Path:
 
 def every(root: Path) -> list[str]:
     """Return the names of all templates of all teams ("payments/etl")."""
-    return [f"{team}/{short}" for team in teams.names(root) for short in folder(root).available(team)]
+    return [f"{team}/{short}" for team in teams.names(root) for short in template_folder(root).available(team)]
 
 
 @output.reports_errors
@@ -99,8 +104,8 @@ def render(arguments: Namespace) -> None:
     if arguments.output == "table":
         # As JSON: lists have to look like lists.
         rows = [
-            {"field": manifest.shown(path), "value": value if isinstance(value, str) else json.dumps(value)}
-            for path, value in manifest.flatten(pod).items()
+            {"field": shown_path(path), "value": value if isinstance(value, str) else json.dumps(value)}
+            for path, value in flatten(pod).items()
         ]
         output.show(rows, "table")
     else:
@@ -111,9 +116,9 @@ def render(arguments: Namespace) -> None:
 def explain(arguments: Namespace) -> None:
     """Print each field of the pod with its value, the file and line that set it, and whether a DAG may."""
     template, values = _with_values(arguments)
-    fields = explanations.explain(template, values, samples.CONTEXT)
+    fields = explained_fields(template, values, SAMPLE_CONTEXT)
     if arguments.output == "table":
-        output.show_tree(list(explanations.tree(fields, template.folder.root.name)))
+        output.show_tree(list(field_tree(fields, template.folder.root.name)))
         if config.get("default_delivery") == config.AUTO:
             print(_AUTO)
     else:
@@ -126,9 +131,9 @@ def lint(arguments: Namespace) -> int:
     root = Path(arguments.dir).absolute() if arguments.dir else folder_of(arguments)
     if not root.is_dir():
         raise ConfigError(f"There is no folder {root}.\n  Name the folder of the templates, or set it: --help.")
-    matches = list(lints.of_folder(root))
+    matches = list(lint_folder(root))
     for team in output.with_progress(teams.names(root), "Rendering the templates of all teams"):
-        matches += lints.of_team(team, root)
+        matches += lint_templates(team, root)
     rows = [finding._asdict() for finding in dict.fromkeys(matches)]
     output.show(rows, arguments.output)
     return output.FOUND_PROBLEMS if any(row["severity"] == "error" for row in rows) else 0
@@ -149,12 +154,12 @@ def diff(arguments: Namespace) -> int:
 @output.reports_errors
 def schema(arguments: Namespace) -> None:
     """Print the JSON Schema of team.yaml, or of platform.yaml, for editors."""
-    keys = team_file.PLATFORM_KEYS if arguments.of == "platform" else team_file.TEAM_KEYS
+    keys = PLATFORM_KEYS if arguments.of == "platform" else TEAM_KEYS
     if arguments.output == "table":
         rows = [{"key": key.name, "required": key.required, "about": key.description} for key in keys]
         output.show(rows, "table")
     else:
-        output.document(file_key.json_schema(keys), arguments.output)
+        output.document(json_schema(keys), arguments.output)
 
 
 @output.reports_errors
@@ -181,7 +186,7 @@ def _with_values(arguments: Namespace) -> tuple[PodTemplate, dict[str, Any]]:
 def _typed(template: PodTemplate, name: str, text: str) -> Any:
     """Return the text as a value of the variable's declared type, where it spells one."""
     variable = template.variables.variables.get(name)
-    return text if variable is None else spelling.value(variable.schema, text)
+    return text if variable is None else spelled_value(variable.schema, text)
 
 
 def _about(template: PodTemplate) -> str:

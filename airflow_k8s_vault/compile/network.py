@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from airflow_k8s_vault.compile.source import Source
-from airflow_k8s_vault.teams.walls import Peer
+from airflow_k8s_vault.teams import Peer
 
 # Kubernetes' own DNS, and NodeLocal DNSCache at its usual address.
 _DNS = [

@@ -17,12 +17,12 @@ Object = dict[str, Any]
 _DEFAULT_MEMORY, _DEFAULT_REQUEST = "64Mi", {"cpu": "10m", "memory": "16Mi"}
 
 
-def of_team(source: Source) -> list[Object]:
+def kubernetes_objects(source: Source) -> list[Object]:
     """Return the team's objects: namespace, accounts, quota, network, rights, admission."""
     return [_signed(source, obj, where) for obj, where in _objects(source)]
 
 
-def accounts(source: Source) -> list[str]:
+def account_names(source: Source) -> list[str]:
     """Return the names of the service accounts that the team's pods run as."""
     account = source.team.service_account
     if source.team.walls.identity == "dag":
@@ -39,7 +39,7 @@ def _objects(source: Source) -> Iterator[tuple[Object, str]]:
     """Yield each object with the key of the team's file that it comes from."""
     team, limits = source.team, dict(source.team.walls.limits)
     yield _namespace(source), "namespace"
-    for name in accounts(source):
+    for name in account_names(source):
         yield _account(source, name), "service_account"
     if hard := _quota(limits):
         yield _in_team(source, "ResourceQuota", "v1", US, {"spec": {"hard": hard}}), "limits"
@@ -48,7 +48,7 @@ def _objects(source: Source) -> Iterator[tuple[Object, str]]:
     if team.walls.egress is not None:
         spec = {"spec": network.policy(source)}
         yield _in_team(source, "NetworkPolicy", "networking.k8s.io/v1", US, spec), "egress"
-    for role in rights.roles(source, accounts(source)):
+    for role in rights.roles(source, account_names(source)):
         yield _in_team(source, "Role", rights.API_VERSION, role.name, {"rules": role.rules}), role.key
         yield _in_team(source, "RoleBinding", rights.API_VERSION, role.name, role.binding()), role.key
     for obj in admission.of_pods(source, policy_name(source, "pods")):

@@ -9,14 +9,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from airflow_k8s_vault.compile import network
 from airflow_k8s_vault.compile.source import Source
 from airflow_k8s_vault.compile.vault import policy
-from airflow_k8s_vault.teams import Team
-from airflow_k8s_vault.teams.dag_identity import dag_identity, fits
+from airflow_k8s_vault.teams import Team, dag_identity, identity_fits
 
 # Vault's own paths: who reads or writes there changes who may do what.
 _RESERVED = ("sys", "auth", "identity", "cubbyhole")
 
 
-def of_teams(teams: Iterable[Team]) -> Iterator[str]:
+def team_refusals(teams: Iterable[Team]) -> Iterator[str]:
     """Yield what is wrong between all teams and in each, with file and line; sorted by team."""
     ordered = sorted(teams, key=lambda team: team.name)
     for key in ("namespace", "vault_role"):
@@ -35,7 +34,7 @@ def of_teams(teams: Iterable[Team]) -> Iterator[str]:
         yield from _of_tokens(team)
 
 
-def of_sources(sources: Sequence[Source]) -> Iterator[str]:
+def source_refusals(sources: Sequence[Source]) -> Iterator[str]:
     """Yield what is wrong with the teams that are compiled."""
     for source in sources:
         team = source.team
@@ -86,7 +85,7 @@ def _within(own: ipaddress.IPv4Network | ipaddress.IPv6Network, limit: object) -
 
 def _of_dags(source: Source) -> Iterator[str]:
     team = source.team
-    if not fits(team.service_account):
+    if not identity_fits(team.service_account):
         yield f"{team.where('service_account')}: with identity: dag the name has at most 45 characters."
     named: dict[str, str] = {}
     for dag_id in source.dags:

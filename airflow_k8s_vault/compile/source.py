@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from airflow_k8s_vault.compile.declared import Declared
-from airflow_k8s_vault.delivery.login import VaultLogin
+from airflow_k8s_vault.delivery import VaultLogin
 from airflow_k8s_vault.teams import Team
 
 

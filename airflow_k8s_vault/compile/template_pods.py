@@ -9,27 +9,32 @@ from typing import Any
 
 from airflow_k8s_vault import templates
 from airflow_k8s_vault.compile.cel import VARIES
-from airflow_k8s_vault.teams import document
-from airflow_k8s_vault.templates import samples
-from airflow_k8s_vault.templates.folder import folder
-from airflow_k8s_vault.templates.fragment import Fragment, Text, Value
+from airflow_k8s_vault.teams import parse_yaml
+from airflow_k8s_vault.templates import (
+    SAMPLE_CONTEXT,
+    Fragment,
+    Text,
+    Value,
+    template_folder,
+    values_at_the_limits,
+)
 
 # Names that a template can use and that are the same for each of its pods.
 _FIXED = frozenset({"team", "images"})
 
 
-def of_team(team: str, templates_dir: Path) -> tuple[Mapping[str, Any], ...]:
+def team_pods(team: str, templates_dir: Path) -> tuple[Mapping[str, Any], ...]:
     """Return the manifests of all templates of the team, over the limits and enums of their variables.
 
     VARIES stands where a value depends on a variable or the run. Raises TemplateError.
     """
     pods: dict[str, Mapping[str, Any]] = {}
-    for short in folder(templates_dir.absolute()).available(team):
+    for short in template_folder(templates_dir.absolute()).available(team):
         template = templates.find(f"{team}/{short}", templates_dir)
         # Most values of variables leave the text as it is: a pod of that text is made once.
         known: set[str] = set()
-        for values in samples.over_the_limits(template):
-            rendered = template.rendered(values, samples.CONTEXT)
+        for values in values_at_the_limits(template):
+            rendered = template.rendered(values, SAMPLE_CONTEXT)
             if (text := _fixed_text(rendered.fragment)) not in known:
                 known.add(text)
                 pod = _pod(rendered.fragment, rendered.pod)
@@ -51,7 +56,7 @@ def _pod(fragment: Fragment, complete: Mapping[str, Any]) -> dict[str, Any]:
     def fill(text: str, is_plain: bool) -> Any:
         return VARIES if _varies(fragment, text) else fragment.fill(text, is_plain)
 
-    pod: dict[str, Any] = document.parse(fragment.text(), fill).data
+    pod: dict[str, Any] = parse_yaml(fragment.text(), fill).data
     # What the template leaves out and the team's file says.
     pod["metadata"] = {**pod.get("metadata", {}), "namespace": complete["metadata"]["namespace"]}
     pod["spec"] = {**pod["spec"], "serviceAccountName": complete["spec"]["serviceAccountName"]}

@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 # Connecting, and then each wait for more of the answer.
-TIMEOUT_SECONDS = (3, 10)
+REQUEST_SECONDS = (3, 10)
 _WAITS_SECONDS = (0.1, 0.3, 1.0, 3.0)
 # 409 without anything in the way: two at once, of whom one has to come again (a quota, an object just changed).
 _BUSY = (409, 429, 500, 502, 503, 504)

@@ -11,10 +11,7 @@ from typing import Any
 
 from airflow_k8s_vault.delivery.agent import CONTAINER, ended
 from airflow_k8s_vault.delivery.login import VaultLogin
-from airflow_k8s_vault.delivery.main_failure import of_start
 from airflow_k8s_vault.errors import DeliveryRefused, DeliveryUnavailable
-
-__all__ = ["has_begun", "has_started", "of_delivery", "of_start"]
 
 # The kubelet retries these for ever, and KubernetesPodOperator waits for its start-up timeout.
 _STUCK = {
@@ -34,7 +31,9 @@ _PASSING = re.compile(
 )
 
 
-def of_delivery(pod: Any, login: VaultLogin, base_container: str) -> DeliveryRefused | DeliveryUnavailable | None:
+def delivery_failure(
+    pod: Any, login: VaultLogin, base_container: str
+) -> DeliveryRefused | DeliveryUnavailable | None:
     """Return why the credentials did not reach the pod, or None while nothing speaks against it.
 
     Once the base container has started, the agent's later troubles are no failed delivery. Where the pod was ended

@@ -14,14 +14,14 @@ from airflow_k8s_vault.errors import DeliveryRefused
 _SINCE, _SURE_SINCE = (1, 34), (1, 35)
 
 
-def require(api: ApiClient) -> None:
+def require_file_key_ref(api: ApiClient) -> None:
     """Raise DeliveryRefused where the cluster is too old to know the field."""
     version, name = _version(api)
     if version < _SINCE:
         raise _missing(f"it is {name}")
 
 
-def missing_in(api: ApiClient) -> str | None:
+def version_without_file_key_ref(api: ApiClient) -> str | None:
     """Return the cluster's version where it may not know the field, None where it does whatever its gates."""
     version, name = _version(api)
     return None if version >= _SURE_SINCE else name
@@ -33,7 +33,7 @@ def _version(api: ApiClient) -> tuple[tuple[int, int], str]:
     return (int(version.major), int("".join(filter(str.isdigit, version.minor)))), str(version.git_version)
 
 
-def explained(refusal: ApiException) -> Exception:
+def explained_refusal(refusal: ApiException) -> Exception:
     """Return what a refused pod means: DeliveryRefused where the field is not known, else the refusal itself."""
     if refusal.status == 422 and "valueFrom" in str(refusal.body):
         return _missing("its API server does not know the field")

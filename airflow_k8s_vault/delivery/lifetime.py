@@ -10,7 +10,7 @@ from typing import Any
 LEAST_GRACE_SECONDS = 5
 
 
-def bound(manifest: dict[str, Any], execution_timeout: timedelta | None) -> None:
+def bound_lifetime(manifest: dict[str, Any], execution_timeout: timedelta | None) -> None:
     """Let the kubelet end the pod when the task's time is over, should nobody else be left to do it.
 
     Sets spec.activeDeadlineSeconds, which counts from the pod's start: Airflow, which counts from the task's,
@@ -22,7 +22,7 @@ def bound(manifest: dict[str, Any], execution_timeout: timedelta | None) -> None
         spec["activeDeadlineSeconds"] = min(seconds, spec.get("activeDeadlineSeconds") or seconds)
 
 
-def seconds(pod: Any, execution_timeout: timedelta | None, start_seconds: int) -> int | None:
+def lifetime_seconds(pod: Any, execution_timeout: timedelta | None, start_seconds: int) -> int | None:
     """Return how long credentials that are made now may be needed; None where the task has no limit.
 
     pod: the V1Pod to be created. start_seconds: how long its start may take, which activeDeadlineSeconds does not

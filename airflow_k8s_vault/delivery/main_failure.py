@@ -18,11 +18,11 @@ _FOR_GOOD = re.compile(
     r"exec format error"
 )
 # Of a log, in a message. The whole log is in the task's own.
-MOST_LINES, _LONGEST_LINE = 10, 300
+MOST_LOG_LINES, _LONGEST_LINE = 10, 300
 _OOM = "OOMKilled"
 
 
-def why(pod: Any, container: str, log: Sequence[str] = ()) -> str | None:
+def why_it_failed(pod: Any, container: str, log: Sequence[str] = ()) -> str | None:
     """Return why the pod of a task did not succeed, None where its state does not say.
 
     log: the last lines of the container's.
@@ -36,7 +36,10 @@ def why(pod: Any, container: str, log: Sequence[str] = ()) -> str | None:
     status = _status(pod, container)
     final = status.state.terminated if status else None
     reason = (
-        of_start(pod, container) or _of_pod(pod) or _of_end(pod, container, final) or _of_others(pod, container)
+        start_failure(pod, container)
+        or _of_pod(pod)
+        or _of_end(pod, container, final)
+        or _of_others(pod, container)
     )
     if reason is None:
         return None
@@ -46,7 +49,7 @@ def why(pod: Any, container: str, log: Sequence[str] = ()) -> str | None:
     if final and final.message and not log:
         log = final.message.splitlines()
     if log:
-        lines += ["  The end of its log:", *(f"    {_shown(line)}" for line in list(log)[-MOST_LINES:])]
+        lines += ["  The end of its log:", *(f"    {_shown(line)}" for line in list(log)[-MOST_LOG_LINES:])]
     return "\n".join(line for line in lines if line)
 
 
@@ -70,7 +73,7 @@ def has_succeeded(pod: Any, container: str) -> bool:
     return bool((ended and ended.exit_code == 0) or (pod and pod.status and pod.status.phase == "Succeeded"))
 
 
-def of_start(pod: Any, container: str) -> str | None:
+def start_failure(pod: Any, container: str) -> str | None:
     """Return why the container's command could not be started, or None when it did."""
     status = _status(pod, container)
     final = status.state.terminated if status else None

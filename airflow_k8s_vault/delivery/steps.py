@@ -19,7 +19,7 @@ class Step(NamedTuple):
     at: str
 
 
-def of(pod: Mapping[str, Any], base_container: str = "base") -> list[Step]:
+def steps_of(pod: Mapping[str, Any], base_container: str = "base") -> list[Step]:
     """Return the steps that the pod has taken, in their order.
 
     Kubernetes' times are whole seconds. "Credentials ready" has the time at which the base container started: its

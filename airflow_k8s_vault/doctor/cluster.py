@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
-from airflow_k8s_vault.compile import Source, objects
+from airflow_k8s_vault.compile import Source, account_names, kubernetes_objects
 from airflow_k8s_vault.doctor import rights, trials
 from airflow_k8s_vault.doctor.check import Check, Outcome
 from airflow_k8s_vault.doctor.kube import Answer, Kube
@@ -118,7 +118,7 @@ def namespace(kube: Kube, source: Source) -> Outcome:
 def accounts(kube: Kube, source: Source) -> Outcome:
     """Look for the service accounts that the team's pods run as."""
     errors = []
-    for name in objects.accounts(source):
+    for name in account_names(source):
         path = f"/api/v1/namespaces/{source.team.namespace}/serviceaccounts/{name}"
         result, problem = seen(kube, path, f"get serviceaccounts in {source.team.namespace}")
         if problem is not None:
@@ -150,7 +150,7 @@ def admission(kube: Kube, source: Source) -> Outcome:
 
 
 def compiled(source: Source, kind: str) -> list[dict[str, Any]]:
-    return [item for item in objects.of_team(source) if item["kind"] == kind]
+    return [item for item in kubernetes_objects(source) if item["kind"] == kind]
 
 
 def seen(kube: Kube, path: str, right: str) -> tuple[dict[str, Any] | None, Outcome | None]:

@@ -14,10 +14,17 @@ from airflow_k8s_vault import config, teams
 from airflow_k8s_vault.config import SETTINGS
 from airflow_k8s_vault.doctor.check import Check, Outcome
 from airflow_k8s_vault.errors import K8sVaultError
-from airflow_k8s_vault.operators import mutation_hook
-from airflow_k8s_vault.policy import manifest
-from airflow_k8s_vault.templates import find, lint, samples
-from airflow_k8s_vault.templates.folder import folder as folder_of
+from airflow_k8s_vault.operators import watched_mutations
+from airflow_k8s_vault.policy import flatten, parsed_path, shown_path
+from airflow_k8s_vault.templates import (
+    SAMPLE_CONTEXT,
+    Finding,
+    find,
+    lint_folder,
+    lint_templates,
+    simplest_values,
+    template_folder,
+)
 
 _NEEDED = {"apache-airflow": "3.2", "apache-airflow-providers-cncf-kubernetes": "10.16"}
 _ENTRY_POINTS = {
@@ -83,7 +90,7 @@ def backend() -> Outcome:
 
 def folder() -> Outcome:
     """Check the folder, and the files of all teams."""
-    return _linted(list(lint.of_folder(Path(config.get("templates_dir")))))
+    return _linted(list(lint_folder(Path(config.get("templates_dir")))))
 
 
 def templates(team: str) -> Outcome:
@@ -91,10 +98,10 @@ def templates(team: str) -> Outcome:
     root = Path(config.get("templates_dir"))
     if team not in teams.names(root):
         return Outcome.of([f"there is no team '{team}' in {root}: {', '.join(teams.names(root)) or 'none'}."])
-    return _linted(list(lint.of_team(team, root)))
+    return _linted(list(lint_templates(team, root)))
 
 
-def _linted(findings: list[lint.Finding]) -> Outcome:
+def _linted(findings: list[Finding]) -> Outcome:
     errors = [f"{finding.where}: {finding.what}" for finding in findings if finding.severity == "error"]
     warnings = [f"{finding.where}: {finding.what}" for finding in findings if finding.severity != "error"]
     return Outcome.of(_few(errors or warnings), warning=not errors)
@@ -131,20 +138,20 @@ def hook(name: str) -> Outcome:
     from airflow.settings import pod_mutation_hook
 
     root = Path(config.get("templates_dir")).absolute()
-    team, available = teams.load(name, root), folder_of(root).available(name)
+    team, available = teams.load(name, root), template_folder(root).available(name)
     if not available:
         return Outcome("success")
     template = find(f"{name}/{available[0]}", root)
-    pod = template.render(samples.simplest(template), samples.CONTEXT)
-    with mutation_hook.watched() as seen:
+    pod = template.render(simplest_values(template), SAMPLE_CONTEXT)
+    with watched_mutations() as seen:
         pod_mutation_hook(PodGenerator.deserialize_model_dict(pod))  # type: ignore[no-untyped-call]
     if not seen:
         return Outcome("unknown", "the policy of this package is not loaded, which takes down what the hook does.")
-    before, after = (manifest.flatten(pod) for pod in seen[0])
-    named = [manifest.parsed(field) for field in team.platform.hook_fields]
+    before, after = (flatten(pod) for pod in seen[0])
+    named = [parsed_path(field) for field in team.platform.hook_fields]
     changed = [path for path in dict.fromkeys([*before, *after]) if before.get(path) != after.get(path)]
     errors = [
-        f"pod_mutation_hook changes {manifest.shown(path)}, which hook_fields does not name."
+        f"pod_mutation_hook changes {shown_path(path)}, which hook_fields does not name."
         for path in changed
         if not any(path[: len(field)] == field for field in named)
     ]

@@ -6,7 +6,7 @@ import os
 from functools import cached_property
 from typing import Any
 
-from airflow_k8s_vault.delivery.login import VaultLogin
+from airflow_k8s_vault.delivery import VaultLogin
 from airflow_k8s_vault.secret_value import SecretValue
 from airflow_k8s_vault.vault import VaultReader, settings_from
 

@@ -16,7 +16,7 @@ from airflow_k8s_vault import VaultPodOperator, VaultSecret, causes, config
 from airflow_k8s_vault.compile import Source
 from airflow_k8s_vault.doctor.check import Check, Outcome
 from airflow_k8s_vault.doctor.kube import DEFAULT_CONNECTION, Answer, Kube
-from airflow_k8s_vault.templates.folder import folder
+from airflow_k8s_vault.templates import template_folder
 
 _LONGEST = timedelta(minutes=3)
 # Until the pod has its credentials, or will not get them.
@@ -75,7 +75,7 @@ def run(
             raise
         whom = f"serviceaccounts '{source.worker.name}' in {source.worker.namespace}"
         return Ran("", f"whoever runs this needs the right: impersonate {whom}.")
-    available = folder(Path(config.get("templates_dir")).absolute()).available(source.team.name)
+    available = template_folder(Path(config.get("templates_dir")).absolute()).available(source.team.name)
     arguments: dict[str, Any] = {"cmds": cmds} if cmds else {}
     arguments |= {"kubernetes_conn_id": kube.conn_id} if kube.conn_id != DEFAULT_CONNECTION else {}
     try:

@@ -9,8 +9,7 @@ from airflow_k8s_vault import config, templates
 from airflow_k8s_vault.compile import Source
 from airflow_k8s_vault.doctor.check import Outcome
 from airflow_k8s_vault.doctor.kube import Answer, Kube
-from airflow_k8s_vault.templates import samples
-from airflow_k8s_vault.templates.folder import folder
+from airflow_k8s_vault.templates import SAMPLE_CONTEXT, simplest_values, template_folder
 
 # How plugin/pkg/admission/resourcequota refuses: more than is left, or a quota for what the pod does not say.
 _QUOTA = ("exceeded quota:", "failed quota:")
@@ -27,9 +26,9 @@ class Trials:
         """Return how each template's pod was refused; those that would be taken are left out."""
         refused = {}
         team, root = self._source.team, Path(config.get("templates_dir"))
-        for short in folder(root.absolute()).available(team.name):
+        for short in template_folder(root.absolute()).available(team.name):
             template = templates.find(f"{team.name}/{short}", root)
-            pod = template.render(samples.simplest(template), samples.CONTEXT)
+            pod = template.render(simplest_values(template), SAMPLE_CONTEXT)
             requested = {**pod, "metadata": {**pod["metadata"], "name": f"k8s-vault-doctor-{short}"}}
             try:
                 self._kube.post(f"/api/v1/namespaces/{team.namespace}/pods", requested, dryRun="All")

@@ -9,9 +9,7 @@ from typing import Any
 
 from kubernetes.client import CoreV1Api
 
-from airflow_k8s_vault.delivery import TEMPLATE_ANNOTATION
-from airflow_k8s_vault.delivery.attempts import TIMEOUT_SECONDS, attempt
-from airflow_k8s_vault.delivery.login import VaultLogin
+from airflow_k8s_vault.delivery import REQUEST_SECONDS, TEMPLATE_ANNOTATION, VaultLogin, attempt
 from airflow_k8s_vault.delivery.secret import LABEL, LABEL_VALUE, ended_at, is_gated
 from airflow_k8s_vault.errors import (
     DeliveryRefused,
@@ -188,7 +186,7 @@ class Handover:
                     namespace,
                     label_selector=f"{LABEL}={LABEL_VALUE}",
                     field_selector="status.phase!=Running",
-                    _request_timeout=TIMEOUT_SECONDS,
+                    _request_timeout=REQUEST_SECONDS,
                 ),
             )
             matches = [pod for pod in answer.items if _is_abandoned(pod, now) and self._is_of_the_team(pod)]

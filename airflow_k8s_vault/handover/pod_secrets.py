@@ -14,13 +14,12 @@ from typing import Any
 from kubernetes.client import ApiException, CoreV1Api
 from urllib3.exceptions import ProtocolError
 
-from airflow_k8s_vault.delivery import REQUEST_ANNOTATION
-from airflow_k8s_vault.delivery.attempts import TIMEOUT_SECONDS, attempt, unless_gone
+from airflow_k8s_vault.delivery import REQUEST_ANNOTATION, REQUEST_SECONDS, attempt, unless_gone
 from airflow_k8s_vault.delivery.secret import GATE, LABEL, LABEL_VALUE, LABEL_VALUE_ENDED, login_name, secret_name
 from airflow_k8s_vault.errors import DeliveryRefused
 from airflow_k8s_vault.secret_value import SecretValue
 
-_RAW: dict[str, Any] = {"_preload_content": False, "_request_timeout": TIMEOUT_SECONDS}
+_RAW: dict[str, Any] = {"_preload_content": False, "_request_timeout": REQUEST_SECONDS}
 _TOKEN_KEY = "token"  # noqa: S105 - a name
 # The shortest life that Kubernetes grants; Vault looks at it once, at the login.
 _POD_TOKEN_SECONDS = 600
@@ -76,7 +75,7 @@ class PodSecrets:
         attempt(
             f"remove the scheduling gate of pod {self.namespace}/{name}",
             lambda: bool(
-                self._core.patch_namespaced_pod(name, self.namespace, patch, _request_timeout=TIMEOUT_SECONDS)
+                self._core.patch_namespaced_pod(name, self.namespace, patch, _request_timeout=REQUEST_SECONDS)
             ),
             already=self._is_open,
         )
@@ -98,7 +97,7 @@ class PodSecrets:
         ]
         unless_gone(
             f"label pod {self.namespace}/{name}",
-            lambda: self._core.patch_namespaced_pod(name, self.namespace, patch, _request_timeout=TIMEOUT_SECONDS),
+            lambda: self._core.patch_namespaced_pod(name, self.namespace, patch, _request_timeout=REQUEST_SECONDS),
         )
 
     def delete_pod(self) -> None:
@@ -108,7 +107,7 @@ class PodSecrets:
         unless_gone(
             f"delete pod {meta.namespace}/{meta.name}",
             lambda: self._core.delete_namespaced_pod(
-                meta.name, meta.namespace, body=body, _request_timeout=TIMEOUT_SECONDS
+                meta.name, meta.namespace, body=body, _request_timeout=REQUEST_SECONDS
             ),
         )
 

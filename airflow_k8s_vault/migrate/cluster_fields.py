@@ -6,8 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from airflow_k8s_vault.migrate.draft import Draft
-from airflow_k8s_vault.policy import pod_shape
-from airflow_k8s_vault.policy.manifest import KEYS, Path
+from airflow_k8s_vault.policy import MERGE_KEYS, FieldPath, shape_mistakes
 
 _BY_CLUSTER = "the cluster sets it"
 _BY_AIRFLOW = "Airflow sets it for each run"
@@ -81,20 +80,20 @@ def _unknown(draft: Draft) -> None:
         draft.take(path, "left out", sentence)
 
 
-def _unknown_fields(pod: dict[str, Any]) -> list[tuple[Path, str]]:
+def _unknown_fields(pod: dict[str, Any]) -> list[tuple[FieldPath, str]]:
     """Return path and reason of each field that no pod has; paths go by names, as in the draft."""
     result = []
-    for wrong in pod_shape.mistakes(pod):
+    for wrong in shape_mistakes(pod):
         if wrong.is_unknown:
             result.append((_by_name(pod, wrong.path), wrong.sentence.replace("is no key", "no field")))
     return result
 
 
-def _by_name(pod: Any, path: tuple[str | int, ...]) -> Path:
+def _by_name(pod: Any, path: tuple[str | int, ...]) -> FieldPath:
     """Return a path of list positions as one of names, where the list's entries have any."""
     value, named = pod, []
     for before, step in zip(("", *path), path, strict=False):
-        key = KEYS.get(str(before)) if isinstance(step, int) else None
+        key = MERGE_KEYS.get(str(before)) if isinstance(step, int) else None
         try:
             value = value[step]
         except (KeyError, IndexError, TypeError):

@@ -10,9 +10,8 @@ from typing import Any, NamedTuple
 from airflow_k8s_vault import quantity
 from airflow_k8s_vault.errors import MigrationError
 from airflow_k8s_vault.migrate.template_text import Expression
-from airflow_k8s_vault.policy.manifest import KEYS, Path, shown, volume_kinds
-from airflow_k8s_vault.templates import BASE_CONTAINER
-from airflow_k8s_vault.templates.variables import CONTEXT
+from airflow_k8s_vault.policy import MERGE_KEYS, FieldPath, shown_path, volume_kinds
+from airflow_k8s_vault.templates import BASE_CONTAINER, CONTEXT_NAMES
 
 # What a DAG may choose freely: all else is one of the values that the inputs have.
 _FREE = frozenset(("labels", "annotations", "env", "command", "args"))
@@ -32,7 +31,7 @@ class Merged(NamedTuple):
 
     pod: dict[str, Any]
     variables: dict[str, Variable]
-    fields: dict[Path, str]
+    fields: dict[FieldPath, str]
 
     def values(self, number: int) -> dict[str, Any]:
         """Return the template_vars with which the template gives the input of that number."""
@@ -54,9 +53,9 @@ class _Merger:
     def __init__(self, aliases: Mapping[str, str]) -> None:
         self.aliases = aliases
         self.variables: dict[str, Variable] = {}
-        self.fields: dict[Path, str] = {}
+        self.fields: dict[FieldPath, str] = {}
 
-    def value(self, values: list[Any], path: Path) -> Any:
+    def value(self, values: list[Any], path: FieldPath) -> Any:
         if _is_image(path) and all(isinstance(value, str) for value in values):
             return self.image(values, path)
         if all(isinstance(value, dict) for value in values) and not _are_other_volumes(values, path):
@@ -69,13 +68,13 @@ class _Merger:
             return values[0]
         return self.variable(values, path)
 
-    def image(self, values: list[str], path: Path) -> Expression:
+    def image(self, values: list[str], path: FieldPath) -> Expression:
         names = [self.aliases[value] for value in values]
         if len(set(names)) == 1:
             return Expression(_item("images", names[0]))
         return Expression(f"images[{self.variable(names, path).code}]")
 
-    def variable(self, values: list[Any], path: Path) -> Expression:
+    def variable(self, values: list[Any], path: FieldPath) -> Expression:
         schema = _schema(values, path)
         for variable in self.variables.values():
             is_same = _same(variable.values, tuple(values)) and path[-1] in self.last(variable)
@@ -105,35 +104,36 @@ def _item(mapping: str, name: str) -> str:
     )
 
 
-def _is_image(path: Path) -> bool:
+def _is_image(path: FieldPath) -> bool:
     in_container = len(path) == 4 and path[1] in ("containers", "initContainers") and path[3] == "image"
     return in_container or (path[:2] == ("spec", "volumes") and path[3:] == ("image", "reference"))
 
 
-def _are_other_volumes(values: list[Any], path: Path) -> bool:
+def _are_other_volumes(values: list[Any], path: FieldPath) -> bool:
     """Return whether these are volumes of several kinds: half of each would be none."""
     if len(path) != 3 or path[:2] != ("spec", "volumes"):
         return False
     return any(volume_kinds(value) != volume_kinds(values[0]) for value in values)
 
 
-def _names(value: Any, path: Path) -> list[str] | None:
-    key = KEYS.get(path[-1]) if path else None
+def _names(value: Any, path: FieldPath) -> list[str] | None:
+    key = MERGE_KEYS.get(path[-1]) if path else None
     if not key or not isinstance(value, list) or not all(isinstance(item, dict) and key in item for item in value):
         return None
     names = [str(item[key]) for item in value]
     return names if len(set(names)) == len(names) else None
 
 
-def _schema(values: list[Any], path: Path) -> dict[str, Any]:
+def _schema(values: list[Any], path: FieldPath) -> dict[str, Any]:
     given = [value for value in values if value is not None]
     kinds = {_TYPES[type(value)] for value in given}
     is_quantity = "resources" in path and all(quantity.parse(value) is not None for value in given)
     if len(kinds) > 1 and not is_quantity:
         raise MigrationError(
-            f"{shown(path)} differs in type between the inputs ({', '.join(sorted(kinds))}): import one by one."
+            f"{shown_path(path)} differs in type between the inputs ({', '.join(sorted(kinds))}): "
+            "import one by one."
         )
-    schema: dict[str, Any] = {"description": f"{shown(path)}."}
+    schema: dict[str, Any] = {"description": f"{shown_path(path)}."}
     schema["type"] = "quantity" if is_quantity else kinds.pop()
     if len(given) == len(values):
         schema["default"] = values[0]
@@ -148,7 +148,7 @@ def _schema(values: list[Any], path: Path) -> dict[str, Any]:
     return {**schema, "enum": [json.loads(text) for text in dict.fromkeys(map(json.dumps, given))]}
 
 
-def _free_name(path: Path, taken: Mapping[str, Any]) -> str:
+def _free_name(path: FieldPath, taken: Mapping[str, Any]) -> str:
     of_entry = path[-1] == "value" and "env" in path
     last = path[-2] if of_entry else path[-1].rpartition("/")[2]
     before = path[-2] if len(path) > 1 else ""
@@ -157,7 +157,7 @@ def _free_name(path: Path, taken: Mapping[str, Any]) -> str:
     candidates = [f"{prefix}{last}", f"{prefix}{last}_{before.removesuffix('s')}"]
     candidates += [f"{prefix}{last}_{number}" for number in range(2, len(taken) + 4)]
     names = [_variable_name(candidate) for candidate in candidates]
-    return next(name for name in names if name not in taken and name not in CONTEXT)
+    return next(name for name in names if name not in taken and name not in CONTEXT_NAMES)
 
 
 def _variable_name(text: str) -> str:

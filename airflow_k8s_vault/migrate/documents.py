@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, NoReturn
 import yaml
 
 from airflow_k8s_vault.errors import MigrationError
-from airflow_k8s_vault.teams.document import FillError, plain_value
+from airflow_k8s_vault.teams import FillError, plain_value
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 # A pod has some hundred values, a List of pods some ten thousand.

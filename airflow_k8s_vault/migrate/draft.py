@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Literal, NamedTuple
 
 from airflow_k8s_vault.migrate.needed import Needed
-from airflow_k8s_vault.policy.manifest import KEYS, Path, flatten, shown
+from airflow_k8s_vault.policy import MERGE_KEYS, FieldPath, flatten, shown_path
 
 Verdict = Literal["kept", "team.yaml", "variable", "VaultSecret", "changed", "left out"]
 
@@ -15,13 +15,13 @@ Verdict = Literal["kept", "team.yaml", "variable", "VaultSecret", "changed", "le
 class Fate(NamedTuple):
     """What became of a field of the input, or of all below it. Never with a value that could be a credential."""
 
-    path: Path
+    path: FieldPath
     verdict: Verdict
     why: str = ""
 
     def row(self) -> dict[str, str]:
         """Return the fate as the command shows it."""
-        return {"field": shown(self.path), "becomes": self.verdict, "why": self.why}
+        return {"field": shown_path(self.path), "becomes": self.verdict, "why": self.why}
 
 
 class Draft:
@@ -35,7 +35,7 @@ class Draft:
         self.live = live
         self.input = flatten(pod)
         self.pod: dict[str, Any] = copy.deepcopy(dict(pod))
-        self.fates: dict[Path, Fate] = {}
+        self.fates: dict[FieldPath, Fate] = {}
         self.needed: list[Needed] = []
         self.team: dict[str, Any] = {}
         self.notes: list[str] = []
@@ -52,17 +52,17 @@ class Draft:
         metadata: dict[str, Any] = self.pod.setdefault("metadata", {})
         return metadata
 
-    def containers(self) -> Iterator[tuple[Path, dict[str, Any]]]:
+    def containers(self) -> Iterator[tuple[FieldPath, dict[str, Any]]]:
         """Yield path and container, ordinary ones last."""
         for section in ("initContainers", "containers"):
             for container in self.spec.get(section) or ():
                 yield ("spec", section, str(container.get("name"))), container
 
-    def tell(self, path: Path, verdict: Verdict, why: str = "") -> None:
+    def tell(self, path: FieldPath, verdict: Verdict, why: str = "") -> None:
         """Say what became of a field; the first word about it counts."""
         self.fates.setdefault(path, Fate(path, verdict, why))
 
-    def take(self, path: Path, verdict: Verdict, why: str = "") -> Any:
+    def take(self, path: FieldPath, verdict: Verdict, why: str = "") -> Any:
         """Take a field out of the pod and say what became of it. Returns its value, None where there is none."""
         steps: list[tuple[Any, Any]] = []
         value: Any = self.pod
@@ -81,25 +81,27 @@ class Draft:
             self.tell(path, verdict, why)
         return value
 
-    def told(self, path: Path) -> Fate | None:
+    def told(self, path: FieldPath) -> Fate | None:
         """Return the fate of a field: its own, or that of what holds it."""
         return next((self.fates[path[:n]] for n in range(len(path), 0, -1) if path[:n] in self.fates), None)
 
 
 def _index(items: list[Any], list_name: str, step: str) -> int | None:
-    key = KEYS.get(list_name)
+    key = MERGE_KEYS.get(list_name)
     for number, item in enumerate(items):
         if (key and isinstance(item, dict) and str(item.get(key)) == step) or (not key and step == str(number)):
             return number
     return None
 
 
-def rows(fates: Mapping[Path, Fate], fields: Mapping[Path, Any], variables: Mapping[Path, str]) -> list[Fate]:
+def rows(
+    fates: Mapping[FieldPath, Fate], fields: Mapping[FieldPath, Any], variables: Mapping[FieldPath, str]
+) -> list[Fate]:
     """Return the fates of all fields of an input, in its order; what is kept as a whole is one row.
 
     variables: fields that differ between several inputs, each with the variable that it became.
     """
-    result: dict[Path, Fate] = {}
+    result: dict[FieldPath, Fate] = {}
     of_field = {path: _fate(path, fates, variables) for path in fields}
     kept = {path for path, fate in of_field.items() if fate.verdict == "kept"}
     broken = {path[:n] for path in fields if path not in kept for n in range(len(path) + 1)}
@@ -115,7 +117,7 @@ def rows(fates: Mapping[Path, Fate], fields: Mapping[Path, Any], variables: Mapp
     return list(result.values())
 
 
-def _fate(path: Path, fates: Mapping[Path, Fate], variables: Mapping[Path, str]) -> Fate:
+def _fate(path: FieldPath, fates: Mapping[FieldPath, Fate], variables: Mapping[FieldPath, str]) -> Fate:
     for n in range(len(path), 0, -1):
         if path[:n] in fates:
             return fates[path[:n]]

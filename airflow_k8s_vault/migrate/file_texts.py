@@ -14,10 +14,9 @@ from airflow_k8s_vault.migrate.draft import Draft
 from airflow_k8s_vault.migrate.needed import TODO
 from airflow_k8s_vault.migrate.target import Target
 from airflow_k8s_vault.migrate.template_text import template, yaml_text
-from airflow_k8s_vault.policy import pod_security
+from airflow_k8s_vault.policy import pod_security_violations
 from airflow_k8s_vault.teams import Team
-from airflow_k8s_vault.templates.folder import SUFFIX
-from airflow_k8s_vault.templates.variables import SUFFIX as VARIABLES
+from airflow_k8s_vault.templates import SUFFIX, VARIABLES_SUFFIX
 
 
 def texts(
@@ -28,7 +27,7 @@ def texts(
     files = {f"{base}{SUFFIX}": template(merged.pod, f"Imported from {names}.")}
     if merged.variables:
         declared = {name: variable.schema for name, variable in merged.variables.items()}
-        files[f"{base}{VARIABLES}"] = yaml_text(declared)
+        files[f"{base}{VARIABLES_SUFFIX}"] = yaml_text(declared)
     named = {alias: image for image, alias in images.items()}
     level = team_entries.pod_security([draft.pod for draft in drafts])
     entries: dict[str, Any] = {}
@@ -81,7 +80,7 @@ def _require_allowed(drafts: list[Draft], level: str, allowed: str) -> None:
     errors = [
         f"{draft.name}: {sentence}"
         for draft in drafts
-        for sentence in pod_security.violations(draft.pod, allowed)  # type: ignore[arg-type]
+        for sentence in pod_security_violations(draft.pod, allowed)  # type: ignore[arg-type]
     ]
     if errors:
         raise MigrationError(

@@ -24,10 +24,9 @@ from airflow_k8s_vault.migrate.needed import Needed, code
 from airflow_k8s_vault.migrate.pods import InputPod
 from airflow_k8s_vault.migrate.target import OF_TEAM, Target
 from airflow_k8s_vault.neighbours import openings
-from airflow_k8s_vault.policy import pod_shape
-from airflow_k8s_vault.policy.manifest import Path, flatten, shown
-from airflow_k8s_vault.teams import Team, document
-from airflow_k8s_vault.templates.folder import NAME
+from airflow_k8s_vault.policy import FieldPath, flatten, shape_mistakes, shown_path
+from airflow_k8s_vault.teams import Team, dotted
+from airflow_k8s_vault.templates import NAME
 
 
 @dataclass(frozen=True)
@@ -111,9 +110,9 @@ def _drafted(pod: InputPod, target: Target) -> Draft:
 def _require_shape(draft: Draft) -> None:
     # Without the value, which may be a credential in a wrong place.
     errors = [
-        f"{document.dotted(wrong.path)} {'must be' if '; it must be' in wrong.sentence else ''}"
+        f"{dotted(wrong.path)} {'must be' if '; it must be' in wrong.sentence else ''}"
         f"{wrong.sentence.partition('; it must be')[2] or wrong.sentence}"
-        for wrong in pod_shape.mistakes(draft.pod)
+        for wrong in shape_mistakes(draft.pod)
         # These are left out.
         if not wrong.is_unknown and wrong.path != ("status",)
     ]
@@ -153,8 +152,8 @@ def _warnings(draft: Draft) -> Iterator[str]:
     for path, value in flatten(draft.pod).items():
         if "{{" in str(value) or "{%" in str(value):
             yield (
-                f"{shown(path)} holds Jinja, which a template gives as it is: Airflow renders it no more. Make it "
-                "a variable, or let the DAG set it."
+                f"{shown_path(path)} holds Jinja, which a template gives as it is: Airflow renders it no more. "
+                "Make it a variable, or let the DAG set it."
             )
 
 
@@ -174,7 +173,7 @@ def _fates(draft: Draft, merged: Merged, team: Team | None, images: Mapping[str,
     return rows(fates, draft.input, variables)
 
 
-def _in_input(draft: Draft, path: Path) -> Path:
+def _in_input(draft: Draft, path: FieldPath) -> FieldPath:
     """Return a path of the draft by the names that the input has."""
     if path[1:2] == ("containers",) and path[2:3] and path[2] in draft.renamed:
         return (*path[:2], draft.renamed[path[2]], *path[3:])

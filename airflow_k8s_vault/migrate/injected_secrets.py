@@ -13,7 +13,7 @@ from typing import Any
 from airflow_k8s_vault.migrate.draft import Draft
 from airflow_k8s_vault.migrate.kubernetes_secrets import placed
 from airflow_k8s_vault.migrate.needed import TODO, Needed
-from airflow_k8s_vault.policy.manifest import Path
+from airflow_k8s_vault.policy import FieldPath
 from airflow_k8s_vault.vault_file import DIRECTORY, MODES
 
 _INJECTOR = "vault.hashicorp.com/"
@@ -133,7 +133,7 @@ def _injected(draft: Draft, annotations: Mapping[str, Any], name: str, path: str
     return [placed(vault, made, directory, each, comments) for each in containers]
 
 
-def _variable(draft: Draft, path: Path, variable: Mapping[str, Any]) -> None:
+def _variable(draft: Draft, path: FieldPath, variable: Mapping[str, Any]) -> None:
     """Take a variable whose value bank-vaults replaces: vault:secret/data/payments#password."""
     value = str(variable.get("value") or "")
     match = _IN_VALUE.fullmatch(value)

@@ -7,7 +7,7 @@ from typing import Any
 
 from airflow_k8s_vault.migrate.draft import Draft
 from airflow_k8s_vault.migrate.needed import TODO, Needed
-from airflow_k8s_vault.policy.manifest import Path
+from airflow_k8s_vault.policy import FieldPath
 from airflow_k8s_vault.vault_file import DIRECTORY, MODES
 
 _CSI = "secrets-store.csi.k8s.io"
@@ -24,7 +24,7 @@ def take(draft: Draft) -> None:
         _volume(draft, volume)
 
 
-def _variables(draft: Draft, path: Path, container: Mapping[str, Any]) -> None:
+def _variables(draft: Draft, path: FieldPath, container: Mapping[str, Any]) -> None:
     by_secret: dict[str, dict[str, str]] = {}
     optional: dict[str, list[str]] = {}
     for variable in list(container.get("env") or ()):
@@ -45,7 +45,7 @@ def _variables(draft: Draft, path: Path, container: Mapping[str, Any]) -> None:
         draft.needed.append(Needed(f"{TODO}/{secret}", {"env": env, "container": path[2]}, tuple(comments)))
 
 
-def _sources(draft: Draft, path: Path, container: dict[str, Any]) -> None:
+def _sources(draft: Draft, path: FieldPath, container: dict[str, Any]) -> None:
     given = container.get("envFrom") or []
     secrets = [source for source in given if source.get("secretRef") is not None]
     if not secrets:
@@ -169,7 +169,7 @@ def _projected(draft: Draft, volume: str, projected: dict[str, Any]) -> None:
     draft.take(("spec", "volumes", volume), "VaultSecret", _WHY.format(f"Secret {names}"))
 
 
-def _mounts(draft: Draft, volume: str) -> Iterator[tuple[Path, dict[str, Any]]]:
+def _mounts(draft: Draft, volume: str) -> Iterator[tuple[FieldPath, dict[str, Any]]]:
     for path, container in list(draft.containers()):
         for mount in list(container.get("volumeMounts") or ()):
             if mount.get("name") == volume:

@@ -8,9 +8,15 @@ from typing import Any
 from airflow_k8s_vault.errors import MigrationError, error_list
 from airflow_k8s_vault.migrate.draft import Draft
 from airflow_k8s_vault.migrate.needed import TODO, Needed
-from airflow_k8s_vault.policy import literals
-from airflow_k8s_vault.policy.final_pod import literals_in
-from airflow_k8s_vault.policy.manifest import Path, flatten, shown
+from airflow_k8s_vault.policy import (
+    FieldPath,
+    flatten,
+    kind_of_text,
+    kind_of_variable,
+    kind_of_words,
+    literals_in,
+    shown_path,
+)
 
 _ROTATE = "Whoever could read the pod has it: put a new one into Vault."
 
@@ -22,21 +28,21 @@ def take(draft: Draft) -> None:
         _words(draft, path, container)
     for path, value in flatten(draft.pod).items():
         in_metadata = path[1:2] in (("labels",), ("annotations",))
-        if literals.kind(path[-1]):
+        if kind_of_text(path[-1]):
             # A key that is one cannot be named either.
             draft.take(path[:-1], "left out", "holds what looks like a credential (not shown)")
             continue
-        what = literals.kind_of_variable(path[-1], str(value)) if in_metadata else literals.kind(str(value))
+        what = kind_of_variable(path[-1], str(value)) if in_metadata else kind_of_text(str(value))
         if what:
             draft.take(path, "left out", f"looks like {what} (not shown)")
     if left := list(literals_in(draft.pod, ())):
         raise MigrationError(error_list(f"{draft.name} holds credentials that cannot be taken out:", left))
 
 
-def _variables(draft: Draft, path: Path, container: Mapping[str, Any]) -> None:
+def _variables(draft: Draft, path: FieldPath, container: Mapping[str, Any]) -> None:
     for variable in list(container.get("env") or ()):
         name = str(variable.get("name"))
-        what = literals.kind_of_variable(name, str(variable.get("value") or ""))
+        what = kind_of_variable(name, str(variable.get("value") or ""))
         if not what:
             continue
         comment = f"TODO: {name} was plain text. Path and key in Vault. {_ROTATE}"
@@ -45,14 +51,14 @@ def _variables(draft: Draft, path: Path, container: Mapping[str, Any]) -> None:
         draft.take((*path, "env", name), "VaultSecret", f"its text looks like {what} (not shown)")
 
 
-def _words(draft: Draft, path: Path, container: Mapping[str, Any]) -> None:
+def _words(draft: Draft, path: FieldPath, container: Mapping[str, Any]) -> None:
     command, args = ([str(word) for word in container.get(key) or ()] for key in ("command", "args"))
     for key, what in (
-        ("command", literals.kind_of_words(command)),
-        ("args", literals.kind_of_words([*command, *args]) or literals.kind_of_words(args)),
+        ("command", kind_of_words(command)),
+        ("args", kind_of_words([*command, *args]) or kind_of_words(args)),
     ):
         if what and draft.take((*path, key), "left out", f"holds {what} (not shown)"):
             draft.notes.append(
-                f"{shown((*path, key))} was left out: it holds {what}. Give the words again, with "
+                f"{shown_path((*path, key))} was left out: it holds {what}. Give the words again, with "
                 "$(NAME) of a VaultSecret's variable in the credential's place. " + _ROTATE
             )

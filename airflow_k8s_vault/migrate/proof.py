@@ -11,8 +11,8 @@ from airflow_k8s_vault.errors import MigrationError, error_list
 from airflow_k8s_vault.migrate.differences import Merged
 from airflow_k8s_vault.migrate.draft import Draft
 from airflow_k8s_vault.migrate.target import OF_TEAM, Target
-from airflow_k8s_vault.policy.manifest import flatten, shown
-from airflow_k8s_vault.templates import lint, samples
+from airflow_k8s_vault.policy import flatten, shown_path
+from airflow_k8s_vault.templates import SAMPLE_CONTEXT, lint_folder, lint_templates
 
 
 def require_the_same(drafts: Sequence[Draft], merged: Merged, files: Mapping[str, str], target: Target) -> None:
@@ -24,7 +24,7 @@ def require_the_same(drafts: Sequence[Draft], merged: Merged, files: Mapping[str
                 _write(root / name, (target.folder / name).read_text(encoding="utf-8"))
         for name, text in files.items():
             _write(root / name, text)
-        matches = [*lint.of_folder(root), *lint.of_team(target.team, root)]
+        matches = [*lint_folder(root), *lint_templates(target.team, root)]
         errors = [f"{found.where}: {found.what}" for found in matches if found.severity == "error"]
         if any("name a version" in error for error in errors):
             errors.append("Say which with --image python=python:3.12-slim, or by digest.")
@@ -34,14 +34,14 @@ def require_the_same(drafts: Sequence[Draft], merged: Merged, files: Mapping[str
             )
         found = templates.find(f"{target.team}/{target.name}", root)
         for number, draft in enumerate(drafts):
-            given = flatten(found.render(merged.values(number), samples.CONTEXT))
+            given = flatten(found.render(merged.values(number), SAMPLE_CONTEXT))
             expected = flatten(draft.pod)
             other = [p for p in {**given, **expected} if given.get(p) != expected.get(p) and p not in OF_TEAM]
             if other:
                 raise MigrationError(
                     error_list(
                         f"The template gives another pod than {draft.name}, which is a defect of this command:",
-                        map(shown, other),
+                        map(shown_path, other),
                     )
                 )
 

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path as FilePath
 
-from airflow_k8s_vault.policy.manifest import Path
+from airflow_k8s_vault.policy import FieldPath
 
 # What a template leaves to its team's file.
-OF_TEAM: tuple[Path, ...] = (("metadata", "namespace"), ("spec", "serviceAccountName"))
+OF_TEAM: tuple[FieldPath, ...] = (("metadata", "namespace"), ("spec", "serviceAccountName"))
 
 
 @dataclass(frozen=True)

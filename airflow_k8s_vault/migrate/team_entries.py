@@ -7,9 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from airflow_k8s_vault.migrate.draft import Draft
-from airflow_k8s_vault.policy import images
-from airflow_k8s_vault.policy.pod_security import Level, violations
-from airflow_k8s_vault.teams.team_file import POD_SECURITY
+from airflow_k8s_vault.policy import PodSecurityLevel, named_images, pod_security_violations
+from airflow_k8s_vault.teams import POD_SECURITY
 
 _NO_NAME = re.compile(r"[^a-z0-9]+")
 
@@ -47,7 +46,7 @@ def aliases(pods: list[dict[str, Any]], known: Mapping[str, str]) -> dict[str, s
     result = {image: alias for alias, image in known.items()}
     taken = set(known)
     for pod in pods:
-        for _, image in images.named(pod):
+        for _, image in named_images(pod):
             if isinstance(image, str) and image not in result:
                 alias = _free(_stem(image), taken)
                 taken.add(alias)
@@ -66,7 +65,7 @@ def _free(stem: str, taken: set[str]) -> str:
     return next(name for name in names if name not in taken)
 
 
-def pod_security(pods: list[dict[str, Any]]) -> Level:
+def pod_security(pods: list[dict[str, Any]]) -> PodSecurityLevel:
     """Return the strictest Pod Security Standard that all the pods meet."""
     levels: list[Any] = list(reversed(POD_SECURITY))
-    return next(level for level in levels if not any(violations(pod, level) for pod in pods))
+    return next(level for level in levels if not any(pod_security_violations(pod, level) for pod in pods))

@@ -7,7 +7,7 @@ from typing import Any
 
 from airflow_k8s_vault.errors import MigrationError
 from airflow_k8s_vault.migrate.template_text import yaml_text
-from airflow_k8s_vault.teams import document
+from airflow_k8s_vault.teams import parse_yaml
 
 # What a task of KubernetesPodOperator sets most, and what the starter's team opens.
 _OVERRIDABLE = ("arguments", "cmds", "env_vars", "labels")
@@ -52,12 +52,12 @@ def extended(text: str, additions: Mapping[str, Any], name: str) -> str:
     Raises MigrationError where its YAML takes none: with what to add by hand.
     """
     result = text
-    expected = dict(document.parse(text).data or {})
+    expected = dict(parse_yaml(text).data or {})
     for key, more in additions.items():
         result = _with(result, key, more)
         old = expected.get(key)
         expected[key] = {**(old or {}), **more} if isinstance(more, Mapping) else [*(old or ()), *more]
-    parsed = document.parse(result)
+    parsed = parse_yaml(result)
     if parsed.mistakes or not _equal(parsed.data, expected):
         raise MigrationError(f"{name} could not be extended. Add by hand:\n{yaml_text(dict(additions))}")
     return result
@@ -76,7 +76,7 @@ def _equal(actual: Any, expected: Mapping[str, Any]) -> bool:
 
 def _with(text: str, key: str, more: Any) -> str:
     """Return the text with the entries first in the key's map or list, written as that is."""
-    parsed = document.parse(text)
+    parsed = parse_yaml(text)
     value = (parsed.data or {}).get(key)
     if not value:
         lines = text.splitlines(keepends=True)

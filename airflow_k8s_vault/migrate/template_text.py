@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from airflow_k8s_vault.templates.fragment import CLOSE, OPEN
+from airflow_k8s_vault.templates import CLOSE_MARK, OPEN_MARK
 
 _JINJA = re.compile(r"\{[{%#]")
 
@@ -71,7 +71,7 @@ def _with_stand_ins(value: Any, expressions: list[str], prefix: str) -> Any:
     if isinstance(value, Expression):
         return stand_in(value.code)
     if isinstance(value, str):
-        is_jinja = _JINJA.search(value) or OPEN in value or CLOSE in value
+        is_jinja = _JINJA.search(value) or OPEN_MARK in value or CLOSE_MARK in value
         return stand_in(_quoted(value)) if is_jinja else value
     if isinstance(value, dict):
         return {
@@ -84,4 +84,4 @@ def _with_stand_ins(value: Any, expressions: list[str], prefix: str) -> Any:
 def _quoted(text: str) -> str:
     """Return the text as a string of Jinja, which reads Python's escapes."""
     quoted = json.dumps(text, ensure_ascii=False)
-    return "".join(f"\\u{ord(c):04x}" if c in (OPEN, CLOSE) else c for c in quoted)
+    return "".join(f"\\u{ord(c):04x}" if c in (OPEN_MARK, CLOSE_MARK) else c for c in quoted)

@@ -6,20 +6,37 @@ without pods should not pay for Kubernetes' client.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from airflow_k8s_vault.door import lazy_door
 
 if TYPE_CHECKING:
     from airflow_k8s_vault.operators.decorator import vault_pod_task
     from airflow_k8s_vault.operators.executor_pod import pod_override
+    from airflow_k8s_vault.operators.mutation_hook import watched_mutations
+    from airflow_k8s_vault.operators.trigger import VaultPodTrigger
     from airflow_k8s_vault.operators.vault_pod import VaultPodOperator
+    from airflow_k8s_vault.operators.xcom_sidecar import restricted_context, xcom_container
 
-__all__ = ["VaultPodOperator", "pod_override", "vault_pod_task"]
+__all__ = [
+    "VaultPodOperator",
+    "VaultPodTrigger",
+    "pod_override",
+    "restricted_context",
+    "vault_pod_task",
+    "watched_mutations",
+    "xcom_container",
+]
 
-_HOMES = {"VaultPodOperator": "vault_pod", "pod_override": "executor_pod", "vault_pod_task": "decorator"}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+__getattr__ = lazy_door(
+    __name__,
+    {
+        "VaultPodOperator": "vault_pod",
+        "VaultPodTrigger": "trigger",
+        "pod_override": "executor_pod",
+        "restricted_context": "xcom_sidecar",
+        "vault_pod_task": "decorator",
+        "watched_mutations": "mutation_hook",
+        "xcom_container": "xcom_sidecar",
+    },
+)

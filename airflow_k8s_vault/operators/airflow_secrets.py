@@ -7,8 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from airflow_k8s_vault.errors import PolicyError, error_list
-from airflow_k8s_vault.policy import known_secrets
-from airflow_k8s_vault.policy.changes import OPERATOR_LABELS
+from airflow_k8s_vault.policy import OPERATOR_LABELS, known_secret_errors
 from airflow_k8s_vault.templates import PodTemplate
 
 # One of Airflow's core, and one of its task SDK. Neither is imported here: what was not loaded knows nothing.
@@ -37,7 +36,7 @@ def require_none(
         ("metadata", "annotations", name) for name in _annotations(pod) if name.startswith("airflow-k8s-vault/")
     ]
     harmless = f"{known}\n{_text_of(template)}"
-    errors = known_secrets.found(
+    errors = known_secret_errors(
         pod, _secrets_in, harmless=harmless, written=written, left_out=[*_LEFT_OUT, *sections, *ours]
     )
     if message := [

@@ -8,7 +8,7 @@ from typing import Any
 from kubernetes.client import V1Pod
 
 from airflow_k8s_vault import config
-from airflow_k8s_vault.delivery import agent, file_key_ref, secret
+from airflow_k8s_vault.delivery import agent, secret, version_without_file_key_ref
 from airflow_k8s_vault.operators.decision import Decision
 
 
@@ -25,7 +25,7 @@ def decided(task: Any, decision: Decision, dry_run: bool = False) -> Decision:
         return replace(decision, delivery=allowed[0])
     if dry_run or not agent.needs_file_key_ref(decision.secrets):
         return replace(decision, delivery="agent")
-    version = file_key_ref.missing_in(task.client.api_client)
+    version = version_without_file_key_ref(task.client.api_client)
     chosen = "secret" if version else "agent"
     why = f"the cluster is {version}, older than 1.35" if version else "the cluster takes variables from the agent"
     task.log.info("Secrets are delivered by %s: [k8s_vault] default_delivery is auto, and %s.", chosen, why)

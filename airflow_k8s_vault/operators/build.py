@@ -11,8 +11,14 @@ from airflow.providers.cncf.kubernetes.operators.pod import KubernetesPodOperato
 from airflow.providers.cncf.kubernetes.pod_generator import PodGenerator
 from kubernetes.client import ApiClient, Configuration, V1Pod
 
-from airflow_k8s_vault.delivery import REQUEST_ANNOTATION, agent, lifetime, references, secret
-from airflow_k8s_vault.delivery.login import VaultLogin
+from airflow_k8s_vault.delivery import (
+    LEAST_GRACE_SECONDS,
+    REQUEST_ANNOTATION,
+    VaultLogin,
+    agent,
+    require_expanded,
+    secret,
+)
 from airflow_k8s_vault.errors import PolicyError
 from airflow_k8s_vault.operators import (
     airflow_secrets,
@@ -24,7 +30,7 @@ from airflow_k8s_vault.operators import (
     xcom_sidecar,
 )
 from airflow_k8s_vault.operators.decision import Decision, decide
-from airflow_k8s_vault.templates import merge
+from airflow_k8s_vault.templates import without_repeats
 from airflow_k8s_vault.vault_secret import VaultSecret
 
 _SET_BY_A_BUILD = ("pod_template_dict", "xcom_sidecar_container_security_context")
@@ -73,17 +79,17 @@ class BuildsPod(KubernetesPodOperator):
         rendered = task_pod.render(template, values, context, decision.execution_timeout)
         self._planned = task_pod.TaskPod(template, rendered, self._attached(rendered), task_pod.BASE_CONTAINER)
         user = xcom_sidecar.user(rendered, task_pod.BASE_CONTAINER, template.team.agent)
-        self.xcom_sidecar_container_security_context = xcom_sidecar.restricted(user)
+        self.xcom_sidecar_container_security_context = xcom_sidecar.restricted_context(user)
         # Set after Airflow rendered its fields: what a template holds is never rendered twice.
         self.pod_template_dict = self._planned.manifest()
         # From here on they are the package's: a second build, as after a dry run, sets them anew.
         self._frozen = {name: value for name, value in self._frozen.items() if name not in _SET_BY_A_BUILD}
-        with mutation_hook.watched() as hooked:
+        with mutation_hook.watched_mutations() as hooked:
             pod = super().build_pod_request_obj(context, dry_run=dry_run)
         self._planned = self._planned.after_hook(hooked)
         self._run_names = "\n".join(map(str, task_pod.running_task(context).values()))
         # KubernetesPodOperator appends the DAG's variables to the template's: the DAG's are meant.
-        manifest = merge.once(_serializer().sanitize_for_serialization(pod))
+        manifest = without_repeats(_serializer().sanitize_for_serialization(pod))
         return PodGenerator.deserialize_model_dict(manifest)
 
     def _attached(self, rendered: dict[str, Any]) -> dict[str, Any]:
@@ -99,9 +105,9 @@ class BuildsPod(KubernetesPodOperator):
     def _checked(self, pod: V1Pod) -> V1Pod:
         """Return the pod as its manifest has it: what is checked is what is sent, whatever its objects do."""
         manifest = manifest_of(pod)
-        references.require_expanded(manifest)
+        require_expanded(manifest)
         context = self.xcom_sidecar_container_security_context
-        sidecar = xcom_sidecar.sidecar(self.hook, context) if self.do_xcom_push else None
+        sidecar = xcom_sidecar.xcom_container(self.hook, context) if self.do_xcom_push else None
         self._planned.check(manifest, _serializer().sanitize_for_serialization(sidecar), self._set_by_dag)
         own = self._planned.own_containers
         airflow_secrets.require_none(
@@ -112,7 +118,7 @@ class BuildsPod(KubernetesPodOperator):
         return PodGenerator.deserialize_model_dict(manifest)
 
     def _require_grace(self, manifest: dict[str, Any]) -> None:
-        least, seconds = lifetime.LEAST_GRACE_SECONDS, manifest["spec"].get("terminationGracePeriodSeconds")
+        least, seconds = LEAST_GRACE_SECONDS, manifest["spec"].get("terminationGracePeriodSeconds")
         if self._is_delivered_by("agent") and seconds is not None and seconds < least:
             raise PolicyError(
                 f"The pod of task '{self.task_id}' has {seconds} s to end (termination_grace_period, or the "

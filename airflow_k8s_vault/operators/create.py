@@ -11,7 +11,14 @@ from airflow.sdk.exceptions import AirflowException
 from kubernetes.client import ApiException, V1Pod
 
 from airflow_k8s_vault import config, delivery
-from airflow_k8s_vault.delivery import agent, failure, file_key_ref, lifetime, secret
+from airflow_k8s_vault.delivery import (
+    agent,
+    delivery_failure,
+    explained_refusal,
+    lifetime_seconds,
+    require_file_key_ref,
+    secret,
+)
 from airflow_k8s_vault.errors import DeliveryRefused
 from airflow_k8s_vault.operators import own_pods, pod_record, received
 from airflow_k8s_vault.operators.build import manifest_of
@@ -29,7 +36,7 @@ class CreatesPod(FindsPod):
         """
         pod_request_obj = self._checked(pod_request_obj)
         if self._is_delivered_by("agent") and agent.needs_file_key_ref(self._located()):
-            file_key_ref.require(self.client.api_client)
+            require_file_key_ref(self.client.api_client)
         try:
             pod = super().get_or_create_pod(pod_request_obj, context)
             if self._handover and not self.pod_manager.created and secret.is_gated(pod):
@@ -78,7 +85,7 @@ class CreatesPod(FindsPod):
                 f"{login.compile_and_apply('kubernetes')}{login.doctor('CLUSTER-ACCOUNT')}"
             )
         status: int = refusal.status or 0
-        explained = file_key_ref.explained(refusal)
+        explained = explained_refusal(refusal)
         if explained is refusal and status in (403, 422):
             step = login.doctor("CLUSTER-QUOTA" if "quota:" in _message(refusal) else "CLUSTER-POD")
             return AirflowException(f"The API server refused the pod ({status}): {_message(refusal)}{step}")
@@ -91,7 +98,7 @@ class CreatesPod(FindsPod):
 
     def _new_handover(self, pod: V1Pod | None) -> Any:
         waits_seconds = self.schedule_timeout_seconds + self.startup_timeout_seconds
-        lives = lifetime.seconds(pod, self._decision.execution_timeout, waits_seconds)
+        lives = lifetime_seconds(pod, self._decision.execution_timeout, waits_seconds)
         return delivery.handover().Handover(
             self.client, self._login(), self._located(), self.base_container_name, lives
         )
@@ -99,7 +106,7 @@ class CreatesPod(FindsPod):
     def _problem_of(self, pod: V1Pod) -> Problem | None:
         if not self._is_delivered_by("agent"):
             return None
-        return failure.of_delivery(pod, self._login(), self.base_container_name)
+        return delivery_failure(pod, self._login(), self.base_container_name)
 
     @cached_property
     def pod_manager(self) -> WatchfulPodManager:

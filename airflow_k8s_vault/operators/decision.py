@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 from airflow_k8s_vault import config
-from airflow_k8s_vault.delivery.login import VaultLogin
+from airflow_k8s_vault.delivery import VaultLogin
 from airflow_k8s_vault.lookups import located
 from airflow_k8s_vault.operators import import_check, plain, task_pod
 from airflow_k8s_vault.operators.task_request import TaskRequest

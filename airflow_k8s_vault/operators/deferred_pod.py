@@ -10,8 +10,7 @@ from typing import Any
 from airflow.providers.cncf.kubernetes.utils.pod_manager import AsyncPodManager
 from kubernetes_asyncio.client import ApiException
 
-from airflow_k8s_vault.delivery import failure
-from airflow_k8s_vault.delivery.login import VaultLogin
+from airflow_k8s_vault.delivery import VaultLogin, delivery_failure
 from airflow_k8s_vault.operators.pod_start import LEAST_SECONDS, AwaitedStart
 from airflow_k8s_vault.watching import PodGone, Subscription, WatchUnavailable
 
@@ -102,6 +101,6 @@ class WatchfulAsyncPodManager(AsyncPodManager):
         await AwaitedStart(self.log, look, schedule_timeout, startup_timeout).wait(pod)
 
     def _sound(self, pod: Any) -> Any:
-        if problem := failure.of_delivery(pod, self._login, self._base_container):
+        if problem := delivery_failure(pod, self._login, self._base_container):
             raise problem
         return pod

@@ -10,7 +10,14 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException, Airfl
 from kubernetes.client import V1Pod
 
 from airflow_k8s_vault import config
-from airflow_k8s_vault.delivery import lifetime, main_failure
+from airflow_k8s_vault.delivery import (
+    LEAST_GRACE_SECONDS,
+    MOST_LOG_LINES,
+    has_failed,
+    has_succeeded,
+    is_for_good,
+    why_it_failed,
+)
 from airflow_k8s_vault.errors import DeliveryRefused, DeliveryUnavailable
 from airflow_k8s_vault.operators import own_pods
 from airflow_k8s_vault.operators.create import CreatesPod
@@ -43,7 +50,7 @@ class EndsPod(CreatesPod):
         """Return how long the pod's containers have to end; None: as long as the pod's own spec says."""
         if self.termination_grace_period is None or not self._is_delivered_by("agent"):
             return self.termination_grace_period
-        return max(self.termination_grace_period, lifetime.LEAST_GRACE_SECONDS)
+        return max(self.termination_grace_period, LEAST_GRACE_SECONDS)
 
     def _end_login(self, keeps_pod: bool) -> None:
         # Not one that is made only now: then there is no login, and making it may be what failed.
@@ -82,18 +89,16 @@ class EndsPod(CreatesPod):
 
     def _failure(self, pod: V1Pod, log: list[str]) -> AirflowException | None:
         """Return what the pod's own state says of a task that failed, None where it says nothing."""
-        reason = main_failure.why(pod, self.base_container_name, log)
+        reason = why_it_failed(pod, self.base_container_name, log)
         if reason is None:
             return None
-        return (
-            AirflowFailException if main_failure.is_for_good(pod, self.base_container_name) else AirflowException
-        )(reason)
+        return (AirflowFailException if is_for_good(pod, self.base_container_name) else AirflowException)(reason)
 
     def _end_of_log(self, pod: V1Pod | None) -> list[str]:
         """Return the last lines of a failed main process, as far as this task shows logs."""
-        if pod is None or not self.get_logs or not main_failure.has_failed(pod, self.base_container_name):
+        if pod is None or not self.get_logs or not has_failed(pod, self.base_container_name):
             return []
-        return self.pod_manager.end_of_log(pod, self.base_container_name, main_failure.MOST_LINES)
+        return self.pod_manager.end_of_log(pod, self.base_container_name, MOST_LOG_LINES)
 
     def is_istio_enabled(self, pod: V1Pod) -> bool:
         """Whether the base container's end is the task's, because another one outlives it.
@@ -111,7 +116,7 @@ class EndsPod(CreatesPod):
         if self._killed or self.on_finish_action == OnFinishAction.DELETE_POD:
             return False
         if self.on_finish_action == OnFinishAction.DELETE_SUCCEEDED_POD:
-            return not main_failure.has_succeeded(pod, self.base_container_name)
+            return not has_succeeded(pod, self.base_container_name)
         return True
 
     def _let_go(self, pod: V1Pod) -> None:

@@ -10,8 +10,7 @@ from airflow.providers.cncf.kubernetes.pod_generator import PodGenerator
 from kubernetes.client import ApiClient, Configuration, V1Pod
 
 from airflow_k8s_vault import policy
-from airflow_k8s_vault.delivery import agent
-from airflow_k8s_vault.delivery.login import VaultLogin
+from airflow_k8s_vault.delivery import VaultLogin, agent
 from airflow_k8s_vault.errors import TemplateError
 from airflow_k8s_vault.lookups import located
 from airflow_k8s_vault.operators import import_check, task_pod

@@ -9,7 +9,7 @@ from typing import Any
 from airflow.providers.cncf.kubernetes.operators.pod import FoundMoreThanOnePodFailure
 from kubernetes.client import V1Pod
 
-from airflow_k8s_vault.delivery.attempts import attempt, unless_gone
+from airflow_k8s_vault.delivery import attempt, unless_gone
 from airflow_k8s_vault.operators import own_pods
 from airflow_k8s_vault.operators.build import BuildsPod, manifest_of
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from airflow_k8s_vault.errors import PolicyError
 from airflow_k8s_vault.operators import plain
-from airflow_k8s_vault.policy import arguments
+from airflow_k8s_vault.policy import traceless_arguments
 from airflow_k8s_vault.teams import Team
 
 # Ours, which decide whose pod it is.
@@ -25,7 +25,7 @@ def of(task: Any, team: Team) -> dict[str, object]:
 
 def attributes(task: Any, team: Team) -> Iterator[str]:
     """Yield where KubernetesPodOperator keeps each argument that is closed and leaves no trace in the pod."""
-    for name in arguments.traceless(team):
+    for name in traceless_arguments(team):
         yield name if name in vars(task) else f"_{name}"
 
 

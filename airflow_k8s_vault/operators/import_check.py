@@ -8,14 +8,13 @@ from functools import lru_cache
 from typing import Any, Self, TypeVar
 
 from airflow_k8s_vault import config
-from airflow_k8s_vault.delivery import placement
+from airflow_k8s_vault.delivery import conflicts
 from airflow_k8s_vault.errors import K8sVaultError, PolicyError, SecretSpecError, did_you_mean, error_list
 from airflow_k8s_vault.lookups import located
 from airflow_k8s_vault.operators import task_pod, trial
 from airflow_k8s_vault.operators.task_request import TaskRequest
-from airflow_k8s_vault.policy import arguments, final_pod, literals
-from airflow_k8s_vault.teams import Team
-from airflow_k8s_vault.teams.pod_arguments import ALLOW_LITERALS
+from airflow_k8s_vault.policy import LITERAL_WAY_OUT, argument_refusal, kind_of_variable, kind_of_words
+from airflow_k8s_vault.teams import ALLOW_LITERALS, Team
 from airflow_k8s_vault.templates import PodTemplate
 from airflow_k8s_vault.vault_secret import VaultSecret
 
@@ -153,7 +152,7 @@ def credentials(request: TaskRequest) -> None:
     mistakes_found = []
     env_vars = request.arguments.get("env_vars")
     for name, value in env_vars.items() if isinstance(env_vars, Mapping) else ():
-        if "{{" not in str(value) and (what := literals.kind_of_variable(str(name), str(value))):
+        if "{{" not in str(value) and (what := kind_of_variable(str(name), str(value))):
             mistakes_found.append(f"env_vars[{name}] looks like {what}")
     before: tuple[str, ...] = ()
     for name in ("cmds", "arguments"):
@@ -164,14 +163,14 @@ def credentials(request: TaskRequest) -> None:
                 mistakes_found.append(f"{name} looks like {what}")
                 break
     if mistakes_found:
-        errors = [f"{line} (not shown); {final_pod.WAY_OUT}." for line in mistakes_found]
+        errors = [f"{line} (not shown); {LITERAL_WAY_OUT}." for line in mistakes_found]
         raise PolicyError(error_list(f"Task '{request.task_id}' holds what belongs into Vault:", errors))
 
 
 # A DAG file may make a thousand tasks of one command.
 @lru_cache(maxsize=1024)
 def _kind_of_words(words: tuple[str, ...]) -> str | None:
-    return literals.kind_of_words(["$JINJA" if "{{" in word else word for word in words])
+    return kind_of_words(["$JINJA" if "{{" in word else word for word in words])
 
 
 def containers(request: TaskRequest, pod: Mapping[str, Any] | None) -> bool:
@@ -199,7 +198,7 @@ def secrets(request: TaskRequest) -> None:
     for kind in request.strangers:
         errors.append(f"vault_secrets holds a {kind}: give VaultSecret(path, env=… or file=…).")
     sound = request.sound_secrets
-    errors += placement.conflicts(sound, task_pod.BASE_CONTAINER)
+    errors += conflicts(sound, task_pod.BASE_CONTAINER)
     env_vars = _variables(request.arguments.get("env_vars"))
     for name in sorted(env_vars & {v for s in sound if not s.container for v in s.variables}):
         errors.append(f"variable {name} is set by env_vars and by a VaultSecret.")
@@ -230,7 +229,7 @@ def limits(request: TaskRequest, team: Team, resolved: Sequence[VaultSecret]) ->
     resolved: its secrets, with the paths at which connections and variables are looked for.
     """
     refused = [
-        arguments.refusal(request.task_id, team, request.set_by_dag),
+        argument_refusal(request.task_id, team, request.set_by_dag),
         _over_the_ceiling(request.task_id, team, resolved),
     ]
     if any(refused):

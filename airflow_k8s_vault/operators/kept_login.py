@@ -10,7 +10,7 @@ from typing import Any
 from kubernetes_asyncio import client as async_client
 
 from airflow_k8s_vault import delivery
-from airflow_k8s_vault.delivery.login import VaultLogin
+from airflow_k8s_vault.delivery import VaultLogin
 from airflow_k8s_vault.delivery.secret import login_name, secret_name
 from airflow_k8s_vault.errors import DeliveryUnavailable, K8sVaultError
 from airflow_k8s_vault.secret_value import SecretValue

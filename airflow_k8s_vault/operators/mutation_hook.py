@@ -16,7 +16,7 @@ _SEEN: ContextVar[list[tuple[dict[str, Any], dict[str, Any]]] | None] = ContextV
 
 
 @contextmanager
-def watched() -> Iterator[list[tuple[dict[str, Any], dict[str, Any]]]]:
+def watched_mutations() -> Iterator[list[tuple[dict[str, Any], dict[str, Any]]]]:
     """Give a list that gets the manifest before and after the hook, for each pod that the hook sees meanwhile."""
     seen: list[tuple[dict[str, Any], dict[str, Any]]] = []
     token = _SEEN.set(seen)

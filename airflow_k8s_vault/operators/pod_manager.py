@@ -9,8 +9,7 @@ from airflow.providers.cncf.kubernetes.utils.pod_manager import PodPhase
 from kubernetes.client import ApiException, V1DeleteOptions, V1Preconditions
 from urllib3.exceptions import HTTPError
 
-from airflow_k8s_vault.delivery import REQUEST_ANNOTATION
-from airflow_k8s_vault.delivery.attempts import TIMEOUT_SECONDS, attempt, unless_gone
+from airflow_k8s_vault.delivery import REQUEST_ANNOTATION, REQUEST_SECONDS, attempt, unless_gone
 from airflow_k8s_vault.errors import DeliveryRefused, DeliveryUnavailable
 from airflow_k8s_vault.operators.log_groups import LogGroups
 from airflow_k8s_vault.operators.own_pods import OwnPods
@@ -138,7 +137,7 @@ class WatchfulPodManager(PodWaits):
                 tail_lines=lines,
                 timestamps=timestamps,
                 _preload_content=False,
-                _request_timeout=TIMEOUT_SECONDS,
+                _request_timeout=REQUEST_SECONDS,
             )
             return str(answer.data.decode(errors="backslashreplace")).splitlines()
         except (ApiException, HTTPError) as failure:
@@ -167,7 +166,7 @@ class WatchfulPodManager(PodWaits):
         unless_gone(
             f"end the containers of pod {meta.namespace}/{meta.name}",
             lambda: self._client.patch_namespaced_pod(
-                meta.name, meta.namespace, patch, _request_timeout=TIMEOUT_SECONDS
+                meta.name, meta.namespace, patch, _request_timeout=REQUEST_SECONDS
             ),
         )
         self.log.info("Pod %s/%s is kept, and its containers are ended.", meta.namespace, meta.name)

@@ -17,7 +17,7 @@ from typing import Any
 from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
 
 from airflow_k8s_vault import metrics
-from airflow_k8s_vault.delivery import steps
+from airflow_k8s_vault.delivery import steps_of
 from airflow_k8s_vault.errors import K8sVaultError
 from airflow_k8s_vault.operators.build import manifest_of
 from airflow_k8s_vault.templates import PodTemplate
@@ -77,7 +77,7 @@ def _reason(error: Exception | None) -> str:
 
 
 def _ready_milliseconds(pod: Mapping[str, Any], base: str) -> float | None:
-    times = {step.name: step.at for step in steps.of(pod, base)}
+    times = {step.name: step.at for step in steps_of(pod, base)}
     if "created" not in times or "main process started" not in times:
         return None
     begin, ready = (datetime.fromisoformat(times[name]) for name in ("created", "main process started"))
@@ -106,7 +106,7 @@ def of_start(
 
 def of_end(record: Mapping[str, Any], pod: Mapping[str, Any] | None, base: str, failure: str) -> dict[str, Any]:
     """Return the record with the steps of the ended pod, and why it failed, in the task's own words."""
-    taken = [list(step) for step in steps.of(pod, base)] if pod is not None else record.get("steps", [])
+    taken = [list(step) for step in steps_of(pod, base)] if pod is not None else record.get("steps", [])
     return {**record, "steps": taken, "failure": failure[:_LONGEST_REASON]}
 
 

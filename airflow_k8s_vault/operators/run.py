@@ -14,8 +14,7 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException, TaskD
 from kubernetes.client import V1Pod
 
 from airflow_k8s_vault import delivery
-from airflow_k8s_vault.delivery import agent, failure
-from airflow_k8s_vault.delivery.attempts import unless_gone
+from airflow_k8s_vault.delivery import agent, has_begun, unless_gone
 from airflow_k8s_vault.errors import DeliveryUnavailable, ForeignPod, K8sVaultError
 from airflow_k8s_vault.operators import auto_delivery, own_pods, pod_record, received, task_pod
 from airflow_k8s_vault.operators.build import manifest_of
@@ -61,7 +60,7 @@ class RunsPod(EndsPod):
 
     def _tell_agent(self, pod: V1Pod) -> None:
         """Say what the agent delivered, once the main process has started."""
-        if not self._is_delivered_by("agent") or not failure.has_begun(pod, self.base_container_name):
+        if not self._is_delivered_by("agent") or not has_begun(pod, self.base_container_name):
             return
         log = self.pod_manager.end_of_log(pod, agent.CONTAINER, _AGENT_LINES, timestamps=True)
         seconds = received.agent_seconds(log)

@@ -19,12 +19,12 @@ from airflow_k8s_vault.delivery import (
     POD_LABELS,
     REQUEST_ANNOTATION,
     TEMPLATE_ANNOTATION,
-    lifetime,
+    bound_lifetime,
 )
 from airflow_k8s_vault.errors import PolicyError
 from airflow_k8s_vault.operators import own_pods
 from airflow_k8s_vault.teams import Team
-from airflow_k8s_vault.templates import PodTemplate, merge
+from airflow_k8s_vault.templates import PodTemplate, without_repeats
 
 # Airflow's name for the container of the task: no DAG may choose another.
 BASE_CONTAINER = "base"
@@ -46,7 +46,7 @@ class TaskPod:
         if len(seen) != 1:
             return replace(self, hooked=None)
         # As the final pod is: a variable that both the DAG and the template set is there once.
-        before, after = (merge.once(json.loads(json.dumps(manifest))) for manifest in seen[0])
+        before, after = (without_repeats(json.loads(json.dumps(manifest))) for manifest in seen[0])
         return replace(self, hooked=policy.Hooked(before, after))
 
     @property
@@ -112,7 +112,7 @@ def render(
     pod, and so its credentials, may live. Raises TemplateError.
     """
     rendered = template.render(variables, context=running_task(context))
-    lifetime.bound(rendered, execution_timeout)
+    bound_lifetime(rendered, execution_timeout)
     manifest = completed(rendered, template, secrets.token_hex(5) if context else None)
     if context:
         manifest["metadata"]["annotations"][OWNER_ANNOTATION] = own_pods.owner(running_task(context))

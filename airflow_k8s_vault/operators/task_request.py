@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from airflow_k8s_vault.operators import plain
-from airflow_k8s_vault.teams.pod_arguments import ALLOW_LITERALS
+from airflow_k8s_vault.teams import ALLOW_LITERALS
 from airflow_k8s_vault.templates import holds_jinja
 from airflow_k8s_vault.vault_secret import VaultSecret
 

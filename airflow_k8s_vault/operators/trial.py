@@ -11,15 +11,12 @@ from typing import Any
 from kubernetes.client import ApiClient, Configuration
 
 from airflow_k8s_vault import config, policy
-from airflow_k8s_vault.delivery import agent, secret
-from airflow_k8s_vault.delivery.login import VaultLogin
+from airflow_k8s_vault.delivery import VaultLogin, agent, secret
 from airflow_k8s_vault.errors import K8sVaultError
 from airflow_k8s_vault.operators import task_pod
-from airflow_k8s_vault.policy.arguments import is_open
-from airflow_k8s_vault.policy.manifest import parsed
-from airflow_k8s_vault.teams import Team
-from airflow_k8s_vault.teams.pod_arguments import BY_NAME
-from airflow_k8s_vault.templates import PodTemplate, merge
+from airflow_k8s_vault.policy import is_open, parsed_path
+from airflow_k8s_vault.teams import POD_ARGUMENTS_BY_NAME, Team
+from airflow_k8s_vault.templates import PodTemplate, merge_pods
 from airflow_k8s_vault.vault_secret import VaultSecret
 
 # Looked at already, free to choose, or not written as their fields are.
@@ -103,7 +100,7 @@ def _known(arguments: Mapping[str, Any]) -> dict[str, Any]:
         except (TypeError, ValueError, AttributeError, RecursionError):
             # KubernetesPodOperator takes more than manifests have, and says itself what it does not take.
             continue
-        if value is not None and "{{" not in text and "{%" not in text and BY_NAME[name].fields:
+        if value is not None and "{{" not in text and "{%" not in text and POD_ARGUMENTS_BY_NAME[name].fields:
             result[name] = json.loads(text)
     return result
 
@@ -111,12 +108,12 @@ def _known(arguments: Mapping[str, Any]) -> dict[str, Any]:
 def _with_arguments(pod: dict[str, Any], known: Mapping[str, Any]) -> dict[str, Any]:
     """Return the pod with the arguments laid over the fields that they set, as KubernetesPodOperator does."""
     for name, value in known.items():
-        section, *steps = parsed(BY_NAME[name].fields[0])
+        section, *steps = parsed_path(POD_ARGUMENTS_BY_NAME[name].fields[0])
         if steps[:2] == ["containers", task_pod.BASE_CONTAINER]:
             value = {"containers": [{"name": task_pod.BASE_CONTAINER, steps[2]: value}]}
         else:
             value = {steps[0]: value}
-        pod = merge.merge(pod, {section: value})
+        pod = merge_pods(pod, {section: value})
     return pod
 
 

@@ -13,7 +13,7 @@ from airflow.triggers.base import TriggerEvent
 from kubernetes_asyncio import client as async_client
 
 from airflow_k8s_vault import delivery
-from airflow_k8s_vault.delivery.login import VaultLogin
+from airflow_k8s_vault.delivery import VaultLogin
 from airflow_k8s_vault.errors import DeliveryRefused, DeliveryUnavailable, ForeignPod
 from airflow_k8s_vault.operators.deferred_pod import DeferredPod, Looks, WatchfulAsyncPodManager
 from airflow_k8s_vault.operators.kept_login import KeptLogin

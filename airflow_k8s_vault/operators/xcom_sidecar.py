@@ -12,7 +12,7 @@ from airflow_k8s_vault.delivery import agent
 from airflow_k8s_vault.teams import AgentSettings
 
 
-def restricted(user: int | None = None) -> models.V1SecurityContext:
+def restricted_context(user: int | None = None) -> models.V1SecurityContext:
     """Return what the sidecar lacks of the Pod Security Standard `restricted`.
 
     user: what it runs as, None where the pod's own securityContext, or the cluster, says that.
@@ -40,7 +40,7 @@ def user(pod: Mapping[str, Any], base_container: str, settings: AgentSettings) -
     return own or agent.own_user(settings)
 
 
-def sidecar(hook: Any, security_context: Any) -> models.V1Container:
+def xcom_container(hook: Any, security_context: Any) -> models.V1Container:
     """Return the container as KubernetesPodOperator adds it, by the settings of the Kubernetes connection."""
     pod = add_xcom_sidecar(
         V1Pod(spec=models.V1PodSpec(containers=[models.V1Container(name="base")])),

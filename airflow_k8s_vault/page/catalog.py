@@ -12,8 +12,7 @@ from airflow_k8s_vault import config, teams, templates
 from airflow_k8s_vault.errors import K8sVaultError
 from airflow_k8s_vault.page.usage import Task
 from airflow_k8s_vault.teams import Team
-from airflow_k8s_vault.templates import PodTemplate, lint
-from airflow_k8s_vault.templates.folder import SUFFIX, folder
+from airflow_k8s_vault.templates import SUFFIX, Finding, PodTemplate, lint_templates, template_folder
 
 # Lint renders each template several times, about 10 ms in all: a list of more would keep the API server busy.
 CHECKED_TEMPLATES = 60
@@ -28,7 +27,7 @@ class TeamPage(NamedTuple):
     templates: list[str]
     dags: int
     tasks: int
-    problems: list[lint.Finding]
+    problems: list[Finding]
     # False: its templates were not rendered to look for problems, because the page lists too many.
     is_checked: bool
 
@@ -61,7 +60,7 @@ def team_pages(names: Iterable[str], tasks: Iterable[Task]) -> list[TeamPage]:
     count = Counter(task.team for task in tasks)
     dags = {name: len({task.dag_id for task in tasks if task.team == name}) for name in count}
     names = list(names)
-    files = folder(root())
+    files = template_folder(root())
     checks = sum(len(files.available(name)) for name in names) <= CHECKED_TEMPLATES or len(names) == 1
     stamp = _stamp(root()) if checks else ()
     return [_team_page(name, dags.get(name, 0), count[name], stamp) for name in names]
@@ -69,23 +68,23 @@ def team_pages(names: Iterable[str], tasks: Iterable[Task]) -> list[TeamPage]:
 
 def _team_page(name: str, dags: int, tasks: int, stamp: _Stamp) -> TeamPage:
     team, problems = _read(name)
-    available = folder(root()).available(name) if team is not None else []
+    available = template_folder(root()).available(name) if team is not None else []
     if stamp:
         problems += _linted(name, stamp)
     return TeamPage(name, team, available, dags, tasks, problems, bool(stamp))
 
 
-def _read(name: str) -> tuple[Team | None, list[lint.Finding]]:
+def _read(name: str) -> tuple[Team | None, list[Finding]]:
     try:
         return teams.load(name, root()), []
     except K8sVaultError as error:
-        return None, [lint.Finding("error", f"{name}/team.yaml", str(error))]
+        return None, [Finding("error", f"{name}/team.yaml", str(error))]
 
 
 @lru_cache(maxsize=256)
-def _linted(name: str, _: _Stamp) -> tuple[lint.Finding, ...]:
+def _linted(name: str, _: _Stamp) -> tuple[Finding, ...]:
     """Return what lint finds in the team's templates, which it renders; once for each state of the folder."""
-    return tuple(dict.fromkeys(lint.of_team(name, root())))
+    return tuple(dict.fromkeys(lint_templates(name, root())))
 
 
 def _stamp(path: Path) -> _Stamp:

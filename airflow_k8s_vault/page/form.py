@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from airflow_k8s_vault.teams.document import parse
-from airflow_k8s_vault.templates import PodTemplate
-from airflow_k8s_vault.templates.variables import Variable
+from airflow_k8s_vault.teams import parse_yaml
+from airflow_k8s_vault.templates import PodTemplate, Variable
 
 # Form fields are named so that no variable can be taken for a parameter of the page.
 PREFIX = "v."
@@ -73,7 +72,7 @@ def _typed(variable: Variable, text: str) -> Any:
     """Return text for a variable that is declared as text, and otherwise what YAML makes of it."""
     if variable.schema["type"] in _TEXT:
         return text
-    parsed = parse(text)
+    parsed = parse_yaml(text)
     return text if parsed.mistakes else parsed.data
 
 

@@ -10,14 +10,14 @@ import yaml
 from airflow_k8s_vault.dag_code import literal
 from airflow_k8s_vault.errors import K8sVaultError
 from airflow_k8s_vault.page.form import Form
-from airflow_k8s_vault.templates import PodTemplate, explain, samples
+from airflow_k8s_vault.templates import SAMPLE_CONTEXT, Field, PodTemplate, explained_fields, simplest_values
 
 
 class Preview(NamedTuple):
     """The rendered pod; `error` says why there is none, in the words that a DAG's import gives."""
 
     manifest: str
-    fields: list[explain.Field]
+    fields: list[Field]
     error: str
 
 
@@ -25,10 +25,10 @@ def of(template: PodTemplate, form: Form) -> Preview:
     """Return the pod of the template with the form's values; required ones that are missing are made up."""
     if not form.is_valid:
         return Preview("", [], "")
-    values = {**samples.simplest(template), **form.values}
+    values = {**simplest_values(template), **form.values}
     try:
-        pod = template.render(values, samples.CONTEXT)
-        fields = explain.explain(template, values, samples.CONTEXT)
+        pod = template.render(values, SAMPLE_CONTEXT)
+        fields = explained_fields(template, values, SAMPLE_CONTEXT)
     except K8sVaultError as error:
         return Preview("", [], str(error))
     return Preview(yaml.safe_dump(pod, sort_keys=False, allow_unicode=True), fields, "")

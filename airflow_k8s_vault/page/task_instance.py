@@ -19,7 +19,7 @@ from airflow.utils.session import create_session
 from sqlalchemy import select
 
 from airflow_k8s_vault import teams
-from airflow_k8s_vault.delivery import steps
+from airflow_k8s_vault.delivery import Step, steps_of
 from airflow_k8s_vault.errors import K8sVaultError
 from airflow_k8s_vault.page import catalog, cluster, usage
 
@@ -50,18 +50,14 @@ class Seen(NamedTuple):
         ]
 
     @property
-    def steps(self) -> list[steps.Step]:
+    def steps(self) -> list[Step]:
         """Return the steps with their times: of the live pod where it is seen, else as recorded."""
         if self.live.pod is not None:
-            return steps.of(self.live.pod)
+            return steps_of(self.live.pod)
         recorded = (self.record or {}).get("steps")
         if not isinstance(recorded, list):
             return []
-        return [
-            steps.Step(str(item[0]), str(item[1]))
-            for item in recorded
-            if isinstance(item, list) and len(item) == 2
-        ]
+        return [Step(str(item[0]), str(item[1])) for item in recorded if isinstance(item, list) and len(item) == 2]
 
     @property
     def manifest(self) -> str:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import lru_cache
 
-from airflow_k8s_vault.teams import Team
-from airflow_k8s_vault.teams.pod_arguments import ARGUMENTS, BY_NAME
+from airflow_k8s_vault.teams import POD_ARGUMENTS, POD_ARGUMENTS_BY_NAME, Team
 
 
 def check(team: Team, given: Iterable[str]) -> list[str]:
@@ -18,7 +17,7 @@ def check(team: Team, given: Iterable[str]) -> list[str]:
     return [f"{name} {_reason(team, name)}" for name in sorted(given) if not is_open(team, name)]
 
 
-def refusal(task_id: str, team: Team, given: Iterable[str]) -> str | None:
+def argument_refusal(task_id: str, team: Team, given: Iterable[str]) -> str | None:
     """Return the whole message for a task that sets arguments it may not, or None where all are open."""
     closed = [name for name in sorted(given) if not is_open(team, name)]
     if not closed:
@@ -31,7 +30,7 @@ def refusal(task_id: str, team: Team, given: Iterable[str]) -> str | None:
     )
 
 
-def traceless(team: Team) -> tuple[str, ...]:
+def traceless_arguments(team: Team) -> tuple[str, ...]:
     """Return the arguments that the team does not leave open and that no field of the pod shows.
 
     The final pod tells nothing of them, so whether they are still as they were is looked at by themselves.
@@ -41,20 +40,20 @@ def traceless(team: Team) -> tuple[str, ...]:
 
 @lru_cache(maxsize=256)
 def _traceless(overridable: tuple[str, ...]) -> tuple[str, ...]:
-    closed = (a for a in ARGUMENTS if a.rule == "locked" or (a.rule == "team" and a.name not in overridable))
+    closed = (a for a in POD_ARGUMENTS if a.rule == "locked" or (a.rule == "team" and a.name not in overridable))
     return tuple(argument.name for argument in closed if not argument.fields)
 
 
 def is_open(team: Team, name: str) -> bool:
     """Whether the team lets a DAG set the argument."""
-    argument = BY_NAME.get(name)
+    argument = POD_ARGUMENTS_BY_NAME.get(name)
     if argument is None or argument.rule == "locked":
         return False
     return argument.rule == "open" or name in team.overridable
 
 
 def _reason(team: Team, name: str) -> str:
-    argument = BY_NAME.get(name)
+    argument = POD_ARGUMENTS_BY_NAME.get(name)
     if argument is None:
         return "is not known to this release of airflow-k8s-vault."
     if argument.rule == "locked":

@@ -7,9 +7,8 @@ from typing import Any, NamedTuple
 
 from airflow_k8s_vault.policy.credentials import ENV_SOURCES, is_issuer
 from airflow_k8s_vault.policy.expected import PLAIN_VOLUMES, Expected
-from airflow_k8s_vault.policy.manifest import Flat, Path, parsed
-from airflow_k8s_vault.teams import Team
-from airflow_k8s_vault.teams.pod_arguments import ARGUMENTS, Argument
+from airflow_k8s_vault.policy.manifest import FieldPath, Flat, parsed_path
+from airflow_k8s_vault.teams import POD_ARGUMENTS, PodArgument, Team
 
 # KubernetesPodOperator finds its pods by these.
 OPERATOR_LABELS = frozenset(
@@ -28,7 +27,7 @@ OPERATOR_LABELS = frozenset(
 )
 # A key with a prefix belongs to somebody's controller (Vault's injector, a service mesh, a cloud's identity).
 _FREE_PREFIXES = ("app.kubernetes.io",)
-_FIELDS = tuple((parsed(field), argument) for argument in ARGUMENTS for field in argument.fields)
+_FIELDS = tuple((parsed_path(field), argument) for argument in POD_ARGUMENTS for field in argument.fields)
 INIT_KEYS = frozenset(
     (
         *("name", "image", "command", "args", "workingDir", "env", "envFrom", "resources", "volumeMounts"),
@@ -40,7 +39,7 @@ INIT_KEYS = frozenset(
 class Change(NamedTuple):
     """One field of the final pod that is not as it was meant to be. None: not set."""
 
-    path: Path
+    path: FieldPath
     meant: Any
     found: Any
 
@@ -48,7 +47,7 @@ class Change(NamedTuple):
 def refused(expected: Expected, final: Flat, team: Team) -> Iterator[Change]:
     """Yield the changes that nothing allows, in the order of the final pod, removed fields last."""
     intended = expected.flat
-    hook = [parsed(field) for field in team.platform.hook_fields]
+    hook = [parsed_path(field) for field in team.platform.hook_fields]
     for path in dict.fromkeys([*final, *intended]):
         change = Change(path, intended.get(path), final.get(path))
         if not _same(change) and (
@@ -62,7 +61,7 @@ def _is_allowed(change: Change, expected: Expected, team: Team) -> bool:
     return _by_operator(change) or _by_open_argument(change, expected, team)
 
 
-def _by_hook(change: Change, expected: Expected, team: Team, opened: Iterable[Path]) -> bool:
+def _by_hook(change: Change, expected: Expected, team: Team, opened: Iterable[FieldPath]) -> bool:
     """Whether pod_mutation_hook made the change, in a field that the platform opens to it, and nobody else did."""
     path, hooked = change.path, expected.hooked
     if hooked is None or not any(_is_opened(path, pattern) for pattern in opened):
@@ -75,7 +74,7 @@ def _by_hook(change: Change, expected: Expected, team: Team, opened: Iterable[Pa
     return as_hook_left_it and made_by_hook and (_same(before) or _is_allowed(before, expected, team))
 
 
-def _is_opened(path: Path, pattern: Path) -> bool:
+def _is_opened(path: FieldPath, pattern: FieldPath) -> bool:
     if not _below(path, pattern):
         return False
     # Controllers act on keys with a prefix: each of them has to be named.
@@ -83,7 +82,7 @@ def _is_opened(path: Path, pattern: Path) -> bool:
     return path == pattern or not is_key or _is_free(path[2])
 
 
-def arguments_for(path: Path) -> list[Argument]:
+def arguments_for(path: FieldPath) -> list[PodArgument]:
     """Return the arguments of KubernetesPodOperator that set this field."""
     return [argument for field, argument in _FIELDS if _below(path, field)]
 
@@ -96,7 +95,7 @@ def _same(change: Change) -> bool:
     return type(change.meant) is type(change.found) and bool(change.meant == change.found)
 
 
-def _below(path: Path, pattern: Path) -> bool:
+def _below(path: FieldPath, pattern: FieldPath) -> bool:
     return path[: len(pattern)] == pattern
 
 
@@ -124,7 +123,7 @@ def _env(change: Change, expected: Expected) -> bool:
     return not wired and name.isascii() and _env_value(rest)
 
 
-def _env_value(rest: Path) -> bool:
+def _env_value(rest: FieldPath) -> bool:
     return rest in (("name",), ("value",)) or (rest[:1] == ("valueFrom",) and rest[1] in ENV_SOURCES)
 
 

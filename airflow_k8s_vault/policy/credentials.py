@@ -7,7 +7,7 @@ from typing import Any
 
 from airflow_k8s_vault import neighbours
 from airflow_k8s_vault.policy.expected import PLAIN_VOLUMES, Expected
-from airflow_k8s_vault.policy.manifest import Path, containers, shown, volume_kinds
+from airflow_k8s_vault.policy.manifest import FieldPath, containers, shown_path, volume_kinds
 
 # What a variable may be taken from without being a credential.
 ENV_SOURCES = frozenset({"fieldRef", "resourceFieldRef", "configMapKeyRef"})
@@ -42,22 +42,22 @@ def violations(pod: dict[str, Any], expected: Expected) -> Iterator[str]:
             yield f"{sentence}; a pod with secrets of Vault has none of that."
 
 
-def _variables(path: Path, container: Mapping[str, Any], expected: Mapping[str, Any]) -> Iterator[str]:
+def _variables(path: FieldPath, container: Mapping[str, Any], expected: Mapping[str, Any]) -> Iterator[str]:
     known = {variable.get("name"): variable.get("valueFrom") for variable in expected.get("env") or ()}
     for variable in container.get("env") or ():
         source, name = variable.get("valueFrom") or {}, variable.get("name")
         kinds = {kind for kind, value in source.items() if value is not None} - ENV_SOURCES
         if kinds and known.get(name) != source:
             kind = ", ".join(sorted(kinds))
-            yield f"{shown((*path, 'env', str(name)))} takes a {kind}, which {_NEITHER}."
+            yield f"{shown_path((*path, 'env', str(name)))} takes a {kind}, which {_NEITHER}."
 
 
-def _sources(path: Path, container: Mapping[str, Any], expected: Mapping[str, Any]) -> Iterator[str]:
+def _sources(path: FieldPath, container: Mapping[str, Any], expected: Mapping[str, Any]) -> Iterator[str]:
     known = list(expected.get("envFrom") or ())
     for source in container.get("envFrom") or ():
         if source not in known and not set(source) <= {"configMapRef", "prefix"}:
             kind = ", ".join(sorted(set(source) - {"configMapRef", "prefix"}))
-            yield f"{shown((*path, 'envFrom'))} takes a {kind}, which {_NEITHER}."
+            yield f"{shown_path((*path, 'envFrom'))} takes a {kind}, which {_NEITHER}."
 
 
 def _volume(volume: Mapping[str, Any], expected: Expected) -> str | None:

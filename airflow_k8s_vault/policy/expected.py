@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from airflow_k8s_vault.policy.manifest import Flat, Path, containers, flatten, volume_kinds
+from airflow_k8s_vault.policy.manifest import FieldPath, Flat, containers, flatten, volume_kinds
 
 # A volume of these kinds holds nothing that the team's namespace does not leave to any of its pods.
 PLAIN_VOLUMES = frozenset({"emptyDir", "configMap", "downwardAPI", "persistentVolumeClaim"})
@@ -69,28 +69,28 @@ class Expected:
         return flatten(self.manifest)
 
     @cached_property
-    def parts(self) -> frozenset[Path]:
+    def parts(self) -> frozenset[FieldPath]:
         """The path of every field, and of all that holds one."""
         return frozenset(path[:end] for path in self.flat for end in range(len(path) + 1))
 
     @cached_property
-    def added(self) -> frozenset[Path]:
+    def added(self) -> frozenset[FieldPath]:
         """The paths of what the package adds to the template's pod: nobody changes that, whatever is open."""
         rendered = flatten(self.rendered)
         return frozenset(self._whole(path) for path, value in self.flat.items() if rendered.get(path) != value)
 
-    def _whole(self, path: Path) -> Path:
+    def _whole(self, path: FieldPath) -> FieldPath:
         """Return the path of the whole volume, container, variable or mount that a field belongs to."""
         if path[1:2] == ("volumes",) or (path[2:3] and path[2] in self.own_containers):
             return path[:3]
         return path[:5] if path[3:4] in (("env",), ("volumeMounts",)) else path
 
-    def is_added(self, path: Path) -> bool:
+    def is_added(self, path: FieldPath) -> bool:
         """Whether the path is of what the package adds, or within it."""
         return any(path[:end] in self.added for end in range(1, len(path) + 1))
 
     @cached_property
-    def containers(self) -> dict[Path, Mapping[str, Any]]:
+    def containers(self) -> dict[FieldPath, Mapping[str, Any]]:
         return dict(containers(self.manifest))
 
     @cached_property

@@ -12,16 +12,14 @@ from airflow_k8s_vault.errors import PolicyError, error_list
 from airflow_k8s_vault.policy import changes, credentials, images, literals, pod_security, pod_shape
 from airflow_k8s_vault.policy.arguments import is_open
 from airflow_k8s_vault.policy.expected import Expected
-from airflow_k8s_vault.policy.manifest import Flat, Path, containers, flatten, shown
-from airflow_k8s_vault.teams import Team
-from airflow_k8s_vault.teams.document import dotted
-from airflow_k8s_vault.teams.pod_arguments import ALLOW_LITERALS
+from airflow_k8s_vault.policy.manifest import FieldPath, Flat, containers, flatten, shown_path
+from airflow_k8s_vault.teams import ALLOW_LITERALS, Team, dotted
 
 _ASCII_NAME = re.compile(r"[\x21-\x7e]+")
 # Never shown in a message: their values may be what should not be there.
 _NOT_SHOWN = ("value", "command", "args", "data")
 _OWN_IMAGES = "[k8s_vault] vault_agent_image, or for XCom by the Kubernetes connection"
-WAY_OUT = (
+LITERAL_WAY_OUT = (
     "put it in Vault and name it in vault_secrets, or set allow_literals where it is none and the team opens that"
 )
 _UNIQUE = (("env", "name"), ("volumeMounts", "mountPath"), ("volumeDevices", "devicePath"))
@@ -35,7 +33,7 @@ def check(pod: dict[str, Any], team: Team, expected: Expected, asked: Collection
     """
     pod = _as_sent(pod)
     # The shape first: what follows reads the manifest as a v1 Pod.
-    matches = [f"{dotted(path)} {message}" for path, message in pod_shape.mistakes(pod)]
+    matches = [f"{dotted(path)} {message}" for path, message in pod_shape.shape_mistakes(pod)]
     matches = matches or list(_violations(pod, team, expected, frozenset(asked)))
     if matches:
         raise PolicyError(
@@ -58,28 +56,29 @@ def _violations(pod: dict[str, Any], team: Team, expected: Expected, asked: froz
     yield from _names(pod)
     for change in changes.refused(expected, final, team):
         yield _sentence(change, expected, team, asked)
-    for path, image in images.named(pod):
+    for path, image in images.named_images(pod):
         # The package's own images are the platform's choice, within the limits that the platform sets for all.
         is_own = path[2] in expected.own_containers
-        for message in images.platform_mistakes(str(image), team) if is_own else images.mistakes(image, team):
-            yield f"{shown(path)} is {image!r}, {_who(path, image, expected, asked)}; {message}"
+        mistakes = images.platform_image_mistakes if is_own else images.image_mistakes
+        for message in mistakes(str(image), team):
+            yield f"{shown_path(path)} is {image!r}, {_who(path, image, expected, asked)}; {message}"
     for path, container in containers(pod):
         if path[-1] not in expected.own_containers:
             yield from _guarded_mounts(path, container, expected)
     yield from credentials.violations(pod, expected)
-    yield from pod_security.violations(pod, team.pod_security)  # type: ignore[arg-type]
+    yield from pod_security.pod_security_violations(pod, team.pod_security)  # type: ignore[arg-type]
     if ALLOW_LITERALS not in asked or not is_open(team, ALLOW_LITERALS):
         yield from literals_in(pod, expected.own_containers)
 
 
 def _identity(final: Flat, team: Team) -> Iterator[str]:
-    expected: tuple[tuple[Path, str, str], ...] = (
+    expected: tuple[tuple[FieldPath, str, str], ...] = (
         (("metadata", "namespace"), team.namespace, "namespace"),
         (("spec", "serviceAccountName"), team.service_account, "service_account"),
     )
     for path, value, key in expected:
         if final.get(path) != value:
-            yield f"{shown(path)} is {final.get(path)!r}; allowed is '{value}' ({team.where(key)})."
+            yield f"{shown_path(path)} is {final.get(path)!r}; allowed is '{value}' ({team.where(key)})."
     if final.get(("spec", "ephemeralContainers")) or any(path[1:2] == ("ephemeralContainers",) for path in final):
         yield "spec.ephemeralContainers is set; a task's pod has none."
 
@@ -91,7 +90,7 @@ def _names(pod: dict[str, Any]) -> Iterator[str]:
     everyone = [container for _, container in containers(pod)]
     lists.append(("spec.containers and spec.initContainers", "name", everyone))
     for path, container in containers(pod):
-        lists += [(f"{shown(path)}.{key}", name, container.get(key)) for key, name in _UNIQUE]
+        lists += [(f"{shown_path(path)}.{key}", name, container.get(key)) for key, name in _UNIQUE]
     for where, key, items in lists:
         named = Counter(str(item.get(key)) for item in items or ())
         for name, times in named.items():
@@ -101,11 +100,11 @@ def _names(pod: dict[str, Any]) -> Iterator[str]:
                 yield f"{where} has {name!r}; a {key} is plain ASCII here."
 
 
-def _guarded_mounts(path: Path, container: Mapping[str, Any], expected: Expected) -> Iterator[str]:
+def _guarded_mounts(path: FieldPath, container: Mapping[str, Any], expected: Expected) -> Iterator[str]:
     known = expected.containers.get(path, {})
     intended = list(known.get("volumeMounts") or ())
     for mount in container.get("volumeMounts") or ():
-        where = f"{shown(path)}.volumeMounts[{mount.get('mountPath')}]"
+        where = f"{shown_path(path)}.volumeMounts[{mount.get('mountPath')}]"
         if mount.get("name") in expected.guarded_volumes and mount not in intended:
             yield (
                 f"{where} mounts volume '{mount.get('name')}', which holds credentials or belongs to the package; "
@@ -136,40 +135,40 @@ def literals_in(pod: dict[str, Any], own_containers: Collection[str]) -> Iterato
         for variable in container.get("env") or ():
             what = literals.kind_of_variable(str(variable.get("name")), str(variable.get("value") or ""))
             if what:
-                yield _hidden(f"{shown(path)}.env[{variable.get('name')}].value", what)
+                yield _hidden(f"{shown_path(path)}.env[{variable.get('name')}].value", what)
         command, args = ([str(word) for word in container.get(key) or ()] for key in ("command", "args"))
         if what := literals.kind_of_words(command):
-            yield _hidden(f"{shown(path)}.command", what)
+            yield _hidden(f"{shown_path(path)}.command", what)
         elif what := literals.kind_of_words([*command, *args]):
-            yield _hidden(f"{shown(path)}.args", what)
+            yield _hidden(f"{shown_path(path)}.args", what)
     for path, value in flatten(pod).items():
         if path[1:2] in (("labels",), ("annotations",)) and (
             what := literals.kind_of_variable(path[-1], str(value))
         ):
-            yield _hidden(shown(path), what)
+            yield _hidden(shown_path(path), what)
         elif path[2:3] and path[2] in own_containers:
             continue
-        elif what := literals.kind(str(value)) or literals.kind(path[-1]):
+        elif what := literals.kind_of_text(str(value)) or literals.kind_of_text(path[-1]):
             # Anywhere else (a probe's header, a name, a volume's attributes): what is plainly a credential.
-            yield _hidden(shown(path[:-1] if literals.kind(path[-1]) else path), what)
+            yield _hidden(shown_path(path[:-1] if literals.kind_of_text(path[-1]) else path), what)
 
 
 def _hidden(field: str, what: str) -> str:
-    return f"{field} looks like {what} (not shown); {WAY_OUT}."
+    return f"{field} looks like {what} (not shown); {LITERAL_WAY_OUT}."
 
 
 def _sentence(change: changes.Change, expected: Expected, team: Team, asked: frozenset[str]) -> str:
     path, intended, result = change
-    hidden = any(step in _NOT_SHOWN for step in path[2:]) or literals.kind(str(result)) is not None
+    hidden = any(step in _NOT_SHOWN for step in path[2:]) or literals.kind_of_text(str(result)) is not None
     value = "not set any more" if result is None else "set (not shown)" if hidden else _short(result)
     allowed = "nothing" if intended is None else "what the template has" if hidden else _short(intended)
     openers = [item.name for item in changes.arguments_for(path) if item.rule == "team"]
     way = f" Opened by: overridable {', '.join(openers)} ({team.where('overridable')})." if openers else ""
-    field = shown(path[:-1] if literals.kind(path[-1]) else path)
+    field = shown_path(path[:-1] if literals.kind_of_text(path[-1]) else path)
     return f"{field} is {value}, {_who(path, result, expected, asked)}; allowed is {allowed}.{way}"
 
 
-def _who(path: Path, actual: Any, expected: Expected, asked: frozenset[str]) -> str:
+def _who(path: FieldPath, actual: Any, expected: Expected, asked: frozenset[str]) -> str:
     if path in expected.flat and expected.flat[path] == actual:
         is_own = path[2:3] and path[2] in expected.own_containers
         return f"set by {_OWN_IMAGES if is_own else expected.source}"

@@ -6,13 +6,13 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from airflow_k8s_vault.policy.manifest import Path, containers
+from airflow_k8s_vault.policy.manifest import FieldPath, containers
 from airflow_k8s_vault.teams import Team
 
 _DIGEST = re.compile(r".+@(sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128})")
 
 
-def named(pod: Mapping[str, Any]) -> Iterator[tuple[Path, object]]:
+def named_images(pod: Mapping[str, Any]) -> Iterator[tuple[FieldPath, object]]:
     """Yield each image of the manifest, of containers and of volumes, with the path of its field."""
     for path, container in containers(pod):
         yield (*path, "image"), container.get("image")
@@ -24,7 +24,7 @@ def named(pod: Mapping[str, Any]) -> Iterator[tuple[Path, object]]:
             )
 
 
-def mistakes(image: object, team: Team) -> Iterator[str]:
+def image_mistakes(image: object, team: Team) -> Iterator[str]:
     """Yield the rest of a sentence for each reason why the team's containers may not run the image.
 
     Compared letter by letter: neither a registry nor a tag is filled in, so that no look-alike passes.
@@ -33,10 +33,10 @@ def mistakes(image: object, team: Team) -> Iterator[str]:
         allowed = ", ".join(sorted(team.images.values()))
         yield f"allowed are {allowed} ({team.where('images')})."
         return
-    yield from platform_mistakes(str(image), team)
+    yield from platform_image_mistakes(str(image), team)
 
 
-def platform_mistakes(image: str, team: Team) -> Iterator[str]:
+def platform_image_mistakes(image: str, team: Team) -> Iterator[str]:
     """Yield the rest of a sentence for each limit of the platform that an image of the team does not keep."""
     limits = team.platform
     if limits.registries is not None and not any(_is_from(image, registry) for registry in limits.registries):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any
 
-from airflow_k8s_vault.policy.manifest import Path, flatten, shown
+from airflow_k8s_vault.policy.manifest import FieldPath, flatten, shown_path
 from airflow_k8s_vault.policy.secret_names import looks_random
 
 # Where a value of the DAG's, or of the template's variables, can end up as text.
@@ -17,13 +17,13 @@ _PLACES = frozenset(
 )
 
 
-def found(
+def known_secret_errors(
     pod: Mapping[str, Any],
     secrets_in: Callable[[str], Iterable[str]],
     *,
     harmless: str,
     written: str,
-    left_out: Collection[Path] = (),
+    left_out: Collection[FieldPath] = (),
 ) -> Iterator[str]:
     """Yield a sentence, without the value, for each field that holds a known secret.
 
@@ -37,5 +37,5 @@ def found(
         for text in value if isinstance(value, list) else [value]:
             secrets = [s for s in secrets_in(str(text)) if s not in harmless]
             if any(secret not in written or looks_random(secret) for secret in secrets):
-                yield f"{shown(path)} holds a secret of Airflow's (not shown)"
+                yield f"{shown_path(path)} holds a secret of Airflow's (not shown)"
                 break

@@ -15,9 +15,7 @@ from itertools import pairwise
 from airflow_k8s_vault.policy.secret_names import holds_words, is_name, is_read, looks_random, strength
 from airflow_k8s_vault.policy.token_shapes import folded, shape
 
-__all__ = ["kind", "kind_of_variable", "kind_of_words"]
-
-kind = shape
+kind_of_text = shape
 
 # name = value, name: value, "name": "value", name: str = "value", ["name"] = "value". Each begins with a name.
 _ASSIGNMENT = re.compile(
@@ -94,7 +92,7 @@ def kind_of_variable(name: str, value: str) -> str | None:
     'a credential, by the name of the variable'
     >>> kind_of_variable("PGPASSFILE", "/vault/secrets/pgpass")
     """
-    result = kind(value) or _assigned(folded(value), is_code=False)
+    result = kind_of_text(value) or _assigned(folded(value), is_code=False)
     if result or is_read(folded(value)) or name in _DIRECTORIES:
         return result
     how = strength(folded(name))
@@ -116,7 +114,7 @@ def kind_of_words(words: Sequence[str]) -> str | None:
 def _found_in(words: list[str], depth: int) -> Iterator[str]:
     plain = [folded(word) for word in words]
     for word, text in zip(words, plain, strict=True):
-        if result := kind(word) if depth == 0 else None:
+        if result := kind_of_text(word) if depth == 0 else None:
             yield result
         is_code = bool(_CODE.search(text)) or any(_INTERPRETERS.fullmatch(_base(other)) for other in plain[:1])
         if result := _assigned(text, is_code):

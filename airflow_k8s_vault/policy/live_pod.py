@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from airflow_k8s_vault import quantity
-from airflow_k8s_vault.policy.manifest import CONTAINER_LISTS, Flat, Path, flatten, shown
+from airflow_k8s_vault.policy.manifest import CONTAINER_LISTS, FieldPath, Flat, flatten, shown_path
 
 # Another one in each try of a task, or written down later.
 _VARYING = frozenset(
@@ -74,11 +74,12 @@ def differences(live: Mapping[str, Any], sent: Mapping[str, Any]) -> list[str]:
         path for path in result if path[0] == "spec" and path not in expected and not _by_cluster(path, result)
     ]
     return [
-        shown(path) for path in sorted([*changed, *added], key=lambda path: path[:2] == ("metadata", "labels"))
+        shown_path(path)
+        for path in sorted([*changed, *added], key=lambda path: path[:2] == ("metadata", "labels"))
     ]
 
 
-def _same(path: Path, actual: Flat, expected: Any) -> bool:
+def _same(path: FieldPath, actual: Flat, expected: Any) -> bool:
     if path == ("spec", "tolerations"):
         return _tolerates(actual.get(path) or [], expected)
     if path not in actual and (expected == "" or (expected is False and path[-1] in _LEFT_OUT)):
@@ -113,7 +114,7 @@ def _tolerates(actual: list[Any], expected: list[Any]) -> bool:
     )
 
 
-def _by_cluster(path: Path, actual: Flat) -> bool:
+def _by_cluster(path: FieldPath, actual: Flat) -> bool:
     """Whether the cluster sets this field, to this value, in a pod that does not have it."""
     section, name, rest = path[1], path[2:3], path[3:]
     if section == "serviceAccount":
@@ -138,7 +139,7 @@ def _is_one_of(value: Any, allowed: tuple[Any, ...] | None) -> bool:
     return allowed is None or value in allowed
 
 
-def _mounted(path: Path, actual: Flat) -> str:
+def _mounted(path: FieldPath, actual: Flat) -> str:
     return str(actual.get((*path[:5], "name")))
 
 

@@ -7,10 +7,10 @@ from typing import Any
 
 # Steps from the top. The entries of these lists go by their name, as in Kubernetes' own merges; others are
 # compared whole. A step is never joined to text before it is compared: a name could hold a bracket.
-Path = tuple[str, ...]
-Flat = dict[Path, Any]
+FieldPath = tuple[str, ...]
+Flat = dict[FieldPath, Any]
 
-KEYS = {
+MERGE_KEYS = {
     "containers": "name",
     "initContainers": "name",
     "ephemeralContainers": "name",
@@ -35,14 +35,14 @@ def flatten(manifest: Mapping[str, Any]) -> Flat:
     return flat
 
 
-def _flatten(value: Any, path: Path, flat: Flat) -> None:
+def _flatten(value: Any, path: FieldPath, flat: Flat) -> None:
     in_volume = path[:2] == ("spec", "volumes")
     if isinstance(value, dict) and (value or not in_volume):
         for key, item in value.items():
             _flatten(item, (*path, str(key)), flat)
-    elif isinstance(value, list) and path and path[-1] in KEYS and _all_named(value, KEYS[path[-1]]):
+    elif isinstance(value, list) and path and path[-1] in MERGE_KEYS and _all_named(value, MERGE_KEYS[path[-1]]):
         for item in value:
-            _flatten(item, (*path, str(item[KEYS[path[-1]]])), flat)
+            _flatten(item, (*path, str(item[MERGE_KEYS[path[-1]]])), flat)
     elif value is None or (value == [] and not in_volume):
         return
     elif path[-1:] != ("hostNetwork",) or value is not False:
@@ -53,7 +53,7 @@ def _all_named(items: list[Any], key: str) -> bool:
     return all(isinstance(item, dict) and item.get(key) is not None for item in items)
 
 
-def shown(path: Path) -> str:
+def shown_path(path: FieldPath) -> str:
     """Return the path as messages show it.
 
     >>> shown(("spec", "containers", "base", "env", "PGUSER", "value"))
@@ -61,14 +61,14 @@ def shown(path: Path) -> str:
     """
     text = ""
     for before, step in zip(("", *path), path, strict=False):
-        if before in (*KEYS, "labels", "annotations", "nodeSelector") or step.isdigit():
+        if before in (*MERGE_KEYS, "labels", "annotations", "nodeSelector") or step.isdigit():
             text += f"[{step}]"
         else:
             text += f".{step}" if text else step
     return text
 
 
-def parsed(field: str) -> Path:
+def parsed_path(field: str) -> FieldPath:
     """Return the path of a field as messages show it.
 
     >>> parsed("metadata.annotations[prometheus.io/scrape]")
@@ -81,7 +81,7 @@ def parsed(field: str) -> Path:
     return tuple(filter(None, steps))
 
 
-def containers(manifest: Mapping[str, Any]) -> Iterator[tuple[Path, Mapping[str, Any]]]:
+def containers(manifest: Mapping[str, Any]) -> Iterator[tuple[FieldPath, Mapping[str, Any]]]:
     """Yield each container, of all kinds, with its path."""
     for section in CONTAINER_LISTS:
         for container in manifest.get("spec", {}).get(section) or ():

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator
 from typing import Any, Literal
 
-Level = Literal["privileged", "baseline", "restricted"]
+PodSecurityLevel = Literal["privileged", "baseline", "restricted"]
 # A field as messages name it, and its value.
 Found = tuple[str, Any]
 
@@ -48,7 +48,7 @@ SYSCTLS = frozenset(
     ]
 )
 SELINUX_TYPES = ("", "container_t", "container_init_t", "container_kvm_t", "container_engine_t")
-PROFILES = ("RuntimeDefault", "Localhost")
+SECCOMP_PROFILES = ("RuntimeDefault", "Localhost")
 _VOLUMES = (
     "configMap",
     "csi",
@@ -59,7 +59,7 @@ _VOLUMES = (
     "projected",
     "secret",
 )
-HANDLERS = (
+HOOKS_AND_PROBES = (
     ("livenessProbe",),
     ("readinessProbe",),
     ("startupProbe",),
@@ -69,7 +69,7 @@ HANDLERS = (
 _APPARMOR_ANNOTATION = "container.apparmor.security.beta.kubernetes.io/"
 
 
-def violations(pod: dict[str, Any], level: Level) -> list[str]:
+def pod_security_violations(pod: dict[str, Any], level: PodSecurityLevel) -> list[str]:
     """Return one sentence for each field that the level does not allow; empty where the pod meets it.
 
     pod: a v1 Pod manifest with the keys that Kubernetes has, of valid shape. A sentence names the field, the
@@ -161,7 +161,7 @@ def _host_ports(pod: dict[str, Any]) -> Iterator[str]:
 
 def _host_probes(pod: dict[str, Any]) -> Iterator[str]:
     for field, container in containers(pod):
-        for steps in HANDLERS:
+        for steps in HOOKS_AND_PROBES:
             for action in ("httpGet", "tcpSocket"):
                 host = _get(container, *steps, action, "host")
                 if host:
@@ -174,8 +174,8 @@ def _host_probes(pod: dict[str, Any]) -> Iterator[str]:
 def _apparmor(pod: dict[str, Any]) -> Iterator[str]:
     for field, context in _security_contexts(pod):
         value = _get(context, "appArmorProfile", "type")
-        if context.get("appArmorProfile") is not None and value not in PROFILES:
-            yield _said(f"{field}.appArmorProfile.type", value, "AppArmor", _one_of(PROFILES))
+        if context.get("appArmorProfile") is not None and value not in SECCOMP_PROFILES:
+            yield _said(f"{field}.appArmorProfile.type", value, "AppArmor", _one_of(SECCOMP_PROFILES))
     for key, value in (_get(pod, "metadata", "annotations") or {}).items():
         fits = value in ("", "runtime/default") or str(value).startswith("localhost/")
         if key.startswith(_APPARMOR_ANNOTATION) and not fits:
@@ -204,8 +204,8 @@ def _seccomp(pod: dict[str, Any]) -> Iterator[str]:
     for field, context in _security_contexts(pod):
         if context.get("seccompProfile") is not None:
             value = _get(context, "seccompProfile", "type")
-            if value not in PROFILES:
-                yield _said(f"{field}.seccompProfile.type", value, "seccomp", _one_of(PROFILES))
+            if value not in SECCOMP_PROFILES:
+                yield _said(f"{field}.seccompProfile.type", value, "seccomp", _one_of(SECCOMP_PROFILES))
 
 
 def _sysctls(pod: dict[str, Any]) -> Iterator[str]:

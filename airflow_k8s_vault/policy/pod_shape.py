@@ -13,7 +13,7 @@ from itertools import chain, islice
 from typing import Any, NamedTuple
 
 from airflow_k8s_vault.errors import did_you_mean
-from airflow_k8s_vault.teams.document import Path
+from airflow_k8s_vault.teams import DocumentPath
 
 # Keys whose values are quantities, for which Kubernetes takes a number as well as text.
 _QUANTITIES = {"limits", "requests", "overhead", "sizeLimit", "divisor"}
@@ -28,10 +28,10 @@ _LABEL_VALUE = re.compile(r"([A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?)?")
 _LABEL_KEY = re.compile(r"([a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?")
 
 
-class Wrong(NamedTuple):
+class ShapeMistake(NamedTuple):
     """One mistake: at which path, and the rest of a sentence that begins with that path."""
 
-    path: Path
+    path: DocumentPath
     sentence: str
 
     @property
@@ -45,37 +45,39 @@ class _Field(NamedTuple):
     required: bool
 
 
-def mistakes(pod: object, most: int = 1000) -> list[Wrong]:
+def shape_mistakes(pod: object, most: int = 1000) -> list[ShapeMistake]:
     """Return what is not a v1 Pod's in the manifest, in its own order, up to that many. Takes any value."""
     if not isinstance(pod, dict):
-        return [Wrong((), f"is {_shown(pod)}; it must be a mapping.")]
+        return [ShapeMistake((), f"is {_shown(pod)}; it must be a mapping.")]
     return list(islice(chain(_check(pod, "V1Pod", (), ""), _kind(pod), _labels(pod)), most))
 
 
-def _kind(pod: dict[str, Any]) -> Iterator[Wrong]:
+def _kind(pod: dict[str, Any]) -> Iterator[ShapeMistake]:
     # The client's model takes a pod without these; Kubernetes does not.
     for key in ("metadata", "spec"):
         if pod.get(key, {}) is None or (key == "spec" and key not in pod):
-            yield Wrong((key,), "is missing.")
+            yield ShapeMistake((key,), "is missing.")
     for key, expected in (("apiVersion", "v1"), ("kind", "Pod")):
         if pod.get(key) != expected:
-            yield Wrong((key,), f"is {pod.get(key)!r}; a pod template has '{expected}'.")
+            yield ShapeMistake((key,), f"is {pod.get(key)!r}; a pod template has '{expected}'.")
 
 
-def _labels(pod: dict[str, Any]) -> Iterator[Wrong]:
+def _labels(pod: dict[str, Any]) -> Iterator[ShapeMistake]:
     for path in (("metadata", "labels"), ("spec", "nodeSelector")):
         part = pod.get(path[0])
         labels = part.get(path[1]) if isinstance(part, dict) else None
         for key, value in labels.items() if isinstance(labels, dict) else ():
             if not _LABEL_KEY.fullmatch(str(key)):
-                yield Wrong((*path, str(key)), "is no name of a label ([prefix/]name: letters, digits, - _ .).")
+                yield ShapeMistake(
+                    (*path, str(key)), "is no name of a label ([prefix/]name: letters, digits, - _ .)."
+                )
             if isinstance(value, str) and not _LABEL_VALUE.fullmatch(value):
                 # Not shown: a credential in the wrong place looks like this.
                 expected = "at most 63 letters, digits, - _ . with a letter or digit at both ends"
-                yield Wrong((*path, str(key)), f"is no value of a label: {expected}.")
+                yield ShapeMistake((*path, str(key)), f"is no value of a label: {expected}.")
 
 
-def _check(value: Any, type_: str, path: Path, key: str) -> Iterator[Wrong]:
+def _check(value: Any, type_: str, path: DocumentPath, key: str) -> Iterator[ShapeMistake]:
     if value is None:
         # Kubernetes reads null as "not set".
         return
@@ -84,36 +86,36 @@ def _check(value: Any, type_: str, path: Path, key: str) -> Iterator[Wrong]:
         yield from _check_container(value, container[1], container[2], path, key)
     elif type_ in _SCALARS:
         if not _fits(value, type_, key):
-            yield Wrong(path, f"is {_shown(value)}; it must be {_SCALARS[type_][1]}{_hint(value, type_)}.")
+            yield ShapeMistake(path, f"is {_shown(value)}; it must be {_SCALARS[type_][1]}{_hint(value, type_)}.")
     elif not isinstance(value, dict):
-        yield Wrong(path, f"is {_shown(value)}; it must be a mapping.")
+        yield ShapeMistake(path, f"is {_shown(value)}; it must be a mapping.")
     else:
         yield from _check_model(value, type_, path)
 
 
-def _check_container(value: Any, outer: str, inner: str, path: Path, key: str) -> Iterator[Wrong]:
+def _check_container(value: Any, outer: str, inner: str, path: DocumentPath, key: str) -> Iterator[ShapeMistake]:
     if not isinstance(value, list if outer == "list" else dict):
-        yield Wrong(path, f"is {_shown(value)}; it must be a {'list' if outer == 'list' else 'mapping'}.")
+        yield ShapeMistake(path, f"is {_shown(value)}; it must be a {'list' if outer == 'list' else 'mapping'}.")
         return
     items: Any = enumerate(value) if isinstance(value, list) else value.items()
     for step, item in items:
         if item is None:
-            yield Wrong((*path, step), "is null; write a value, or leave it out.")
+            yield ShapeMistake((*path, step), "is null; write a value, or leave it out.")
         yield from _check(item, inner, (*path, step), key)
 
 
-def _check_model(value: dict[str, Any], model: str, path: Path) -> Iterator[Wrong]:
+def _check_model(value: dict[str, Any], model: str, path: DocumentPath) -> Iterator[ShapeMistake]:
     fields = _fields(model)
     for key, item in value.items():
         if key not in fields:
-            yield Wrong((*path, key), f"{_UNKNOWN}{did_you_mean(key, fields)}")
+            yield ShapeMistake((*path, key), f"{_UNKNOWN}{did_you_mean(key, fields)}")
         elif (model, key) in _NOT_IN_A_TEMPLATE:
-            yield Wrong((*path, key), "is set by the cluster; leave it out.")
+            yield ShapeMistake((*path, key), "is set by the cluster; leave it out.")
         else:
             yield from _check(item, fields[key].type, (*path, key), key)
     for key, field in fields.items():
         if field.required and value.get(key) is None:
-            yield Wrong((*path, key), "is missing.")
+            yield ShapeMistake((*path, key), "is missing.")
 
 
 _SCALARS: dict[str, tuple[tuple[type, ...], str]] = {

@@ -8,22 +8,17 @@ wrong).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from airflow_k8s_vault.door import lazy_door
 
 if TYPE_CHECKING:
     from airflow_k8s_vault.secrets_backend.backend import VaultSecretsBackend
 
 __all__ = ["VaultSecretsBackend"]
 
-
-def __getattr__(name: str) -> Any:
-    if name != "VaultSecretsBackend":
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from airflow_k8s_vault.secrets_backend.backend import VaultSecretsBackend
-
-    return VaultSecretsBackend
-
+__getattr__ = lazy_door(__name__, {"VaultSecretsBackend": "backend"})
 
 # Airflow has to be imported before the class is: its configuration asks for the class while it is importing, and
 # would find half of it where somebody imported the class first.
-import airflow.configuration  # noqa: E402, F401
+import airflow.configuration  # noqa: F401

@@ -23,7 +23,7 @@ _TAG = "tag:yaml.org,2002:"
 _DEEPEST = 60
 _LONGEST_NUMBER = 100
 
-Path = tuple[str | int, ...]
+DocumentPath = tuple[str | int, ...]
 
 
 class Place(NamedTuple):
@@ -38,7 +38,7 @@ class Mistake(NamedTuple):
 
     place: Place
     sentence: str
-    path: Path | None = None
+    path: DocumentPath | None = None
 
 
 @dataclass
@@ -49,11 +49,11 @@ class Document:
     """
 
     data: Any = None
-    keys: dict[Path, Place] = field(default_factory=dict)
-    values: dict[Path, Place] = field(default_factory=dict)
+    keys: dict[DocumentPath, Place] = field(default_factory=dict)
+    values: dict[DocumentPath, Place] = field(default_factory=dict)
     mistakes: list[Mistake] = field(default_factory=list)
 
-    def place(self, path: Path) -> Place:
+    def place(self, path: DocumentPath) -> Place:
         """Return the place of the key at the path, of the value in a list, or of the nearest parent."""
         while path and path not in self.keys and path not in self.values:
             path = path[:-1]
@@ -67,7 +67,7 @@ class FillError(ValueError):
 Fill = Callable[[str, bool], Any]
 
 
-def parse(text: str, fill: Fill | None = None) -> Document:
+def parse_yaml(text: str, fill: Fill | None = None) -> Document:
     """Return the document in the text. Never raises for what the text holds: see `mistakes`.
 
     fill: called with each scalar's text and whether it is plain (unquoted, not a block); what it returns
@@ -113,10 +113,10 @@ class _Reader:
                     return
                 self.document.data = self.value(next(self.events), ())
 
-    def mistake(self, event: Any, sentence: str, path: Path | None = None) -> None:
+    def mistake(self, event: Any, sentence: str, path: DocumentPath | None = None) -> None:
         self.document.mistakes.append(Mistake(_place(event), sentence, path))
 
-    def value(self, event: Any, path: Path) -> Any:
+    def value(self, event: Any, path: DocumentPath) -> Any:
         self.document.values[path] = _place(event)
         if isinstance(event, yaml.AliasEvent):
             self.mistake(event, f"alias '*{event.anchor}' is not taken here: write it out, or use a macro.")
@@ -141,13 +141,13 @@ class _Reader:
             self.mistake(event, str(error))
             return None
 
-    def sequence(self, path: Path) -> list[Any]:
+    def sequence(self, path: DocumentPath) -> list[Any]:
         items: list[Any] = []
         while not isinstance(event := next(self.events), yaml.SequenceEndEvent):
             items.append(self.value(event, (*path, len(items))))
         return items
 
-    def mapping(self, path: Path) -> dict[str, Any]:
+    def mapping(self, path: DocumentPath) -> dict[str, Any]:
         result: dict[str, Any] = {}
         while not isinstance(event := next(self.events), yaml.MappingEndEvent):
             key = self.key(event)
@@ -203,7 +203,7 @@ def plain_value(text: str) -> Any:
     return text
 
 
-def dotted(path: Path) -> str:
+def dotted(path: DocumentPath) -> str:
     """Return the path as Kubernetes writes it in its own messages.
 
     >>> dotted(("spec", "containers", 0, "image"))

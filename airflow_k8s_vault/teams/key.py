@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from airflow_k8s_vault.errors import did_you_mean
-from airflow_k8s_vault.teams.document import Document, Mistake, Path, dotted
+from airflow_k8s_vault.teams.document import Document, DocumentPath, Mistake, dotted
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,9 @@ def mistakes(document: Document, keys: tuple[Key, ...]) -> list[Mistake]:
     return sorted(errors, key=lambda mistake: mistake.place)
 
 
-def _mapping_mistakes(document: Document, keys: tuple[Key, ...], data: Any, path: Path) -> Iterator[Mistake]:
+def _mapping_mistakes(
+    document: Document, keys: tuple[Key, ...], data: Any, path: DocumentPath
+) -> Iterator[Mistake]:
     """Yield the mistakes of one mapping: of the whole file, or of a key of kind group."""
     if not isinstance(data, dict):
         fields = ", ".join(key.name for key in keys)
@@ -63,9 +65,9 @@ def _mapping_mistakes(document: Document, keys: tuple[Key, ...], data: Any, path
             yield Mistake(document.place(path), f"{dotted(at)} is missing. {key.description}", at)
 
 
-def _value_mistakes(document: Document, key: Key, value: object, parent: Path) -> Iterator[Mistake]:
+def _value_mistakes(document: Document, key: Key, value: object, parent: DocumentPath) -> Iterator[Mistake]:
     whole: dict[str, type] = {"flag": bool, "list": list, "map": dict, "groups": list}
-    path: Path = (*parent, key.name)
+    path: DocumentPath = (*parent, key.name)
     if key.kind in whole and not isinstance(value, whole[key.kind]):
         shape = {"flag": "", "map": "a mapping; each value must be "}.get(key.kind, "a list; each entry must be ")
         yield Mistake(document.place(path), f"{dotted(path)} is {value!r}; it must be {shape}{key.must}.", path)
@@ -73,7 +75,7 @@ def _value_mistakes(document: Document, key: Key, value: object, parent: Path) -
     if key.kind == "group":
         yield from _mapping_mistakes(document, key.fields, value, path)
         return
-    entries: dict[Path, Any] = {path: value}
+    entries: dict[DocumentPath, Any] = {path: value}
     if isinstance(value, list):
         entries = {(*path, index): item for index, item in enumerate(value)}
     elif isinstance(value, dict):

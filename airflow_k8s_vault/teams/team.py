@@ -173,7 +173,7 @@ def _taken(templates_dir: Path, name: str, parse: Callable[[str], _Parsed], key:
 
 
 def _read(text: str, file: Path, templates_dir: Path, keys: Any) -> document.Document:
-    parsed = document.parse(text)
+    parsed = document.parse_yaml(text)
     result = mistakes(parsed, keys)
     if result:
         count = "a mistake" if len(result) == 1 else f"{len(result)} mistakes"

@@ -1,50 +1,68 @@
-"""Pod templates by name: find one, check the variables that a DAG gives it, render it to a pod."""
+"""Pod templates by name: find one, check the variables that a DAG gives it, render it to a pod.
+
+What only commands and the page need loads on first use: DAG files are parsed all the time.
+"""
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-from airflow_k8s_vault import teams
-from airflow_k8s_vault.errors import TemplateError, did_you_mean
-from airflow_k8s_vault.templates import strays
-from airflow_k8s_vault.templates.folder import NAME, SUFFIX, folder
+from airflow_k8s_vault.door import lazy_door
+from airflow_k8s_vault.templates.find_template import find
+from airflow_k8s_vault.templates.folder import NAME, SUFFIX, template_folder
+from airflow_k8s_vault.templates.fragment import CLOSE_MARK, OPEN_MARK, Fragment, Text, Value
+from airflow_k8s_vault.templates.merge import merge_pods, without_repeats
+from airflow_k8s_vault.templates.spelling import spelled_value
 from airflow_k8s_vault.templates.template import BASE_CONTAINER, PodTemplate
-from airflow_k8s_vault.templates.variables import holds_jinja
+from airflow_k8s_vault.templates.variables import CONTEXT_NAMES, VARIABLES_SUFFIX, Variable, holds_jinja
 
-__all__ = ["BASE_CONTAINER", "PodTemplate", "find", "holds_jinja"]
+if TYPE_CHECKING:
+    from airflow_k8s_vault.templates.explain import Field, explained_fields, field_tree
+    from airflow_k8s_vault.templates.lint import lint_folder, lint_templates
+    from airflow_k8s_vault.templates.lint_team import Finding
+    from airflow_k8s_vault.templates.samples import SAMPLE_CONTEXT, simplest_values, values_at_the_limits
 
+__all__ = [
+    "BASE_CONTAINER",
+    "CLOSE_MARK",
+    "CONTEXT_NAMES",
+    "NAME",
+    "OPEN_MARK",
+    "SAMPLE_CONTEXT",
+    "SUFFIX",
+    "VARIABLES_SUFFIX",
+    "Field",
+    "Finding",
+    "Fragment",
+    "PodTemplate",
+    "Text",
+    "Value",
+    "Variable",
+    "explained_fields",
+    "field_tree",
+    "find",
+    "holds_jinja",
+    "lint_folder",
+    "lint_templates",
+    "merge_pods",
+    "simplest_values",
+    "spelled_value",
+    "template_folder",
+    "values_at_the_limits",
+    "without_repeats",
+]
 
-def find(name: str, templates_dir: Path, team: str | None = None) -> PodTemplate:
-    """Return the template of that name: "payments/etl", or "etl" with the team beside it.
-
-    Looks for the team's own `payments/etl.yaml.j2`, then for the shared `etl.yaml.j2`; with the shared one the
-    pod is the team's all the same. Raises TeamError for an unknown team or an invalid team.yaml, and
-    TemplateError, with where it looked and what there is, for an unknown template.
-    """
-    templates_dir = templates_dir.absolute()
-    owner, _, short = str(name).rpartition("/")
-    if not owner and not team:
-        all_teams = teams.names(templates_dir)
-        full = [f"{one}/{short}" for one in all_teams if short in folder(templates_dir).available(one)]
-        write = ", ".join(full) or f"<team>/{short}, with one of: {', '.join(all_teams)}"
-        raise TemplateError(f"Pod template '{name}' has no team.\n  Write it with its team: {write}.")
-    if owner and team and owner != team:
-        raise TemplateError(f"Pod template '{name}' is of team '{owner}', and the task's team is '{team}'.")
-    result = teams.load(owner or team or "", templates_dir)
-    files = folder(templates_dir)
-    candidates = (f"{result.name}/{short}{SUFFIX}", f"{short}{SUFFIX}")
-    if NAME.fullmatch(short):
-        for file in candidates:
-            if os.path.isfile(f"{files.root}/{file}"):
-                return PodTemplate(f"{result.name}/{short}", result, file, files)
-    known = files.available(result.name)
-    there = "".join(
-        f"\n  There is {stray.file}: rename it to {stray.name}."
-        for stray in strays.near(files.root, result.name, short)
-    )
-    raise TemplateError(
-        f"Team '{result.name}' has no pod template '{short}'.\n"
-        f"  Looked for: {', '.join(candidates)} in {templates_dir}.\n"
-        f"  Available to {result.name}: {', '.join(known) or 'none'}.{did_you_mean(short, known)}{there}"
-    )
+__getattr__ = lazy_door(
+    __name__,
+    {
+        "SAMPLE_CONTEXT": "samples",
+        "Field": "explain",
+        "Finding": "lint_team",
+        "explained_fields": "explain",
+        "field_tree": "explain",
+        "lint_folder": "lint",
+        "lint_templates": "lint",
+        "simplest_values": "samples",
+        "values_at_the_limits": "samples",
+    },
+)

@@ -14,7 +14,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from airflow_k8s_vault.errors import did_you_mean
 from airflow_k8s_vault.teams import FileCache, UnreadableFile
 from airflow_k8s_vault.templates import guards, limits
-from airflow_k8s_vault.templates.fragment import CLOSE, OPEN, Fragment, Text, Value, plain
+from airflow_k8s_vault.templates.fragment import CLOSE_MARK, OPEN_MARK, Fragment, Text, Value, plain
 
 # No name of a file below the folder.
 OUTSIDE = re.compile(r"(^|/)\.\.?(/|\Z)|//|^/|/\Z|[\\\0:]")
@@ -116,7 +116,7 @@ class _FolderLoader(BaseLoader):
                 f"is longer than the {_LONGEST:,} characters that a template may have", 1, template
             )
         for number, line in enumerate(source.splitlines(), 1):
-            if OPEN in line or CLOSE in line:
+            if OPEN_MARK in line or CLOSE_MARK in line:
                 raise TemplateSyntaxError("holds a private-use character", number, template, file)
         return source, file, lambda: self._is_same(template, source)
 

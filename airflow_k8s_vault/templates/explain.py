@@ -6,10 +6,8 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from airflow_k8s_vault.policy import manifest
-from airflow_k8s_vault.teams import Team, document, location
-from airflow_k8s_vault.teams.document import Path
-from airflow_k8s_vault.teams.pod_arguments import ARGUMENTS
+from airflow_k8s_vault.policy import MERGE_KEYS, FieldPath, parsed_path, shown_path
+from airflow_k8s_vault.teams import POD_ARGUMENTS, DocumentPath, Team, location, parse_yaml
 from airflow_k8s_vault.templates import PodTemplate
 from airflow_k8s_vault.templates.template import Rendered
 
@@ -17,7 +15,7 @@ from airflow_k8s_vault.templates.template import Rendered
 class Field(NamedTuple):
     """One field: its value, the file and line that set it, the variables in it, and what a DAG may set it with."""
 
-    path: manifest.Path
+    path: FieldPath
     value: Any
     set_by: str
     variables: tuple[str, ...]
@@ -26,7 +24,7 @@ class Field(NamedTuple):
     def row(self) -> dict[str, Any]:
         """Return the field as the command shows it."""
         return {
-            "field": manifest.shown(self.path),
+            "field": shown_path(self.path),
             "value": self.value,
             "set by": self.set_by,
             "DAG may change it": f"yes: {', '.join(self._ways())}" if self._ways() else "no",
@@ -43,9 +41,9 @@ class Field(NamedTuple):
         return _line(self.path, f" {value}", file, ", ".join(self._ways()))
 
 
-def tree(fields: Iterable[Field], root: str) -> Iterator[dict[str, str]]:
+def field_tree(fields: Iterable[Field], root: str) -> Iterator[dict[str, str]]:
     """Yield the fields as YAML has them, below the keys that hold them: full paths are wider than a terminal."""
-    before: manifest.Path = ()
+    before: FieldPath = ()
     for field in fields:
         for depth in range(1, len(field.path)):
             if field.path[:depth] != before[:depth]:
@@ -54,19 +52,19 @@ def tree(fields: Iterable[Field], root: str) -> Iterator[dict[str, str]]:
         before = field.path
 
 
-def _line(path: manifest.Path, value: str = "", set_by: str = "", ways: str = "") -> dict[str, str]:
-    of_list = len(path) > 1 and path[-2] in manifest.KEYS
+def _line(path: FieldPath, value: str = "", set_by: str = "", ways: str = "") -> dict[str, str]:
+    of_list = len(path) > 1 and path[-2] in MERGE_KEYS
     name = f"[{path[-1]}]" if of_list or path[-1].isdigit() else path[-1]
     return {"field": f"{'  ' * (len(path) - 1)}{name}:{value}", "set by": set_by, "a DAG may set": ways}
 
 
-def explain(
+def explained_fields(
     template: PodTemplate, values: Mapping[str, Any], context: Mapping[str, Any] | None = None
 ) -> list[Field]:
     """Return every field of the pod that the template gives with these variables, in the pod's own order."""
     rendered = template.rendered(values, context)
     # The same text once more, each scalar replaced by the names that its expressions used.
-    names = document.parse(rendered.fragment.text(), lambda text, plain: _names(rendered, text)).data
+    names = parse_yaml(rendered.fragment.text(), lambda text, plain: _names(rendered, text)).data
     fields = []
     for path, value in _leaves(rendered.pod):
         used = set(_at(names, path)) & set(template.variables.variables)
@@ -76,7 +74,7 @@ def explain(
     return fields
 
 
-def _leaves(value: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
+def _leaves(value: Any, path: DocumentPath = ()) -> Iterator[tuple[DocumentPath, Any]]:
     items: Any = enumerate(value) if isinstance(value, list) else value.items() if isinstance(value, dict) else ()
     # A list of plain values is one field: `command`, `drop`.
     if not items or (isinstance(value, list) and not any(isinstance(item, dict | list) for item in value)):
@@ -92,7 +90,7 @@ def _names(rendered: Rendered, text: str) -> Any:
     return used or text
 
 
-def _at(names: Any, path: Path) -> tuple[str, ...]:
+def _at(names: Any, path: DocumentPath) -> tuple[str, ...]:
     for step in path:
         if isinstance(names, tuple):
             break
@@ -112,20 +110,20 @@ def _collected(names: Any) -> Iterator[str]:
             yield from _collected(item)
 
 
-def _named(pod: dict[str, Any], path: Path) -> manifest.Path:
+def _named(pod: dict[str, Any], path: DocumentPath) -> FieldPath:
     """Return the path with the entries of lists by name, as the policy has them."""
     at: Any = pod
     steps: list[str] = []
     for step in path:
         at = at[step]
-        key = manifest.KEYS.get(steps[-1]) if steps and isinstance(step, int) else None
+        key = MERGE_KEYS.get(steps[-1]) if steps and isinstance(step, int) else None
         steps.append(str(at[key] if key and isinstance(at, dict) and key in at else step))
     return tuple(steps)
 
 
-def _origin(template: PodTemplate, rendered: Rendered, path: Path) -> str:
+def _origin(template: PodTemplate, rendered: Rendered, path: DocumentPath) -> str:
     parsed, root = rendered.document, template.folder.root
-    known: Path = path
+    known: DocumentPath = path
     while known and known not in parsed.values:
         known = known[:-1]
     if not known or (known != path and known[-1] in ("metadata", "spec")):
@@ -136,14 +134,14 @@ def _origin(template: PodTemplate, rendered: Rendered, path: Path) -> str:
     return location(root / (file or template.file), root, line or None)
 
 
-def _open(path: manifest.Path, team: Team) -> tuple[str, ...]:
+def _open(path: FieldPath, team: Team) -> tuple[str, ...]:
     return tuple(
         argument.name
-        for argument in ARGUMENTS
+        for argument in POD_ARGUMENTS
         if (argument.rule == "open" or (argument.rule == "team" and argument.name in team.overridable))
-        and any(_below(path, manifest.parsed(field)) for field in argument.fields)
+        and any(_below(path, parsed_path(field)) for field in argument.fields)
     )
 
 
-def _below(path: manifest.Path, pattern: manifest.Path) -> bool:
+def _below(path: FieldPath, pattern: FieldPath) -> bool:
     return path[: len(pattern)] == pattern

@@ -91,7 +91,7 @@ class Folder:
         Rendering finds those of the branches that it takes; this finds them all.
         """
         sources = {name: self._source(name, file, 0) for name in self.chain(file)}
-        known = {*variables.CONTEXT, *self.variables(file).variables, *self.environment.globals}
+        known = {*variables.CONTEXT_NAMES, *self.variables(file).variables, *self.environment.globals}
         known.update(*(source.assigned for source in sources.values()))
         return {name: at for at, source in sources.items() for name in sorted(source.used - known)}
 
@@ -105,7 +105,7 @@ class Folder:
         return variables.combined(tuple(self._declared(name) for name in self.chain(file)))
 
     def _declared(self, name: str) -> Declared:
-        file = f"{name.removesuffix(SUFFIX)}{variables.SUFFIX}"
+        file = f"{name.removesuffix(SUFFIX)}{variables.VARIABLES_SUFFIX}"
         try:
             return self._cache.get(
                 self.root, file, lambda text: variables.read(text, self.root / file, self.root), "variables"
@@ -120,6 +120,6 @@ _NOTHING = Declared({})
 
 
 @lru_cache(maxsize=64)
-def folder(root: Path) -> Folder:
+def template_folder(root: Path) -> Folder:
     """Return the folder at that path, the same one each time."""
     return Folder(root)

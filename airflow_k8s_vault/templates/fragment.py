@@ -16,12 +16,12 @@ from typing import Any, NoReturn
 
 from jinja2 import TemplateRuntimeError, Undefined
 
-from airflow_k8s_vault.teams.document import FillError, plain_value
+from airflow_k8s_vault.teams import FillError, plain_value
 from airflow_k8s_vault.templates import limits
 
 # Private-use characters that YAML takes anywhere in text; the loader refuses templates that hold them.
-OPEN, CLOSE = "\ue000", "\ue001"
-_STAND_IN = re.compile(f"{OPEN}([0-9]+){CLOSE}")
+OPEN_MARK, CLOSE_MARK = "\ue000", "\ue001"
+_STAND_IN = re.compile(f"{OPEN_MARK}([0-9]+){CLOSE_MARK}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +93,7 @@ class Fragment:
     def text(self) -> str:
         """Return the text for the YAML parser, with a stand-in for each value."""
         return "".join(
-            piece.text if isinstance(piece, Text) else f"{OPEN}{index}{CLOSE}"
+            piece.text if isinstance(piece, Text) else f"{OPEN_MARK}{index}{CLOSE_MARK}"
             for index, piece in enumerate(self.pieces)
         )
 
@@ -103,7 +103,7 @@ class Fragment:
         A value that is the whole of an unquoted scalar keeps its type. Within quotes or other text it is
         written out, which lists, mappings and null cannot be: FillError.
         """
-        if OPEN not in text:
+        if OPEN_MARK not in text:
             return plain_value(text) if is_plain else text
         whole = _STAND_IN.fullmatch(text)
         if whole and is_plain:
@@ -128,7 +128,7 @@ class Fragment:
             self._starts, position = [], 0
             for index, piece in enumerate(self.pieces):
                 self._starts.append(position)
-                position += len(piece.text) if isinstance(piece, Text) else len(f"{OPEN}{index}{CLOSE}")
+                position += len(piece.text) if isinstance(piece, Text) else len(f"{OPEN_MARK}{index}{CLOSE_MARK}")
         index = max(bisect_right(self._starts, offset) - 1, 0)
         if not self.pieces:
             return "", 0

@@ -12,18 +12,16 @@ from typing import Any
 
 from airflow_k8s_vault import teams, templates
 from airflow_k8s_vault.errors import K8sVaultError, did_you_mean
-from airflow_k8s_vault.policy import images, pod_security
-from airflow_k8s_vault.policy.final_pod import literals_in
-from airflow_k8s_vault.policy.manifest import shown
+from airflow_k8s_vault.policy import image_mistakes, literals_in, named_images, pod_security_violations, shown_path
 from airflow_k8s_vault.teams import Team
 from airflow_k8s_vault.templates import PodTemplate, lint_team, patterns, samples, strays
-from airflow_k8s_vault.templates.explain import explain
-from airflow_k8s_vault.templates.folder import folder
+from airflow_k8s_vault.templates.explain import explained_fields
+from airflow_k8s_vault.templates.folder import template_folder
 from airflow_k8s_vault.templates.lint_team import Finding
 from airflow_k8s_vault.templates.template import BASE_CONTAINER
-from airflow_k8s_vault.templates.variables import CONTEXT
+from airflow_k8s_vault.templates.variables import CONTEXT_NAMES
 
-__all__ = ["Finding", "of_folder", "of_team"]
+__all__ = ["Finding", "lint_folder", "lint_templates"]
 
 # Of one template. What takes longer is told, and the rest of its values is left.
 _SECONDS = 10
@@ -36,7 +34,7 @@ _LIMITS = (
 _BY_ENTRY = frozenset(("annotations", "env_vars", "labels", "name", "pod_runtime_info_envs"))
 
 
-def of_folder(templates_dir: Path) -> Iterator[Finding]:
+def lint_folder(templates_dir: Path) -> Iterator[Finding]:
     """Yield what concerns the folder and its teams, without their templates."""
     names = teams.names(templates_dir)
     if not templates_dir.is_dir():
@@ -61,7 +59,7 @@ def of_folder(templates_dir: Path) -> Iterator[Finding]:
             yield Finding("warning", where, f"namespace '{namespace}' is shared by teams {named}.")
 
 
-def of_team(name: str, templates_dir: Path) -> Iterator[Finding]:
+def lint_templates(name: str, templates_dir: Path) -> Iterator[Finding]:
     """Yield what is wrong with a team's templates, each rendered over its variables' limits and enums."""
     try:
         team = teams.load(name, templates_dir)
@@ -69,7 +67,7 @@ def of_team(name: str, templates_dir: Path) -> Iterator[Finding]:
         # Told by `of_folder`.
         return
     used: set[str] = set()
-    for short in folder(templates_dir).available(name):
+    for short in template_folder(templates_dir).available(name):
         template = templates.find(f"{name}/{short}", templates_dir)
         yield from _of_template(template, used)
     for alias, image in team.images.items():
@@ -81,7 +79,7 @@ def of_team(name: str, templates_dir: Path) -> Iterator[Finding]:
 def _of_strays(root: Path) -> Iterator[Finding]:
     if not root.is_dir():
         return
-    files, referenced = folder(root), set[str]()
+    files, referenced = template_folder(root), set[str]()
     for file in files.files():
         with contextlib.suppress(K8sVaultError):
             referenced.update(files.chain(file)[1:])
@@ -95,9 +93,9 @@ def _of_template(template: PodTemplate, used: set[str]) -> Iterator[Finding]:
     try:
         yield from _of_names(template)
         yield from _of_variables(template)
-        for values in samples.over_the_limits(template):
-            pod = template.render(values, samples.CONTEXT)
-            used.update(str(image) for _, image in images.named(pod))
+        for values in samples.values_at_the_limits(template):
+            pod = template.render(values, samples.SAMPLE_CONTEXT)
+            used.update(str(image) for _, image in named_images(pod))
             result.update(dict.fromkeys(_of_pod(pod, template.team)))
             if time.thread_time() > ends:
                 result["warning", f"takes so long to render that some values were not tried ({_SECONDS} s)."] = (
@@ -132,20 +130,19 @@ def _of_variables(template: PodTemplate) -> Iterator[Finding]:
 def _of_open_arguments(template: PodTemplate) -> Iterator[Finding]:
     """Yield where a variable's limits do not bind, because an argument that is open sets the same field."""
     limited = {n for n, v in template.variables.variables.items() if any(key in v.schema for key in _LIMITS)}
-    text = set[tuple[str, str]]()
-    for field in explain(template, samples.simplest(template), samples.CONTEXT):
+    seen = set[tuple[str, str]]()
+    for field in explained_fields(template, samples.simplest_values(template), samples.SAMPLE_CONTEXT):
         for pair in product(sorted(limited.intersection(field.variables)), set(field.arguments) - _BY_ENTRY):
-            if pair not in text:
-                text.add(pair)
-                message = (
-                    f"opens {pair[1]}, which sets {shown(field.path)} past the limits of the variable '{pair[0]}'"
-                )
+            if pair not in seen:
+                seen.add(pair)
+                where = shown_path(field.path)
+                message = f"opens {pair[1]}, which sets {where} past the limits of the variable '{pair[0]}'"
                 what = f"{message} of {template.name}: open one of the two."
                 yield Finding("warning", template.team.where("overridable"), what)
 
 
 def _of_names(template: PodTemplate) -> Iterator[Finding]:
-    known = [*template.variables.variables, *CONTEXT]
+    known = [*template.variables.variables, *CONTEXT_NAMES]
     for name, file in template.folder.undeclared(template.file).items():
         where = teams.location(template.folder.root / file, template.folder.root, None)
         message = f"uses '{name}', which no .vars.yaml declares.{did_you_mean(name, known)}"
@@ -157,12 +154,12 @@ def _of_names(template: PodTemplate) -> Iterator[Finding]:
 
 
 def _of_pod(pod: dict[str, Any], team: Team) -> Iterator[tuple[str, str]]:
-    for message in pod_security.violations(pod, team.pod_security):  # type: ignore[arg-type]
+    for message in pod_security_violations(pod, team.pod_security):  # type: ignore[arg-type]
         yield "error", message
     for message in literals_in(pod, frozenset()):
         yield "error", message
-    for path, image in images.named(pod):
-        for message in images.mistakes(image, team):
+    for path, image in named_images(pod):
+        for message in image_mistakes(image, team):
             what = f"container '{path[2]}' runs" if path[1] != "volumes" else f"volume '{path[2]}' holds"
             yield "error", f"{what} {image!r}; {message}"
     for container in pod["spec"]["containers"]:

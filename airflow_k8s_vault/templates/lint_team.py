@@ -7,9 +7,8 @@ from typing import Any, NamedTuple
 
 from airflow_k8s_vault import config
 from airflow_k8s_vault.errors import K8sVaultError
-from airflow_k8s_vault.policy import images
-from airflow_k8s_vault.teams import Team
-from airflow_k8s_vault.teams.document import dotted
+from airflow_k8s_vault.policy import platform_image_mistakes
+from airflow_k8s_vault.teams import Team, dotted
 
 
 class Finding(NamedTuple):
@@ -51,7 +50,7 @@ def of_own_images(teams: list[Team]) -> Iterator[Finding]:
     if any(team.walls.xcom for team in teams):
         named["the XCom sidecar (the Kubernetes connection's xcom_sidecar_container_image)"] = _xcom_image()
     for what, image in named.items():
-        for message in images.platform_mistakes(image, teams[0]):
+        for message in platform_image_mistakes(image, teams[0]):
             where = teams[0].platform_where("digests_only" if "digest" in message else "registries")
             yield Finding("error", where, f"{what} is '{image}'; {message}")
 
@@ -71,7 +70,7 @@ def _xcom_image() -> str:
 
 
 def _of_image(image: str, team: Team, where: str) -> Iterator[Finding]:
-    for message in images.platform_mistakes(image, team):
+    for message in platform_image_mistakes(image, team):
         yield Finding("error", where, f"{image}: {message}")
     _, _, tag = image.rpartition("/")[2].partition(":")
     if "@" in image or team.platform.digests_only:

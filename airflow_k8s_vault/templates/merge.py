@@ -26,7 +26,7 @@ MERGE_KEYS = {
 _WHOLE = ("env", "volumes", "volumeMounts", "volumeDevices", "hostAliases", "topologySpreadConstraints")
 
 
-def merge(pod: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
+def merge_pods(pod: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
     """Return the pod with the other one laid over it: its values win, mappings are joined, lists go by name.
 
     Lists whose entries have no name (command, args, tolerations) are replaced. Neither argument changes.
@@ -38,7 +38,7 @@ def merge(pod: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
     for key, value in other.items():
         before = merged.get(key)
         if isinstance(before, dict) and isinstance(value, Mapping):
-            merged[key] = merge(before, value)
+            merged[key] = merge_pods(before, value)
         elif isinstance(before, list) and isinstance(value, list) and key in MERGE_KEYS:
             merged[key] = _by_key(key, before, value)
         elif value is not None:
@@ -46,7 +46,7 @@ def merge(pod: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def once(pod: Mapping[str, Any]) -> dict[str, Any]:
+def without_repeats(pod: Mapping[str, Any]) -> dict[str, Any]:
     """Return the pod with each variable, volume and mount once; the last one wins.
 
     For a pod that KubernetesPodOperator has merged: what the DAG set comes last there.
@@ -59,9 +59,9 @@ def once(pod: Mapping[str, Any]) -> dict[str, Any]:
 
 def _once(key: str, value: Any) -> Any:
     if isinstance(value, Mapping):
-        return once(value)
+        return without_repeats(value)
     if isinstance(value, list):
-        items = [once(item) if isinstance(item, Mapping) else copy.deepcopy(item) for item in value]
+        items = [without_repeats(item) if isinstance(item, Mapping) else copy.deepcopy(item) for item in value]
         return _by_key(key, [], items) if key in _WHOLE else items
     return value
 
@@ -72,5 +72,5 @@ def _by_key(key: str, before: list[Any], after: list[Any]) -> list[Any]:
     for item in (*before, *after):
         identity = item.get(name)
         whole = key in _WHOLE or identity not in merged
-        merged[identity] = copy.deepcopy(item) if whole else merge(merged[identity], item)
+        merged[identity] = copy.deepcopy(item) if whole else merge_pods(merged[identity], item)
     return list(merged.values())

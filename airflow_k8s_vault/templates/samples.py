@@ -9,7 +9,7 @@ from airflow_k8s_vault.templates.template import PodTemplate
 from airflow_k8s_vault.templates.variables import Variable
 
 # What a task would know. Long on purpose: a run id is no valid label, and a template has to cope.
-CONTEXT: dict[str, Any] = {
+SAMPLE_CONTEXT: dict[str, Any] = {
     "dag_id": "example_dag",
     "task_id": "example_group.example_task",
     "run_id": "manual__2026-01-31T00:00:00.000000+00:00",
@@ -32,17 +32,17 @@ MOST_VALUES = 100
 _LIMITS = ("minimum", "maximum", "const")
 
 
-def simplest(template: PodTemplate) -> dict[str, Any]:
+def simplest_values(template: PodTemplate) -> dict[str, Any]:
     """Return a value for each variable that has to be given; all others take their defaults."""
     return {name: _one(variable) for name, variable in template.variables.variables.items() if variable.required}
 
 
-def over_the_limits(template: PodTemplate) -> Iterator[dict[str, Any]]:
+def values_at_the_limits(template: PodTemplate) -> Iterator[dict[str, Any]]:
     """Yield the simplest values, and then those with one variable at each of its limits and enum values.
 
     One variable at a time: all combinations of five variables with four values each would be a thousand pods.
     """
-    plain = simplest(template)
+    plain = simplest_values(template)
     yield plain
     for name, variable in template.variables.variables.items():
         for value in _extremes(variable):

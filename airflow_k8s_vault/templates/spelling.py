@@ -8,7 +8,7 @@ import math
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
-from airflow_k8s_vault.teams import document
+from airflow_k8s_vault.teams import parse_yaml
 from airflow_k8s_vault.templates.variables import Variable
 
 _TYPES: dict[str, tuple[type, ...]] = {
@@ -20,7 +20,7 @@ _TYPES: dict[str, tuple[type, ...]] = {
 }
 
 
-def value(schema: Mapping[str, Any], given: Any) -> Any:
+def spelled_value(schema: Mapping[str, Any], given: Any) -> Any:
     """Return what was given with each text in it that spells a value of its declared type as that value.
 
     Text is read as JSON, as Python writes lists and dicts (which Jinja does, too), and as YAML, in that order.
@@ -30,10 +30,10 @@ def value(schema: Mapping[str, Any], given: Any) -> Any:
     (4, '4.5', ['a', True])
     """
     if isinstance(given, list) and isinstance(schema.get("items"), Mapping):
-        return [value(schema["items"], item) for item in given]
+        return [spelled_value(schema["items"], item) for item in given]
     if isinstance(given, dict):
         properties = schema.get("properties") or {}
-        return {name: value(properties.get(name) or {}, item) for name, item in given.items()}
+        return {name: spelled_value(properties.get(name) or {}, item) for name, item in given.items()}
     types = _TYPES.get(str(schema.get("type")), ())
     if not isinstance(given, str) or not types:
         return given
@@ -54,7 +54,7 @@ def hints(declared: Mapping[str, Variable], values: Mapping[str, Any], names: Co
 
 
 def _readings(text: str) -> Iterator[Any]:
-    readers: tuple[Callable[[str], Any], ...] = (json.loads, ast.literal_eval, lambda t: document.parse(t).data)
+    readers: tuple[Callable[[str], Any], ...] = (json.loads, ast.literal_eval, lambda t: parse_yaml(t).data)
     for read in readers:
         try:
             yield read(text.strip())

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from airflow_k8s_vault import teams
 from airflow_k8s_vault.templates.folder import NAME, SUFFIX
-from airflow_k8s_vault.templates.variables import SUFFIX as VARIABLES
+from airflow_k8s_vault.templates.variables import VARIABLES_SUFFIX
 
 # What people, and other tools, call templates of pods.
 _KINDS = (".yaml", ".yml", ".json", "")
@@ -59,8 +59,8 @@ def _in_folder(folder: Path, prefix: str, referenced: frozenset[str]) -> Iterato
     for name in files:
         if name.startswith((".", "_")) or f"{prefix}{name}" in referenced:
             continue
-        if name.endswith(VARIABLES):
-            template = f"{name.removesuffix(VARIABLES)}{SUFFIX}"
+        if name.endswith(VARIABLES_SUFFIX):
+            template = f"{name.removesuffix(VARIABLES_SUFFIX)}{SUFFIX}"
             if template not in files and f"_{template}" not in files:
                 yield Stray(f"{prefix}{name}", f"declares variables of {template}, which is not there", "")
         elif expected := _wanted(name, is_team=bool(prefix)):

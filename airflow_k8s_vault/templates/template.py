@@ -11,9 +11,8 @@ from jinja2 import TemplateError as JinjaError
 from jinja2 import TemplateNotFound, TemplateRuntimeError, TemplateSyntaxError
 
 from airflow_k8s_vault.errors import TemplateError, did_you_mean, error_list
-from airflow_k8s_vault.policy import pod_shape
-from airflow_k8s_vault.teams import Team, document, location
-from airflow_k8s_vault.teams.document import Document
+from airflow_k8s_vault.policy import ShapeMistake, shape_mistakes
+from airflow_k8s_vault.teams import Document, Mistake, Team, dotted, location, parse_yaml
 from airflow_k8s_vault.templates import limits, spelling
 from airflow_k8s_vault.templates.folder import Folder
 from airflow_k8s_vault.templates.fragment import Fragment, plain
@@ -64,7 +63,7 @@ class PodTemplate:
         self._require_small(values)
         declared = self.variables.variables
         result = {
-            name: spelling.value(declared[name].schema, one) if name in names and name in declared else one
+            name: spelling.spelled_value(declared[name].schema, one) if name in names and name in declared else one
             for name, one in values.items()
         }
         self._check(result, skip_jinja=False, hints=spelling.hints(declared, result, names))
@@ -101,13 +100,11 @@ class PodTemplate:
             raise TemplateError(
                 f"{self.where(None)} gives a pod of {len(text):,} characters; at most {_LONGEST:,} are read."
             )
-        parsed = document.parse(text, fragment.fill)
+        parsed = parse_yaml(text, fragment.fill)
         matches = [(mistake.place.offset, self._named(mistake)) for mistake in parsed.mistakes]
         if not matches:
-            errors = pod_shape.mistakes(parsed.data, _MOST_MISTAKES) or self._team_mistakes(parsed.data)
-            matches = [
-                (parsed.place(at).offset, f"{document.dotted(at)} {message}".strip()) for at, message in errors
-            ]
+            errors = shape_mistakes(parsed.data, _MOST_MISTAKES) or self._team_mistakes(parsed.data)
+            matches = [(parsed.place(at).offset, f"{dotted(at)} {message}".strip()) for at, message in errors]
         if matches:
             raise TemplateError(
                 error_list(
@@ -189,14 +186,14 @@ class PodTemplate:
                 return frame.filename.removeprefix(root), frame.lineno
         return self.file, None
 
-    def _named(self, mistake: document.Mistake) -> str:
-        return mistake.sentence if mistake.path is None else f"{document.dotted(mistake.path)}: {mistake.sentence}"
+    def _named(self, mistake: Mistake) -> str:
+        return mistake.sentence if mistake.path is None else f"{dotted(mistake.path)}: {mistake.sentence}"
 
     def _origin(self, fragment: Fragment, offset: int) -> str:
         file, line = fragment.origin(offset)
         return location(self.folder.root / (file or self.file), self.folder.root, line or None)
 
-    def _team_mistakes(self, pod: dict[str, Any]) -> list[pod_shape.Wrong]:
+    def _team_mistakes(self, pod: dict[str, Any]) -> list[ShapeMistake]:
         """Return where the pod is not the team's, or not one that a task can run in."""
         errors = []
         for at, expected in self._team_fields():
@@ -204,7 +201,7 @@ class PodTemplate:
             for key in at:
                 value = (value or {}).get(key)
             if value not in (None, expected):
-                errors.append(pod_shape.Wrong(at, f"is {value!r}; team '{self.team.name}' has '{expected}'."))
+                errors.append(ShapeMistake(at, f"is {value!r}; team '{self.team.name}' has '{expected}'."))
         return errors + _container_mistakes(pod["spec"])
 
     def _team_fields(self) -> tuple[tuple[tuple[str, str], str], ...]:
@@ -239,16 +236,16 @@ def _plain_where_possible(values: Mapping[str, Any]) -> dict[str, Any]:
     return result
 
 
-def _container_mistakes(spec: dict[str, Any]) -> list[pod_shape.Wrong]:
+def _container_mistakes(spec: dict[str, Any]) -> list[ShapeMistake]:
     errors = []
     names: dict[str, str] = {}
     for section in ("initContainers", "containers"):
         for index, container in enumerate(spec.get(section) or ()):
             at = ("spec", section, index, "name")
             if container["name"] in names:
-                errors.append(pod_shape.Wrong(at, f"is '{container['name']}' twice: names are unique in a pod."))
+                errors.append(ShapeMistake(at, f"is '{container['name']}' twice: names are unique in a pod."))
             names[container["name"]] = section
     if names.get(BASE_CONTAINER) != "containers":
         message = f"has no container named '{BASE_CONTAINER}', which is the one that the task runs in."
-        errors.append(pod_shape.Wrong(("spec", "containers"), message))
+        errors.append(ShapeMistake(("spec", "containers"), message))
     return errors

@@ -16,13 +16,12 @@ from typing import Any
 
 from airflow_k8s_vault import quantity
 from airflow_k8s_vault.errors import TemplateError, did_you_mean, error_list
-from airflow_k8s_vault.teams import document, location
-from airflow_k8s_vault.teams.document import Mistake
+from airflow_k8s_vault.teams import Document, Mistake, dotted, location, parse_yaml
 from airflow_k8s_vault.templates import patterns
 
-SUFFIX = ".vars.yaml"
+VARIABLES_SUFFIX = ".vars.yaml"
 # What the rendering context holds beside the variables (see template.context).
-CONTEXT = ("team", "images", "dag_id", "task_id", "run_id", "try_number", "map_index")
+CONTEXT_NAMES = ("team", "images", "dag_id", "task_id", "run_id", "try_number", "map_index")
 TYPES = ("string", "integer", "number", "boolean", "array", "object", "quantity")
 KEYWORDS = (
     *("type", "description", "required", "default", "enum", "const", "examples"),
@@ -108,7 +107,7 @@ def read(text: str, file: Path, templates_dir: Path) -> Declared:
     Raises TemplateError with every mistake, file and line: an unknown keyword, no type, a default or an enum
     value that its own limits refuse, a name that the rendering context already has.
     """
-    parsed = document.parse(text)
+    parsed = parse_yaml(text)
     data = {} if parsed.data is None else parsed.data
     matches = list(parsed.mistakes)
     variables: dict[str, Variable] = {}
@@ -130,7 +129,7 @@ def read(text: str, file: Path, templates_dir: Path) -> Declared:
 def _declaration_mistakes(name: str, schema: Any) -> Iterator[tuple[tuple[str, ...], str]]:
     if not _NAME.fullmatch(name):
         yield (), "is no name of a variable (lower case, digits, _; a letter first)."
-    if name in CONTEXT:
+    if name in CONTEXT_NAMES:
         yield (), "is a name that every template has already; choose another."
     if not isinstance(schema, dict):
         yield (), "has no declaration; the least is `type: string`."
@@ -151,7 +150,7 @@ def _declaration_mistakes(name: str, schema: Any) -> Iterator[tuple[tuple[str, .
                 yield (limit,), f"has {limit} {schema[limit]!r}, which is no quantity ('500m', '2Gi')."
 
 
-def _own_values(variable: Variable, parsed: document.Document) -> Iterator[Mistake]:
+def _own_values(variable: Variable, parsed: Document) -> Iterator[Mistake]:
     import jsonschema
 
     try:
@@ -236,7 +235,7 @@ def _outside(limit: Any, value: Any, words: str, sign: int) -> Iterator[Any]:
 
 
 def _sentence(name: str, error: Any) -> str:
-    at = document.dotted((name, *error.absolute_path))
+    at = dotted((name, *error.absolute_path))
     text = error.message
     if error.validator == "type":
         text = f"{error.instance!r} is no {error.validator_value}"

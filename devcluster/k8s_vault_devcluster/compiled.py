@@ -9,7 +9,7 @@ from typing import Any
 
 from airflow_k8s_vault import config
 from airflow_k8s_vault.compile import Source
-from airflow_k8s_vault.compile.vault import formats, policies, roles
+from airflow_k8s_vault.compile.vault import policies, roles, vault_requests
 
 # Of each kind that is compiled: its plural, in paths.
 _PLURALS = {
@@ -41,19 +41,19 @@ def sources(
 ) -> list[Source]:
     """Return the teams as they are compiled with these settings of section [k8s_vault]."""
     # Imported here: they bring Airflow, which takes seconds.
-    from airflow_k8s_vault.commands import compile_sources, dag_secrets
+    from airflow_k8s_vault.commands import read_dag_secrets, team_sources
 
     with contextlib.ExitStack() as replaced:
         for name, value in {**settings, "templates_dir": str(templates_dir)}.items():
             replaced.enter_context(config.replaced(name, value))
-        return compile_sources.sources(templates_dir, only, dag_secrets.read(dags) if dags else None)
+        return team_sources(templates_dir, only, read_dag_secrets(dags) if dags else None)
 
 
 def requests(sources: Iterable[Source]) -> list[dict[str, Any]]:
     """Return the requests to Vault's API, as `compile vault --format json` prints them."""
     made = []
     for source in sources:
-        made += formats.requests(policies(source), roles(source), source.login.namespace)
+        made += vault_requests(policies(source), roles(source), source.login.namespace)
     return made
 
 

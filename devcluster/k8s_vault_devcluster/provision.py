@@ -14,7 +14,7 @@ from typing import Any
 
 from kubernetes import client
 
-from airflow_k8s_vault.compile import Account, Source, objects
+from airflow_k8s_vault.compile import Account, Source, kubernetes_objects
 from airflow_k8s_vault.errors import K8sVaultError
 from k8s_vault_devcluster import compiled
 from k8s_vault_devcluster.postgres import drop_role_maker, make_role_maker
@@ -115,7 +115,7 @@ class Provisioning:
         """Apply what is compiled for these teams to Kubernetes alone."""
         for source in sources:
             self._wait_until_not_terminating(source.team.namespace)
-            for obj in objects.of_team(source):
+            for obj in kubernetes_objects(source):
                 self._apply(obj)
 
     def account(self, account: Account, minutes: int = 24 * 60) -> str:

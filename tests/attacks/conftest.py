@@ -12,7 +12,7 @@ import pytest
 from kubernetes.client import ApiClient
 
 from airflow_k8s_vault import VaultPodOperator
-from airflow_k8s_vault.teams.pod_arguments import OPENABLE
+from airflow_k8s_vault.teams import OPENABLE
 
 SHIPPED = Path(__file__).parents[2] / "pod_templates"
 Manifest = dict[str, Any]

@@ -11,7 +11,7 @@ import pytest
 from airflow.providers.cncf.kubernetes.triggers.pod import KubernetesPodTrigger
 
 from airflow_k8s_vault import VaultPodOperator, VaultSecret
-from airflow_k8s_vault.operators.trigger import VaultPodTrigger
+from airflow_k8s_vault.operators import VaultPodTrigger
 from tests.attacks.conftest import Manifest, make
 
 TOKEN = "c4nary7"

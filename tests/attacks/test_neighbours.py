@@ -13,7 +13,7 @@ from k8s_vault_devcluster.server import DevCluster
 from kubernetes import client, config
 
 from airflow_k8s_vault import VaultSecret, teams, templates
-from airflow_k8s_vault.delivery import agent
+from airflow_k8s_vault.delivery import VaultLogin, agent
 from tests import walls
 from tests.attacks.conftest import SHIPPED
 
@@ -62,7 +62,7 @@ def _run(core: client.CoreV1Api, openbao: OpenBao, team: teams.Team) -> Ran:
     pod["spec"]["containers"] = [base, unasked | {"name": "neighbour"}]
     pod["spec"]["initContainers"] = [unasked | {"name": "before"}]
     secret = VaultSecret("secret/payments/attacked", env={"SECRET": "key"}, file="f", key="key")
-    login = agent.VaultLogin(openbao.address, team.vault_role, auth_mount="attacked")
+    login = VaultLogin(openbao.address, team.vault_role, auth_mount="attacked")
     core.create_namespaced_pod(team.namespace, agent.attach(pod, [secret], login))
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline and _phase(core, team) not in ("Succeeded", "Failed"):

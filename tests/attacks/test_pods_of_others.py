@@ -20,7 +20,7 @@ from kubernetes.client import models
 
 from airflow_k8s_vault import VaultPodOperator, VaultSecret
 from airflow_k8s_vault.errors import K8sVaultError, PolicyError, TemplateError
-from airflow_k8s_vault.teams.pod_arguments import ARGUMENTS
+from airflow_k8s_vault.teams import POD_ARGUMENTS
 from tests.attacks.conftest import Liar, Manifest, make
 
 SECRET = VaultSecret("secret/payments/warehouse", env={"A": "key"}, file="warehouse.json")
@@ -158,7 +158,7 @@ def kept_in(name: str, value: Any) -> list[str]:
 
 
 def test_all_locked_arguments_without_a_trace_are_tried_here() -> None:
-    assert {a.name for a in ARGUMENTS if a.rule == "locked" and not a.fields} == TRACELESS.keys()
+    assert {a.name for a in POD_ARGUMENTS if a.rule == "locked" and not a.fields} == TRACELESS.keys()
 
 
 @pytest.mark.parametrize("name", TRACELESS)
@@ -174,7 +174,7 @@ def test_a_locked_argument_that_leaves_no_trace_in_the_pod_cannot_be_set_later(
             created(task)
 
 
-@pytest.mark.parametrize("name", [argument.name for argument in ARGUMENTS if argument.rule == "locked"])
+@pytest.mark.parametrize("name", [argument.name for argument in POD_ARGUMENTS if argument.rule == "locked"])
 @pytest.mark.parametrize("value", [None, False, 0, "", []])
 def test_a_locked_argument_that_is_passed_is_refused_whatever_its_value(name: str, value: Any) -> None:
     with pytest.raises(PolicyError, match=f"sets {name},"):

@@ -13,7 +13,7 @@ from k8s_vault_devcluster.server import DevCluster
 from kubernetes import client, config
 
 from airflow_k8s_vault import VaultSecret, teams, templates
-from airflow_k8s_vault.delivery import agent
+from airflow_k8s_vault.delivery import VaultLogin, agent
 from tests import walls
 from tests.attacks.conftest import SHIPPED
 
@@ -61,7 +61,7 @@ def test_nothing_that_an_agent_rendered_before_it_gave_up_is_used(
     pod = templates.find("payments/etl", SHIPPED).render({})
     pod["metadata"]["name"] = "second"
     pod["spec"]["containers"][0]["command"] = ["sh", "-c", 'echo "first is $FIRST"']
-    login = agent.VaultLogin(openbao.address, team.vault_role, auth_mount="second")
+    login = VaultLogin(openbao.address, team.vault_role, auth_mount="second")
     core.create_namespaced_pod(team.namespace, agent.attach(pod, SECRETS, login))
 
     def read() -> Any:

@@ -60,7 +60,7 @@ def timed(command: Callable[[Namespace], object], arguments: Namespace) -> tuple
 def run() -> list[Row]:
     from airflow_k8s_vault import config
     from airflow_k8s_vault.commands import compile as command
-    from airflow_k8s_vault.commands import compile_sources, dag_secrets
+    from airflow_k8s_vault.commands import compile_sources, read_dag_secrets
 
     folder = Path(tempfile.mkdtemp())
     os.environ["AIRFLOW__K8S_VAULT__TEMPLATES_DIR"] = str(folder / "pod_templates")
@@ -69,7 +69,7 @@ def run() -> list[Row]:
     try:
         write(folder)
         begin = time.perf_counter()
-        found = dag_secrets.read(folder / "dags")
+        found = read_dag_secrets(folder / "dags")
         imported = time.perf_counter() - begin
         assert len(found.declared) == 2 * DAGS, found.broken
         # The import is Airflow's; what is measured is all that comes after it.

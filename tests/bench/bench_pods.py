@@ -14,9 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from airflow_k8s_vault import templates
-from airflow_k8s_vault.delivery import REQUEST_ANNOTATION, agent, secret
-from airflow_k8s_vault.delivery.login import VaultLogin
-from airflow_k8s_vault.handover.handover import Handover
+from airflow_k8s_vault.delivery import REQUEST_ANNOTATION, VaultLogin, agent, secret
+from airflow_k8s_vault.handover import Handover
 from tests.bench.row import Row
 
 PODS = 20

@@ -153,7 +153,7 @@ class _Ours(_Side):
         return self.arena.operator(poll_interval=2, pod_template=template, **plain, **secrets, **given)
 
     def trigger(self, row: dict[str, Any]) -> Any:
-        from airflow_k8s_vault.operators.trigger import VaultPodTrigger
+        from airflow_k8s_vault.operators import VaultPodTrigger
 
         return VaultPodTrigger(**row)
 

@@ -124,7 +124,7 @@ class _Process:
         structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
         from airflow.providers.cncf.kubernetes.triggers.pod import KubernetesPodTrigger
 
-        from airflow_k8s_vault.operators.trigger import VaultPodTrigger
+        from airflow_k8s_vault.operators import VaultPodTrigger
 
         for namespace, name, uid in pods:
             settings: dict[str, Any] = {

@@ -13,11 +13,9 @@ import pytest
 from kubernetes import config
 from kubernetes.client import CoreV1Api
 
-from airflow_k8s_vault.delivery import REQUEST_ANNOTATION, attempts
-from airflow_k8s_vault.delivery.login import VaultLogin
+from airflow_k8s_vault.delivery import REQUEST_ANNOTATION, VaultLogin, attempts
 from airflow_k8s_vault.errors import DeliveryUnavailable
-from airflow_k8s_vault.handover import handover
-from airflow_k8s_vault.handover.handover import Handover
+from airflow_k8s_vault.handover import Handover, handover
 from tests.canary import values
 from tests.faults.fault_environment import KEY, LOGIN, NAMESPACE, FaultEnvironment
 from tests.faults.fault_proxy import Fault

@@ -10,7 +10,7 @@ import pytest
 
 from airflow_k8s_vault import templates
 from airflow_k8s_vault.commands import output, tree
-from airflow_k8s_vault.templates import explain
+from airflow_k8s_vault.templates import explained_fields, field_tree
 from tests.commands.test_templates import SHIPPED, run
 
 SENTENCE = "Loads into PostgreSQL: psql, more memory, away from the nodes where other loads already run."
@@ -107,7 +107,7 @@ KEYS = [row[0].strip().split(":")[0] for row in TREE]
 
 def test_explain_keeps_the_tree_in_eighty_columns() -> None:
     template = templates.find("payments/etl", SHIPPED)
-    rows = list(explain.tree(explain.explain(template, {}), SHIPPED.name))
+    rows = list(field_tree(explained_fields(template, {}), SHIPPED.name))
     stream = Terminal()
 
     with contextlib.redirect_stdout(stream):

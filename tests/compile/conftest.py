@@ -46,7 +46,7 @@ def one(found: list[dict[str, Any]], kind: str, name: str = "") -> dict[str, Any
 
 def policy(source: Source, what: str = "pods") -> dict[str, Any]:
     """Return the spec of the team's admission policy."""
-    return one(objects.of_team(source), "ValidatingAdmissionPolicy", f"-{what}")["spec"]
+    return one(objects.kubernetes_objects(source), "ValidatingAdmissionPolicy", f"-{what}")["spec"]
 
 
 def denials(

@@ -14,15 +14,13 @@ from k8s_vault_devcluster.api import cel, cel_cost
 from kubernetes.client import ApiClient
 
 from airflow_k8s_vault import VaultPodOperator, VaultSecret, teams, templates
-from airflow_k8s_vault.commands import compile_sources
+from airflow_k8s_vault.commands import team_sources
 from airflow_k8s_vault.commands.compile_sources import _xcom_sidecar
 from airflow_k8s_vault.compile import Account, Source, template_pods
-from airflow_k8s_vault.delivery import REQUEST_ANNOTATION, agent, secret
-from airflow_k8s_vault.delivery.login import VaultLogin
+from airflow_k8s_vault.delivery import REQUEST_ANNOTATION, VaultLogin, agent, secret
 from airflow_k8s_vault.policy import Expected
 from airflow_k8s_vault.teams import Team, dag_identity
-from airflow_k8s_vault.templates import samples
-from airflow_k8s_vault.templates.folder import folder as templates_folder
+from airflow_k8s_vault.templates import SAMPLE_CONTEXT, template_folder, values_at_the_limits
 from tests.compile.conftest import SHIPPED, WORKER, denials, policy
 from tests.compile.not_seen import REASONS, reason
 from tests.policy import bypasses
@@ -30,7 +28,7 @@ from tests.policy.conftest import XCOM, expected, final, team  # noqa: F401 - fi
 from tests.policy.test_final_pod import edited
 
 ACCOUNTS = (Account("airflow", "airflow-worker"), Account("airflow", "airflow-triggerer"))
-NAMES = [f"{name}/{short}" for name in teams.names(SHIPPED) for short in templates_folder(SHIPPED).available(name)]
+NAMES = [f"{name}/{short}" for name in teams.names(SHIPPED) for short in template_folder(SHIPPED).available(name)]
 SECRETS = {
     "none": [],
     "env": [VaultSecret("secret/payments/warehouse", env={"WAREHOUSE_KEY": "key"})],
@@ -63,13 +61,13 @@ SECRETS = {
 def source_of(name: str, deliveries: tuple[str, ...] = ("agent", "secret"), **login: Any) -> Source:
     result = teams.load(name, SHIPPED)
     where = VaultLogin(address="https://vault:8200", role=result.vault_role, **login)
-    pods = template_pods.of_team(name, SHIPPED)
+    pods = template_pods.team_pods(name, SHIPPED)
     return Source(result, where, deliveries, *ACCOUNTS, pods, _xcom_sidecar(None))
 
 
 def delivered(name: str, delivery: str, secrets: list[VaultSecret], source: Source, values: Any = None) -> Any:
     """Return the pod of a task as Airflow's worker sends it, XCom sidecar included."""
-    rendered = templates.find(name, SHIPPED).render(values or {}, samples.CONTEXT)
+    rendered = templates.find(name, SHIPPED).render(values or {}, SAMPLE_CONTEXT)
     rendered["metadata"] |= {"name": "load-x1y2", "annotations": {REQUEST_ANNOTATION: "0a1b2c"}}
     rendered["spec"]["activeDeadlineSeconds"] = 600
     if delivery == "agent":
@@ -118,7 +116,7 @@ def test_every_pod_that_the_templates_give_is_admitted(name: str, delivery: str)
     source = source_of(name.partition("/")[0])
     spec = policy(source)
     for secrets, values in itertools.product(
-        SECRETS.values(), samples.over_the_limits(templates.find(name, SHIPPED))
+        SECRETS.values(), values_at_the_limits(templates.find(name, SHIPPED))
     ):
         pod = delivered(name, delivery, secrets, source, values)
 
@@ -171,7 +169,7 @@ def test_the_operators_own_pod_is_admitted_for_a_team_that_has_no_more_than_it_n
     (folder / "risk/team.yaml").write_text(
         f'{account}images: {{python: "python:3.12-slim"}}\nsecrets: ["secret/risk/*"]\n'
     )
-    (source,) = compile_sources.sources(folder, ["risk"])
+    (source,) = team_sources(folder, ["risk"])
     task = VaultPodOperator(task_id="load", pod_template="risk/base")
     pod = ApiClient().sanitize_for_serialization(task.build_pod_request_obj(None, dry_run=True))
     placed = copy.deepcopy(pod)

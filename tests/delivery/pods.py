@@ -15,7 +15,7 @@ from airflow_k8s_vault import VaultSecret, teams, templates
 from airflow_k8s_vault.delivery import REQUEST_ANNOTATION, agent, failure, secret
 from airflow_k8s_vault.delivery.login import VaultLogin
 from airflow_k8s_vault.errors import K8sVaultError
-from airflow_k8s_vault.handover.handover import Handover
+from airflow_k8s_vault.handover import Handover
 
 NAMESPACE = "team-payments"
 # Long enough for a real cluster to pull an image.
@@ -78,7 +78,7 @@ class Pods:
         name, deadline = pod.metadata.name, time.monotonic() + _SECONDS
         while time.monotonic() < deadline:
             result = self.core.read_namespaced_pod(name, NAMESPACE)
-            problem = failure.of_delivery(result, self.login, "base")
+            problem = failure.delivery_failure(result, self.login, "base")
             if problem or result.status.phase in ("Succeeded", "Failed"):
                 log = "" if problem else self.log(name)
                 return Run(result.status.phase, log, str(problem or ""), name)

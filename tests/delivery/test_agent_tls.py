@@ -53,7 +53,7 @@ def run(core: client.CoreV1Api, name: str, login: VaultLogin) -> Any:
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
         result = core.read_namespaced_pod(name, "team-payments")
-        if result.status.phase in ("Succeeded", "Failed") or failure.of_delivery(result, login, "base"):
+        if result.status.phase in ("Succeeded", "Failed") or failure.delivery_failure(result, login, "base"):
             return result
         time.sleep(0.1)
     raise AssertionError(f"the pod neither ended nor failed: {result.status}")
@@ -72,7 +72,7 @@ def test_the_agent_trusts_the_configured_ca(core: client.CoreV1Api, vault: Vault
 def test_a_certificate_that_nobody_vouches_for_stops_the_pod(core: client.CoreV1Api, vault: VaultAdmin) -> None:
     login = VaultLogin(vault.address, "payments")
 
-    problem = failure.of_delivery(run(core, "doubting", login), login, "base")
+    problem = failure.delivery_failure(run(core, "doubting", login), login, "base")
 
     assert "certificate signed by unknown authority" in str(problem)
     assert "Set [k8s_vault] vault_cacert" in str(problem)

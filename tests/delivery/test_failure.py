@@ -12,6 +12,7 @@ from kubernetes.client import V1Pod
 from airflow_k8s_vault.delivery import failure
 from airflow_k8s_vault.delivery.agent.failure import FAILURE, KILLED
 from airflow_k8s_vault.delivery.login import VaultLogin
+from airflow_k8s_vault.delivery.main_failure import start_failure
 from airflow_k8s_vault.errors import DeliveryRefused, DeliveryUnavailable
 
 LOGIN = VaultLogin(address="https://vault:8200", role="payments")
@@ -68,7 +69,7 @@ def ended(message: str, exit_code: int = 1, reason: str = "Error") -> dict[str, 
 
 
 def why(agent: dict[str, Any], base: dict[str, Any] | None = None, **status: Any) -> Exception | None:
-    return failure.of_delivery(pod(agent, base, **status), LOGIN, "base")
+    return failure.delivery_failure(pod(agent, base, **status), LOGIN, "base")
 
 
 @pytest.mark.parametrize(
@@ -173,7 +174,7 @@ def test_a_pod_that_was_ended_from_outside_is_told_as_that(changed: dict[str, An
         for name, value in fields.items():
             setattr(getattr(result, part), name, value)
 
-    problem = failure.of_delivery(result, LOGIN, "base")
+    problem = failure.delivery_failure(result, LOGIN, "base")
 
     assert isinstance(problem, DeliveryUnavailable)
     assert first == str(problem).splitlines()[0]
@@ -185,7 +186,7 @@ def test_another_init_container_that_failed_is_named() -> None:
     other.name, other.state.terminated.exit_code = "wait-for-it", 4
     result.status.init_container_statuses.append(other)
 
-    message = str(failure.of_delivery(result, LOGIN, "base"))
+    message = str(failure.delivery_failure(result, LOGIN, "base"))
 
     assert message.startswith("Container 'wait-for-it' ended with exit code 4 before the main process started.")
 
@@ -204,7 +205,7 @@ def test_another_init_container_that_failed_is_named() -> None:
 def test_the_step_of_doctor_that_shows_more_is_named_last(message: str, step: str) -> None:
     login = VaultLogin("https://vault:8200", "payments", team="pay")
 
-    told = str(failure.of_delivery(pod(ended(message)), login, "base"))
+    told = str(failure.delivery_failure(pod(ended(message)), login, "base"))
 
     assert told.endswith(f"\n  Run: airflow k8s-vault {step}"), told
 
@@ -222,7 +223,9 @@ def test_a_role_that_is_not_there_is_to_be_compiled_and_applied(said: str, is_of
         f"There is no auth/kubernetes/role/payments: compile and apply (airflow k8s-vault compile vault{words})."
     )
 
-    message = str(failure.of_delivery(pod(ended(REFUSED_LOGIN.replace("permission denied", said))), login, "base"))
+    message = str(
+        failure.delivery_failure(pod(ended(REFUSED_LOGIN.replace("permission denied", said))), login, "base")
+    )
 
     assert words in message
 
@@ -239,7 +242,9 @@ def test_a_role_that_is_not_there_is_to_be_compiled_and_applied(said: str, is_of
 def test_after_a_refused_login_it_says_what_to_look_at(method: str, said: str, advice: str) -> None:
     login = VaultLogin("https://vault:8200", "payments", auth_method=method)
 
-    message = str(failure.of_delivery(pod(ended(REFUSED_LOGIN.replace("permission denied", said))), login, "base"))
+    message = str(
+        failure.delivery_failure(pod(ended(REFUSED_LOGIN.replace("permission denied", said))), login, "base")
+    )
 
     assert f"Check auth/kubernetes/role/payments (bound service account, namespace, audience), and {advice}" in (
         message.replace("and that ", "and ")
@@ -328,19 +333,17 @@ def test_a_base_container_that_only_ended_with_its_pod_never_started() -> None:
 def test_a_missing_executable_is_named_with_its_image() -> None:
     message = 'OCI runtime create failed: exec: "python": executable file not found in $PATH: unknown'
 
-    shown = failure.of_start(pod(RUNNING, ended(message, 128, "StartError")), "base")
+    shown = start_failure(pod(RUNNING, ended(message, 128, "StartError")), "base")
 
     assert shown is not None
     assert "image 'i' has no executable 'python' (exit code 128)" in shown
 
 
 def test_an_environment_that_is_too_large_for_linux_is_told_with_its_limits() -> None:
-    message = failure.of_start(
-        pod(RUNNING, ended("exec /bin/sh: argument list too long", 128, "StartError")), "base"
-    )
+    message = start_failure(pod(RUNNING, ended("exec /bin/sh: argument list too long", 128, "StartError")), "base")
 
     assert "128 KiB each with the name, 2 MiB together. Take the largest as files" in str(message)
 
 
 def test_a_program_that_ran_and_failed_is_none_of_our_business() -> None:
-    assert failure.of_start(pod(RUNNING, ended("oh", 1)), "base") is None
+    assert start_failure(pod(RUNNING, ended("oh", 1)), "base") is None

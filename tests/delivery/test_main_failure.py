@@ -69,7 +69,7 @@ RUNNING: dict[str, Any] = {"running": {"startedAt": "2026-01-02T03:04:05Z"}}
     ],
 )
 def test_the_reason_is_the_first_line(found: V1Pod, first: str) -> None:
-    shown = main_failure.why(found, "base")
+    shown = main_failure.why_it_failed(found, "base")
 
     assert shown is not None
     assert first == shown.splitlines()[0]
@@ -79,7 +79,7 @@ def test_the_reason_is_the_first_line(found: V1Pod, first: str) -> None:
 def test_the_end_of_the_log_follows_and_is_no_more_than_a_page_shows() -> None:
     log = [*(f"line {number}" for number in range(30)), "x" * 1000, "::group::of the program"]
 
-    message = main_failure.why(pod(ended(3)), "base", log)
+    message = main_failure.why_it_failed(pod(ended(3)), "base", log)
 
     assert message is not None
     lines = message.splitlines()[3:]
@@ -90,12 +90,12 @@ def test_the_end_of_the_log_follows_and_is_no_more_than_a_page_shows() -> None:
 
 
 def test_without_a_log_the_termination_message_is_told() -> None:
-    assert "    no such table" in str(main_failure.why(pod(ended(1, message="no such table")), "base"))
+    assert "    no such table" in str(main_failure.why_it_failed(pod(ended(1, message="no such table")), "base"))
 
 
 def test_a_pod_that_says_nothing_is_no_reason() -> None:
-    assert main_failure.why(pod(RUNNING), "base") is None
-    assert main_failure.why(None, "base") is None
+    assert main_failure.why_it_failed(pod(RUNNING), "base") is None
+    assert main_failure.why_it_failed(None, "base") is None
 
 
 @pytest.mark.parametrize(

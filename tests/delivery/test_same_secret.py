@@ -15,8 +15,7 @@ from airflow_k8s_vault.delivery.agent.template import env_file, file_key, secret
 from airflow_k8s_vault.errors import DeliveryRefused
 from airflow_k8s_vault.handover.pod_values import PodValues
 from airflow_k8s_vault.secret_value import SecretValue
-from airflow_k8s_vault.vault.session import Session
-from airflow_k8s_vault.vault.settings import Settings
+from airflow_k8s_vault.vault import Session, Settings
 from tests.delivery.conftest import Render
 from tests.vault.mounts import mount_kv
 

@@ -13,8 +13,8 @@ import pytest
 from k8s_vault_devcluster.demo.environment import Environment
 
 from airflow_k8s_vault import config
-from airflow_k8s_vault.commands import compile_sources, doctor
-from airflow_k8s_vault.compile import objects
+from airflow_k8s_vault.commands import doctor, team_sources
+from airflow_k8s_vault.compile import kubernetes_objects
 from tests import walls
 from tests.doctor.world import World
 
@@ -58,8 +58,8 @@ def world(ground: Environment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     world.setting("vault_auth_mount", ground.auth_mount)
     monkeypatch.setenv("VAULT_TOKEN", ground.vault.token)
     world.connection(ground.kubeconfig)
-    for source in compile_sources.sources(ground.templates_dir):
-        for compiled in objects.of_team(source):
+    for source in team_sources(ground.templates_dir):
+        for compiled in kubernetes_objects(source):
             if compiled["kind"] in ("Role", "RoleBinding"):
                 world.make(compiled)
     return world

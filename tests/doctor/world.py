@@ -13,7 +13,7 @@ from k8s_vault_devcluster.demo.environment import Environment
 from kubernetes import client
 
 from airflow_k8s_vault import config
-from airflow_k8s_vault.commands import compile_sources
+from airflow_k8s_vault.commands import team_sources
 
 NAMESPACE, ACCOUNT = "team-payments", "airflow-payments"
 _RBAC = f"/apis/rbac.authorization.k8s.io/v1/namespaces/{NAMESPACE}"
@@ -65,7 +65,7 @@ class World:
     def applied(self) -> Iterator[None]:
         """Let the cluster's admission policies be compiled from the settings as they are now."""
         config.reload()
-        self.ground.setup.apply(compile_sources.sources(self.ground.templates_dir, ["payments"]))
+        self.ground.setup.apply(team_sources(self.ground.templates_dir, ["payments"]))
         yield
         self.ground.setup.apply(self.ground.sources)
 

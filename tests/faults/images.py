@@ -9,7 +9,7 @@ from typing import Any
 from airflow.providers.cncf.kubernetes.utils.xcom_sidecar import PodDefaults
 from kubernetes import client
 
-from airflow_k8s_vault.delivery.login import VaultLogin
+from airflow_k8s_vault.delivery import VaultLogin
 
 _TIMEOUT_SECONDS = 600
 _SECURITY: dict[str, Any] = {

@@ -17,8 +17,7 @@ from typing import Any, TextIO
 
 from airflow.sdk.exceptions import TaskDeferred
 
-from airflow_k8s_vault.operators.trigger import VaultPodTrigger
-from airflow_k8s_vault.operators.vault_pod import VaultPodOperator
+from airflow_k8s_vault.operators import VaultPodOperator, VaultPodTrigger
 
 
 class Dying:

@@ -13,8 +13,7 @@ from airflow_k8s_vault import VaultSecret, VaultSecretsBackend
 from airflow_k8s_vault.errors import DeliveryRefused, VaultRefused
 from airflow_k8s_vault.handover.pod_values import PodValues
 from airflow_k8s_vault.secret_value import SecretValue
-from airflow_k8s_vault.vault.session import Session
-from airflow_k8s_vault.vault.settings import Settings
+from airflow_k8s_vault.vault import Session, Settings
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from k8s_vault_devcluster.openbao import OpenBao
 
-from airflow_k8s_vault.delivery.login import VaultLogin
+from airflow_k8s_vault.delivery import VaultLogin
 from airflow_k8s_vault.handover.handover import settings_of
 from airflow_k8s_vault.secret_value import SecretValue
 from airflow_k8s_vault.vault import Session

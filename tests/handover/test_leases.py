@@ -9,12 +9,11 @@ import pytest
 from k8s_vault_devcluster.openbao import OpenBao
 
 from airflow_k8s_vault import VaultSecret
-from airflow_k8s_vault.delivery import lifetime
+from airflow_k8s_vault.delivery import bound_lifetime
 from airflow_k8s_vault.errors import DeliveryRefused
 from airflow_k8s_vault.handover.pod_values import PodValues
 from airflow_k8s_vault.secret_value import SecretValue
-from airflow_k8s_vault.vault.session import Session
-from airflow_k8s_vault.vault.settings import Settings
+from airflow_k8s_vault.vault import Session, Settings
 
 
 def session(openbao: OpenBao, longest: str) -> Session:
@@ -81,6 +80,6 @@ def test_the_kubelet_ends_a_pod_when_its_task_may_not_run_any_longer(
 ) -> None:
     spec: dict[str, Any] = {"activeDeadlineSeconds": template} if template else {}
 
-    lifetime.bound({"spec": spec}, timedelta(seconds=timeout) if timeout else None)
+    bound_lifetime({"spec": spec}, timedelta(seconds=timeout) if timeout else None)
 
     assert bound == spec.get("activeDeadlineSeconds")

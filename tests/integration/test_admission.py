@@ -16,7 +16,7 @@ from kubernetes import client, config, stream
 
 from airflow_k8s_vault import templates
 from airflow_k8s_vault.compile import Account, Source
-from airflow_k8s_vault.templates import samples
+from airflow_k8s_vault.templates import values_at_the_limits
 from tests.compile.not_seen import reason
 from tests.compile.test_admission import NAMES, SECRETS, delivered, hardest  # noqa: F401 - a fixture
 from tests.policy import bypasses
@@ -73,7 +73,7 @@ def test_the_api_server_admits_every_pod_that_the_templates_give(
 ) -> None:
     source = sources[name.partition("/")[0]]
     worker = setup.acting_as(source.worker)
-    values = list(samples.over_the_limits(templates.find(name, SHIPPED)))
+    values = list(values_at_the_limits(templates.find(name, SHIPPED)))
     asked = [(SECRETS["all"], each) for each in values[::STEP]] + [(secrets, {}) for secrets in SECRETS.values()]
     refused = {
         answer(worker, delivered(name, "agent", secrets, source, each), source.team.namespace)

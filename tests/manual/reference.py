@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from airflow_k8s_vault.commands.cli import get_cli_commands
+from airflow_k8s_vault.commands import get_cli_commands
 from airflow_k8s_vault.config import SECTION, SETTINGS
 from airflow_k8s_vault.metrics import CAUSES, METRICS, OTHER
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import yaml
 
 from airflow_k8s_vault import VaultSecretsBackend
-from airflow_k8s_vault.commands.cli import get_cli_commands
+from airflow_k8s_vault.commands import get_cli_commands
 from airflow_k8s_vault.config import SETTINGS
 from tests.manual import reference
 

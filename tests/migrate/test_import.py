@@ -13,8 +13,8 @@ import yaml
 from airflow_k8s_vault import VaultSecret, migrate, templates
 from airflow_k8s_vault.errors import MigrationError
 from airflow_k8s_vault.migrate import Imported, Target
-from airflow_k8s_vault.policy.manifest import flatten
-from airflow_k8s_vault.templates import lint
+from airflow_k8s_vault.policy import flatten
+from airflow_k8s_vault.templates import lint_folder, lint_templates
 from tests.commands.test_templates import run
 
 PODS = Path(__file__).parent / "pods"
@@ -82,7 +82,7 @@ def test_the_template_gives_the_same_pod_again_but_for_what_is_told(name: str, t
         and not p[-1].endswith("/base")
     ] == []
     assert [
-        found for found in [*lint.of_folder(root), *lint.of_team("etl", root)] if found.severity == "error"
+        found for found in [*lint_folder(root), *lint_templates("etl", root)] if found.severity == "error"
     ] == []
 
 

@@ -24,7 +24,7 @@ from airflow_k8s_vault.errors import (
     TeamError,
     TemplateError,
 )
-from airflow_k8s_vault.policy import pod_security
+from airflow_k8s_vault.policy import pod_security_violations
 
 ROOT = Path(__file__).parents[2]
 PASSWORD = VaultSecret("secret/payments/warehouse", env={"PGPASSWORD": "password"})
@@ -198,7 +198,7 @@ def test_the_whole_pod_passes_the_restricted_standard(capsys: pytest.CaptureFixt
     key = VaultSecret("secret/payments/partner", file="partner.key", key="api_key")
     pod = operator(vault_secrets=[PASSWORD, key], cmds=["psql"]).build_pod_request_obj(dry_run=True)
 
-    assert pod_security.violations(ApiClient().sanitize_for_serialization(pod), "restricted") == []
+    assert pod_security_violations(ApiClient().sanitize_for_serialization(pod), "restricted") == []
 
 
 def test_a_container_that_the_template_does_not_have_is_named_with_those_that_it_has() -> None:

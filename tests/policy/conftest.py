@@ -10,11 +10,9 @@ from typing import Any
 import pytest
 
 from airflow_k8s_vault import VaultSecret, templates
-from airflow_k8s_vault.delivery import agent
-from airflow_k8s_vault.delivery.login import VaultLogin
+from airflow_k8s_vault.delivery import VaultLogin, agent
 from airflow_k8s_vault.policy import Expected
-from airflow_k8s_vault.teams import Platform, Team
-from airflow_k8s_vault.teams.pod_arguments import OPENABLE
+from airflow_k8s_vault.teams import OPENABLE, Platform, Team
 
 SHIPPED = Path(__file__).parents[2] / "pod_templates"
 SECRETS = [

@@ -13,29 +13,30 @@ from kubernetes.client import ApiClient
 
 from airflow_k8s_vault.errors import PolicyError
 from airflow_k8s_vault.policy import Expected, arguments, check
-from airflow_k8s_vault.policy.manifest import parsed
-from airflow_k8s_vault.teams import Platform, Team
-from airflow_k8s_vault.teams.pod_arguments import ARGUMENTS, BY_NAME, OPENABLE
+from airflow_k8s_vault.policy.manifest import parsed_path
+from airflow_k8s_vault.teams import OPENABLE, POD_ARGUMENTS, POD_ARGUMENTS_BY_NAME, Platform, Team
 
 SIGNATURE = [name for name in inspect.signature(KubernetesPodOperator.__init__).parameters if name != "self"]
 
 
 def test_somebody_has_decided_about_every_argument_of_the_operator() -> None:
-    undecided = set(SIGNATURE) - {"kwargs"} - set(BY_NAME)
+    undecided = set(SIGNATURE) - {"kwargs"} - set(POD_ARGUMENTS_BY_NAME)
 
     assert not undecided, f"new in KubernetesPodOperator: decide in pod_arguments.py: {undecided}"
 
 
 def test_no_decision_is_about_an_argument_that_is_not_there() -> None:
-    assert {"allow_literals"} == set(BY_NAME) - set(SIGNATURE)
-    assert len(ARGUMENTS) == len(BY_NAME)
+    assert {"allow_literals"} == set(POD_ARGUMENTS_BY_NAME) - set(SIGNATURE)
+    assert len(POD_ARGUMENTS) == len(POD_ARGUMENTS_BY_NAME)
 
 
-@pytest.mark.parametrize("name", [argument.name for argument in ARGUMENTS if argument.rule == "locked"])
+@pytest.mark.parametrize("name", [argument.name for argument in POD_ARGUMENTS if argument.rule == "locked"])
 def test_a_locked_argument_is_refused_whatever_a_team_opens(name: str, team: Team) -> None:
     opened = replace(team, overridable=(*OPENABLE, name), platform=Platform(overridable=(*OPENABLE, name)))
 
-    assert [f"{name} is never open to DAGs: {BY_NAME[name].reason}."] == arguments.check(opened, [name])
+    assert [f"{name} is never open to DAGs: {POD_ARGUMENTS_BY_NAME[name].reason}."] == arguments.check(
+        opened, [name]
+    )
 
 
 @pytest.mark.parametrize("name", OPENABLE)
@@ -111,7 +112,7 @@ def test_an_argument_that_slipped_past_the_import_is_refused_in_the_final_pod(
 
     with pytest.raises(PolicyError) as refused:
         check(pod, team, plain, asked=[name])
-    field = parsed(BY_NAME[name].fields[0])[-1]
+    field = parsed_path(POD_ARGUMENTS_BY_NAME[name].fields[0])[-1]
     assert field in str(refused.value)
 
 

@@ -14,8 +14,7 @@ from hypothesis import strategies as st
 
 from airflow_k8s_vault.errors import PolicyError
 from airflow_k8s_vault.policy import Expected, check
-from airflow_k8s_vault.teams import Platform, Team
-from airflow_k8s_vault.teams.pod_arguments import OPENABLE
+from airflow_k8s_vault.teams import OPENABLE, Platform, Team
 from tests import growth
 from tests.policy import bypasses
 

@@ -10,8 +10,7 @@ import pytest
 from kubernetes.client import ApiClient, models
 
 from airflow_k8s_vault import VaultPodOperator, VaultSecret, templates
-from airflow_k8s_vault.delivery import agent
-from airflow_k8s_vault.delivery.login import VaultLogin
+from airflow_k8s_vault.delivery import VaultLogin, agent
 from airflow_k8s_vault.errors import PolicyError
 from airflow_k8s_vault.policy import Expected, check
 

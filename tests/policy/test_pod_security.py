@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from airflow_k8s_vault.policy.pod_security import violations
+from airflow_k8s_vault.policy.pod_security import pod_security_violations
 
 RESTRICTED: dict[str, Any] = {
     "apiVersion": "v1",
@@ -76,15 +76,15 @@ def with_value(field: str, value: Any) -> dict[str, Any]:
 
 
 def test_a_restricted_pod_meets_every_level() -> None:
-    assert [] == violations(RESTRICTED, "privileged")
-    assert [] == violations(RESTRICTED, "baseline")
-    assert [] == violations(RESTRICTED, "restricted")
+    assert [] == pod_security_violations(RESTRICTED, "privileged")
+    assert [] == pod_security_violations(RESTRICTED, "baseline")
+    assert [] == pod_security_violations(RESTRICTED, "restricted")
 
 
 def test_a_minimal_pod_meets_baseline_and_not_restricted() -> None:
-    message = violations(MINIMAL, "restricted")
+    message = pod_security_violations(MINIMAL, "restricted")
 
-    assert [] == violations(MINIMAL, "baseline")
+    assert [] == pod_security_violations(MINIMAL, "baseline")
     assert ["allowPrivilegeEscalation", "runAsNonRoot", "seccompProfile.type", "capabilities.drop"] == [
         sentence.split(" is ")[0].removeprefix("spec.containers[0].securityContext.") for sentence in message
     ]
@@ -94,17 +94,17 @@ def test_a_minimal_pod_meets_baseline_and_not_restricted() -> None:
 def test_baseline_refuses_and_names(field: str, value: Any) -> None:
     pod = with_value(field, value)
 
-    assert any(sentence.startswith(f"{field} is ") for sentence in violations(pod, "baseline"))
-    assert any(sentence.startswith(f"{field} is ") for sentence in violations(pod, "restricted"))
-    assert [] == violations(pod, "privileged")
+    assert any(sentence.startswith(f"{field} is ") for sentence in pod_security_violations(pod, "baseline"))
+    assert any(sentence.startswith(f"{field} is ") for sentence in pod_security_violations(pod, "restricted"))
+    assert [] == pod_security_violations(pod, "privileged")
 
 
 @pytest.mark.parametrize(("field", "value"), RESTRICTED_ONLY)
 def test_restricted_refuses_and_names(field: str, value: Any) -> None:
     pod = with_value(field, value)
 
-    assert any(sentence.startswith(f"{field} is ") for sentence in violations(pod, "restricted"))
-    assert [] == violations(pod, "baseline")
+    assert any(sentence.startswith(f"{field} is ") for sentence in pod_security_violations(pod, "restricted"))
+    assert [] == pod_security_violations(pod, "baseline")
 
 
 @pytest.mark.parametrize(
@@ -121,7 +121,7 @@ def test_restricted_refuses_and_names(field: str, value: Any) -> None:
 def test_a_volume_of_another_type_is_refused(volume: dict[str, Any], level: Any) -> None:
     pod = with_value("spec.volumes", [{"name": "work", **volume}])
 
-    assert violations(pod, level)
+    assert pod_security_violations(pod, level)
 
 
 @pytest.mark.parametrize("section", ["initContainers", "ephemeralContainers"])
@@ -129,7 +129,8 @@ def test_containers_of_all_kinds_are_held_to_it(section: str) -> None:
     pod = with_value(f"spec.{section}", [{"name": "other", "securityContext": {"privileged": True}}])
 
     assert any(
-        f"spec.{section}[0].securityContext.privileged" in message for message in violations(pod, "baseline")
+        f"spec.{section}[0].securityContext.privileged" in message
+        for message in pod_security_violations(pod, "baseline")
     )
 
 
@@ -139,11 +140,15 @@ def test_host_ports_sysctls_and_apparmor_annotations_are_refused() -> None:
     key = "container.apparmor.security.beta.kubernetes.io/base"
     apparmor = with_value("metadata.annotations", {key: "unconfined"})
 
-    assert "spec.containers[0].ports[0].hostPort is 80; host ports: none are allowed." in violations(
+    assert "spec.containers[0].ports[0].hostPort is 80; host ports: none are allowed." in pod_security_violations(
         ports, "baseline"
     )
-    assert violations(sysctls, "baseline")[0].startswith("spec.securityContext.sysctls[0].name is 'kernel.msgmax'")
-    assert violations(apparmor, "baseline")[0].startswith(f"metadata.annotations[{key}] is 'unconfined'")
+    assert pod_security_violations(sysctls, "baseline")[0].startswith(
+        "spec.securityContext.sysctls[0].name is 'kernel.msgmax'"
+    )
+    assert pod_security_violations(apparmor, "baseline")[0].startswith(
+        f"metadata.annotations[{key}] is 'unconfined'"
+    )
 
 
 def test_a_containers_own_value_beats_the_pods() -> None:
@@ -151,4 +156,4 @@ def test_a_containers_own_value_beats_the_pods() -> None:
     pod["spec"]["securityContext"] = {}
     pod["spec"]["containers"][0]["securityContext"]["seccompProfile"] = {"type": "Localhost"}
 
-    assert [] == violations(pod, "restricted")
+    assert [] == pod_security_violations(pod, "restricted")

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from airflow_k8s_vault.vault.settings import Settings
+from airflow_k8s_vault.vault import Settings
 from tests.secrets_backend.test_parity import WANTED
 
 DOCS = (Path(__file__).parents[2] / "docs" / "secrets-backend.md").read_text()

@@ -16,8 +16,7 @@ import pytest
 from k8s_vault_devcluster.openbao import OpenBao
 
 from airflow_k8s_vault import VaultSecretsBackend
-from airflow_k8s_vault.vault import SecretValue
-from airflow_k8s_vault.vault.deadline import Deadline
+from airflow_k8s_vault.vault import Deadline, SecretValue
 from tests.vault.conftest import AppRole, make_approle
 from tests.vault.proxy import FaultyProxy
 

@@ -15,8 +15,7 @@ import pytest
 from kubernetes import client, config
 
 from airflow_k8s_vault import templates
-from airflow_k8s_vault.delivery import agent
-from airflow_k8s_vault.delivery.login import VaultLogin
+from airflow_k8s_vault.delivery import VaultLogin, agent
 from tests.canary.endings import XCOM
 from tests.faults.case import finish
 from tests.faults.endings import LONG, SHORT

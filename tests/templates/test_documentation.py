@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from airflow_k8s_vault.commands import cli, cli_templates
-from airflow_k8s_vault.teams.team_file import PLATFORM_KEYS, TEAM_KEYS
-from airflow_k8s_vault.templates.variables import CONTEXT
+from airflow_k8s_vault.commands import cli_templates, get_cli_commands
+from airflow_k8s_vault.teams import PLATFORM_KEYS, TEAM_KEYS
+from airflow_k8s_vault.templates.variables import CONTEXT_NAMES
 
 TEXT = (Path(__file__).parents[2] / "docs" / "templates.md").read_text()
 DEVCLUSTER = (Path(__file__).parents[2] / "devcluster" / "README.md").read_text()
@@ -20,7 +20,7 @@ COMMANDS = [
 ]
 
 
-@pytest.mark.parametrize("name", [*(key.name for key in (*TEAM_KEYS, *PLATFORM_KEYS)), *CONTEXT])
+@pytest.mark.parametrize("name", [*(key.name for key in (*TEAM_KEYS, *PLATFORM_KEYS)), *CONTEXT_NAMES])
 def test_every_key_and_name_is_documented(name: str) -> None:
     assert f"`{name}`" in TEXT
 
@@ -31,7 +31,7 @@ def test_every_command_is_documented(command: str) -> None:
 
 
 def test_every_command_of_the_development_servers_is_documented() -> None:
-    (everything,) = cli.get_cli_commands()
+    (everything,) = get_cli_commands()
     dev = next(group for group in everything.subcommands if group.name == "dev")
 
     documented = set(re.findall(r"^\| `dev (\w+)", DEVCLUSTER, re.MULTILINE))

@@ -8,7 +8,7 @@ import pytest
 
 from airflow_k8s_vault import templates
 from airflow_k8s_vault.errors import TeamError, TemplateError
-from airflow_k8s_vault.policy import arguments
+from airflow_k8s_vault.policy import argument_refusal
 
 SHIPPED = Path(__file__).parents[2] / "pod_templates"
 
@@ -63,7 +63,7 @@ def test_all_mistakes_in_the_variables_are_listed_at_once() -> None:
 def test_a_task_learns_which_arguments_its_team_leaves_open() -> None:
     team = templates.find("payments/etl", SHIPPED).team
 
-    message = arguments.refusal("load", team, ["image", "cmds", "service_account_name"])
+    message = argument_refusal("load", team, ["image", "cmds", "service_account_name"])
 
     assert message is not None
     assert message.startswith(

@@ -12,7 +12,7 @@ from airflow_k8s_vault.compile.admission.rule import Rule
 from airflow_k8s_vault.compile.admission.volume_rules import AGENT, FILES, TOKEN
 from airflow_k8s_vault.compile.source import Source
 from airflow_k8s_vault.delivery import agent
-from airflow_k8s_vault.delivery.agent.script import CONFIG, LIMIT
+from airflow_k8s_vault.delivery.agent import CONFIG, LIMIT
 from airflow_k8s_vault.vault_secret import VaultSecret
 
 _LIST = '"template": ['

@@ -10,8 +10,7 @@ from airflow_k8s_vault.compile.admission.pod_rules import is_open, one_of
 from airflow_k8s_vault.compile.admission.rule import Rule
 from airflow_k8s_vault.compile.source import Source
 from airflow_k8s_vault.delivery import agent
-from airflow_k8s_vault.policy.changes import INIT_KEYS
-from airflow_k8s_vault.policy.credentials import ENV_SOURCES
+from airflow_k8s_vault.policy import ENV_SOURCES, INIT_KEYS
 
 # What the API server fills in: pkg/apis/core/v1/defaults.go.
 DEFAULTED = frozenset(

@@ -9,8 +9,8 @@ from airflow_k8s_vault.compile import cel
 from airflow_k8s_vault.compile.admission.rule import Rule
 from airflow_k8s_vault.compile.source import Source
 from airflow_k8s_vault.delivery.secret import GATE, LABEL
-from airflow_k8s_vault.policy.credentials import ISSUER_KEYS
-from airflow_k8s_vault.teams.pod_arguments import ARGUMENTS
+from airflow_k8s_vault.policy import ISSUER_KEYS
+from airflow_k8s_vault.teams import POD_ARGUMENTS
 
 # What the API server fills in: pkg/apis/core/v1/defaults.go and the plugins Priority, ServiceAccount,
 # DefaultTolerationSeconds.
@@ -50,7 +50,7 @@ def is_open(source: Source, field: str) -> bool:
     """Return whether a DAG, or Airflow's mutation hook, may set this field of the pod, or a part of it."""
     opened = [
         at
-        for argument in ARGUMENTS
+        for argument in POD_ARGUMENTS
         if argument.rule == "open" or argument.name in source.team.overridable
         for at in argument.fields
     ]
@@ -193,5 +193,5 @@ def _keys(maps: Any) -> set[str]:
 
 
 def _spec_fields() -> set[str]:
-    fields = {field for argument in ARGUMENTS for field in argument.fields}
+    fields = {field for argument in POD_ARGUMENTS for field in argument.fields}
     return {field.split(".")[1] for field in fields if field.startswith("spec.") and "[" not in field}

@@ -10,19 +10,19 @@ from collections.abc import Iterator
 
 from airflow_k8s_vault.compile import cel
 from airflow_k8s_vault.compile.admission.rule import Rule
-from airflow_k8s_vault.policy.pod_security import (
+from airflow_k8s_vault.policy import (
     BASELINE_CAPABILITIES,
-    HANDLERS,
-    PROFILES,
+    HOOKS_AND_PROBES,
+    SECCOMP_PROFILES,
     SELINUX_TYPES,
     SYSCTLS,
-    Level,
+    PodSecurityLevel,
 )
 
 _POD, _CONTEXT = "object.spec.securityContext", "c.securityContext"
 
 
-def of_level(level: Level) -> Iterator[Rule]:
+def of_level(level: PodSecurityLevel) -> Iterator[Rule]:
     """Yield the rules of a level, those of `baseline` among `restricted`'s; none for `privileged`."""
     if level == "privileged":
         return
@@ -30,8 +30,8 @@ def of_level(level: Level) -> Iterator[Rule]:
         term = cel.absent_or("object.spec", name, f"object.spec.{name} == false")
         yield Rule(term, f"Pod Security: {name} is not allowed.")
     yield from _containers(_baseline())
-    yield _each_context("appArmorProfile", "type", PROFILES)
-    yield _each_context("seccompProfile", "type", PROFILES)
+    yield _each_context("appArmorProfile", "type", SECCOMP_PROFILES)
+    yield _each_context("seccompProfile", "type", SECCOMP_PROFILES)
     yield _each_context("seLinuxOptions", "type", SELINUX_TYPES)
     for key in ("user", "role"):
         yield _each_context("seLinuxOptions", key, ("",))
@@ -45,7 +45,7 @@ def of_level(level: Level) -> Iterator[Rule]:
         user = f"!({cel.has_all('object.spec', 'securityContext', 'runAsUser')}) || {_POD}.runAsUser != 0"
         yield Rule(user, _of("runAsUser"))
         yield _effective("runAsNonRoot", "runAsNonRoot == true")
-        yield _effective("seccompProfile", f"seccompProfile.type in {cel.literal(list(PROFILES))}")
+        yield _effective("seccompProfile", f"seccompProfile.type in {cel.literal(list(SECCOMP_PROFILES))}")
 
 
 def _of(control: str) -> str:
@@ -70,7 +70,7 @@ def _baseline() -> Iterator[tuple[str, str]]:
     yield "procMount", _within((*context, "procMount"), f'{_CONTEXT}.procMount == "Default"')
     windows = (*context, "windowsOptions", "hostProcess")
     yield "hostProcess", _within(windows, f"{_CONTEXT}.windowsOptions.hostProcess == false")
-    for steps in HANDLERS:
+    for steps in HOOKS_AND_PROBES:
         for action in ("httpGet", "tcpSocket"):
             path = (*steps, action, "host")
             yield ".".join(path), _within(path, f'c.{".".join(path)} == ""')

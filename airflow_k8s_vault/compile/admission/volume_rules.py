@@ -10,8 +10,7 @@ from airflow_k8s_vault.compile.admission.container_rules import by_name, own_sec
 from airflow_k8s_vault.compile.admission.pod_rules import is_open
 from airflow_k8s_vault.compile.admission.rule import Rule
 from airflow_k8s_vault.compile.source import Source
-from airflow_k8s_vault.policy.expected import PLAIN_VOLUMES
-from airflow_k8s_vault.policy.manifest import volume_kinds
+from airflow_k8s_vault.policy import PLAIN_VOLUMES, volume_kinds
 
 TOKEN, AGENT, ENV, FILES = "vault-token", "vault-agent", "vault-env", "vault-files-"
 _XCOM = "xcom"

@@ -41,13 +41,13 @@ def named(key: Key) -> str:
     return f"{kind} {namespace}/{name}" if namespace else f"{kind} {name}"
 
 
-def differences(sources: Sequence[Source], live: LiveCluster, all_teams: bool) -> Iterator[Difference]:
+def cluster_differences(sources: Sequence[Source], live: LiveCluster, all_teams: bool) -> Iterator[Difference]:
     """Yield the differences. all_teams: whether every team is compiled."""
     for name, reason in live.unseen.items():
         yield Difference("?", _WHERE, name, reason)
     compiled: set[Key] = set()
     for source in sources:
-        for made in objects.of_team(source):
+        for made in objects.kubernetes_objects(source):
             key = key_of(made)
             compiled.add(key)
             if key in live.objects:

@@ -41,7 +41,7 @@ class _Unreachable(Exception):
     """The API server does not answer, or does not know us: nothing else is asked of it."""
 
 
-def read(sources: Sequence[Source], environment: Mapping[str, str]) -> LiveCluster:
+def read_cluster(sources: Sequence[Source], environment: Mapping[str, str]) -> LiveCluster:
     """Return what is there, by KUBECONFIG or the pod's own account. What cannot be read is in `unseen`."""
     try:
         api = _client(environment)
@@ -86,7 +86,7 @@ class _Reader:
     def read(self, sources: Sequence[Source]) -> LiveCluster:
         result: dict[Key, Mapping[str, Any] | None] = {}
         for source in sources:
-            for obj in objects.of_team(source):
+            for obj in objects.kubernetes_objects(source):
                 key = key_of(obj)
                 seen, answer = self._get(path(obj), named(key))
                 if seen:

@@ -20,7 +20,7 @@ class _Unreachable(Exception):
     """Vault does not answer: nothing else is asked of it."""
 
 
-def read(sources: Sequence[Source], environment: Mapping[str, str], all_teams: bool) -> LiveVault:
+def read_vault(sources: Sequence[Source], environment: Mapping[str, str], all_teams: bool) -> LiveVault:
     """Return what is there, by the address and token of VAULT_ADDR, VAULT_TOKEN and the like.
 
     Without VAULT_ADDR the address is [k8s_vault] vault_addr. What cannot be read is in `unseen`, with the reason.

@@ -32,7 +32,7 @@ class LiveVault:
     unseen: Mapping[str, str] = field(default_factory=dict)
 
 
-def differences(sources: Sequence[Source], live: LiveVault, all_teams: bool) -> Iterator[Difference]:
+def vault_differences(sources: Sequence[Source], live: LiveVault, all_teams: bool) -> Iterator[Difference]:
     """Yield the differences. all_teams: whether every team is compiled, so that what is left is nobody's."""
     for name, reason in live.unseen.items():
         yield Difference("?", _WHERE, name, reason)

@@ -20,7 +20,7 @@ def written(kind: str, policies: Sequence[Policy], roles: Sequence[Role], namesp
     if kind == "policy":
         return "\n".join(f"# {policy.name}.hcl\n{policy.text()}" for policy in policies)
     if kind == "json":
-        return json.dumps(requests(policies, roles, namespace), indent=2) + "\n"
+        return json.dumps(vault_requests(policies, roles, namespace), indent=2) + "\n"
     if kind == "terraform":
         return "\n".join(
             [*(_policy_resource(p, namespace) for p in policies), *(_role_resource(r, namespace) for r in roles)]
@@ -28,7 +28,7 @@ def written(kind: str, policies: Sequence[Policy], roles: Sequence[Role], namesp
     return _commands(policies, roles, namespace)
 
 
-def requests(policies: Iterable[Policy], roles: Iterable[Role], namespace: str = "") -> list[dict[str, Any]]:
+def vault_requests(policies: Iterable[Policy], roles: Iterable[Role], namespace: str = "") -> list[dict[str, Any]]:
     """Return the requests to Vault's API, policies first: a role of a policy that is not there gives nothing."""
     head = {"namespace": namespace} if namespace else {}
     made: list[dict[str, Any]] = [

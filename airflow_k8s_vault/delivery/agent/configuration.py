@@ -20,7 +20,9 @@ TOKEN_DIR = "/var/run/secrets/vault"  # noqa: S105 - a folder
 # certificate, is made anew as often, so rarely where it lives for long.
 _RENDER_INTERVAL, _WRITTEN_INTERVAL = "1m", "5m"
 # The variables in which it goes on, all that there can be: each part is half full at least.
-FURTHER = [f"{CONFIG}_{n}" for n in range(1, 2 * sizes.AGENT_CONFIG_BYTES // sizes.AGENT_CONFIG_PART_BYTES + 1)]
+FURTHER_VARIABLES = [
+    f"{CONFIG}_{n}" for n in range(1, 2 * sizes.AGENT_CONFIG_BYTES // sizes.AGENT_CONFIG_PART_BYTES + 1)
+]
 _LONG_SECONDS = 600
 # When what cannot be renewed is made anew, as a part of its life, give or take 0.05. The agent's own 0.9 leaves
 # a certificate of an hour three minutes for a Vault that does not answer at once.

@@ -18,7 +18,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from airflow_k8s_vault import json_text
-from airflow_k8s_vault.delivery import REQUEST_ANNOTATION, base64_text, ownership, sizes
+from airflow_k8s_vault.delivery import base64_text, ownership, sizes
+from airflow_k8s_vault.delivery.annotations import REQUEST_ANNOTATION
 from airflow_k8s_vault.delivery.placement import add_variables, by_container, mount_files, refuse_clashes
 from airflow_k8s_vault.errors import DeliveryRefused, error_list
 from airflow_k8s_vault.vault_file import VaultFile

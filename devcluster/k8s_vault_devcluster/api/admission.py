@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 
-from airflow_k8s_vault.policy.pod_security import violations
+from airflow_k8s_vault.policy import pod_security_violations
 from k8s_vault_devcluster.api import pod_resources
 from k8s_vault_devcluster.api.defaults import containers, qos_class
 from k8s_vault_devcluster.api.pod_security_words import reasons
@@ -106,7 +106,7 @@ def _check_pod_security(store: Store, pod: Object) -> None:
     level = labels.get(_LEVEL, "privileged")
     if level == "privileged":
         return
-    result = violations(pod, level)
+    result = pod_security_violations(pod, level)
     if result:
         version = labels.get(f"{_LEVEL}-version", "latest")
         message = reasons(pod, level) or result

@@ -26,6 +26,6 @@ def dag_identity(prefix: str, dag_id: str) -> str:
     return "-".join(filter(None, (prefix, readable[: max(room, 0)].strip("-"), digest)))
 
 
-def fits(prefix: str) -> bool:
+def identity_fits(prefix: str) -> bool:
     """Return whether there is room for a readable part of a DAG's id after the prefix."""
     return len(prefix) <= LONGEST - _DIGEST - 2 - _READABLE
