@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import os
+import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,10 +21,12 @@ from airflow_k8s_vault.vault_secret import VaultSecret
 # The arguments that say which secrets of which team a task gets.
 _EXPANDED = ("pod_template", "team", "vault_secrets", "executor_config")
 
+_DEPTH = "AIRFLOW__CORE__DAGBAG_IMPORT_ERROR_TRACEBACK_DEPTH"
+
 
 @dataclass(frozen=True)
 class DagSecrets:
-    """What was found. dags: team to the ids of its DAGs. broken: file to why it cannot be imported.
+    """What was found. dags: team to the ids of its DAGs. broken: file and line to why it cannot be imported.
 
     unknown: a sentence for each task whose secrets only its run knows.
     """
@@ -40,8 +44,7 @@ def read_dag_secrets(folder: Path) -> DagSecrets:
     if not folder.exists():
         raise ConfigError(f"There is no {folder}.\n  Name the folder, or the file, of the DAGs with --dags.")
     root = folder if folder.is_dir() else folder.parent
-    # Airflow's log of the import, and what DAG files print, would be read as part of the output.
-    with contextlib.redirect_stdout(sys.stderr):
+    with _nothing_on_stdout(), _whole_tracebacks():
         bag = DagBag(folder, bundle_path=root)
     declared: list[Declared] = []
     dags: dict[str, set[str]] = {}
@@ -56,9 +59,39 @@ def read_dag_secrets(folder: Path) -> DagSecrets:
             elif team is not None:
                 dags.setdefault(team, set()).add(dag_id)
                 declared += _of_task(bag.dags[dag_id], task.task_id, team, given, secrets)
-    broken = {str(file): _message(error) for file, error in bag.import_errors.items()}
+    broken = {_place(root / file, error): _message(error) for file, error in bag.import_errors.items()}
     result = {team: tuple(sorted(ids)) for team, ids in sorted(dags.items())}
     return DagSecrets(tuple(dict.fromkeys(declared)), result, broken, tuple(dict.fromkeys(unknown)))
+
+
+@contextlib.contextmanager
+def _nothing_on_stdout() -> Iterator[None]:
+    """Send Airflow's log of the import, and what DAG files print, to stderr: it would be read as the output.
+
+    The descriptor, too: some of Airflow's loggers hold the stream itself.
+    """
+    kept = os.dup(1)
+    try:
+        os.dup2(2, 1)
+        with contextlib.redirect_stdout(sys.stderr):
+            yield
+    finally:
+        if sys.__stdout__ is not None:
+            sys.__stdout__.flush()
+        os.dup2(kept, 1)
+        os.close(kept)
+
+
+@contextlib.contextmanager
+def _whole_tracebacks() -> Iterator[None]:
+    """Let Airflow keep the frame of the DAG file, too: by default it keeps the last two, which are ours."""
+    before = os.environ.get(_DEPTH)
+    os.environ[_DEPTH] = "100"
+    try:
+        yield
+    finally:
+        os.environ.pop(_DEPTH)
+        os.environ.update({_DEPTH: before} if before is not None else {})
 
 
 def _of_task(
@@ -122,6 +155,12 @@ def _team(given: Mapping[str, Any]) -> str | None:
     if not isinstance(template, str):
         return None
     return given.get("team") or template.partition("/")[0]
+
+
+def _place(file: Path, traceback: str) -> str:
+    """Return the file, with the line of its own that the traceback ends at."""
+    lines = re.findall(rf'File "{re.escape(str(file))}", line ([0-9]+)', traceback)
+    return f"{file}, line {lines[-1]}," if lines else str(file)
 
 
 def _message(traceback: str) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any, Self, TypeVar
 
@@ -51,6 +52,17 @@ class ErrorCollector:
             if len(messages) == 1:
                 raise first
             raise type(first)("\n".join(messages)) from first.__cause__
+
+
+@contextmanager
+def naming(dag: Any) -> Iterator[None]:
+    """Within `with`, let an error say which DAG it is of: a file may make many, and its traceback names none."""
+    try:
+        yield
+    except K8sVaultError as error:
+        if dag is not None:
+            error.add_note(f"  In DAG '{dag.dag_id}'.")
+        raise
 
 
 def check(request: TaskRequest, errors: ErrorCollector) -> PodTemplate | None:

@@ -35,7 +35,7 @@ class CheckedPartial(OperatorPartial):
         given = {**defaults(self.kwargs.get("dag"), self.kwargs.get("task_group")), **self.kwargs}
         # For a task that fails to be made, Airflow's warning that it was never mapped says nothing.
         self._expand_called = True
-        with import_check.ErrorCollector() as errors:
+        with import_check.naming(self.kwargs.get("dag")), import_check.ErrorCollector() as errors:
             for known, unknown in islice(_rounds(expand_input.value), _MOST):
                 later = tuple(unknown - set(self.kwargs))
                 errors(operator.checked, self.kwargs["task_id"], {**given, **known}, known, later)

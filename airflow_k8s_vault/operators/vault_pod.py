@@ -87,7 +87,7 @@ class VaultPodOperator(RunsPod):
         defaults, passed = kwargs.get("default_args") or {}, self._passed(kwargs)
         # Set by Airflow before this runs.
         is_mapped = bool(vars(self).get("_BaseOperator__from_mapped"))
-        with for_good.where(is_mapped):
+        with for_good.where(is_mapped), import_check.naming(kwargs.get("dag")):
             given = {**defaults, **own, **passed}
             request, template = self.checked(_full_task_id(kwargs, is_mapped), given, passed)
         super().__init__(**{name: defaults.get(name, value) for name, value in _DEFAULTS.items()} | kwargs)

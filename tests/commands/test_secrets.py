@@ -164,11 +164,12 @@ def test_a_dag_that_cannot_be_imported_is_told_with_status_1(dags: Path) -> None
     ran = run("secrets", "list", "--dags", dags, "-o", "json")
 
     assert 1 == ran.status
-    message = ran.err.partition("broken.py could not be imported: ")[2]
+    message = ran.err.partition(", could not be imported: ")[2]
+    assert "broken.py, line " in ran.err
     assert message.startswith(
         "airflow_k8s_vault.errors.TemplateError: Team 'payments' has no pod template 'etk'.\n"
     )
-    assert message.endswith("Did you mean 'etl'?\n")
+    assert "Did you mean 'etl'?\n  In DAG '" in message
     assert 3 == len(ran.json())
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -109,9 +111,41 @@ def test_a_role_needs_an_audience(folder: Path, monkeypatch: pytest.MonkeyPatch)
     assert "vault_token_audience is empty" in refusal()
 
 
-def test_a_dag_that_does_not_import_is_named_with_its_error(folder: Path, tmp_path: Path) -> None:
-    dags = tmp_path / "dags"
-    dags.mkdir()
-    (dags / "broken.py").write_text("import airflow.sdk as dag\nraise ValueError('no such thing')\n")
+LATE = """
+from airflow.sdk import DAG, task
+from airflow_k8s_vault import VaultPodOperator, VaultSecret
 
-    assert "broken.py could not be imported: ValueError: no such thing" in refusal("kubernetes", "--dags", dags)
+with DAG("late"):
+    secret = VaultSecret("secret/payments/{{ params.x }}", env={"A": "a"})
+    VaultPodOperator(task_id="load", pod_template="payments/etl", vault_secrets=[secret])
+"""
+MAPPED = """
+from airflow.sdk import DAG, task
+from airflow_k8s_vault import VaultPodOperator
+
+@task
+def paths():
+    return []
+
+with DAG("mapped"):
+    VaultPodOperator.partial(task_id="load", pod_template="payments/etl").expand(vault_secrets=paths())
+"""
+
+
+def test_dags_that_do_not_import_or_whose_secrets_only_a_run_knows_are_all_named_and_nothing_is_printed(
+    folder: Path, tmp_path: Path
+) -> None:
+    """In a process of its own: Airflow's loggers hold the stream itself."""
+    (dags := tmp_path / "dags").mkdir()
+    (dags / "broken.py").write_text("import airflow.sdk as dag\nraise ValueError('no such thing')\n")
+    (dags / "late.py").write_text(LATE)
+    (dags / "mapped.py").write_text(MAPPED)
+    command = [Path(sys.executable).parent / "airflow", "k8s-vault", "compile", "vault", "--dags", dags]
+    ran = subprocess.run(command, capture_output=True, text=True)
+
+    assert (1, "") == (ran.returncode, ran.stdout)
+    assert f"{dags}/broken.py, line 2, could not be imported: ValueError: no such thing" in ran.stderr
+    assert f"{dags}/late.py, line 7, could not be imported" in ran.stderr
+    assert "path 'secret/payments/{{ params.x }}' holds Jinja" in ran.stderr
+    assert "In DAG 'late'." in ran.stderr
+    assert f"{dags}/mapped.py: only its run knows the secrets of task 'mapped.load'." in ran.stderr
