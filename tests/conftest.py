@@ -8,6 +8,7 @@ import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -90,6 +91,12 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     made = Clock()
     monkeypatch.setattr(time, "monotonic", made.monotonic)
     return made
+
+
+@pytest.fixture
+def no_pauses(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pauses before another request to Vault set the clock forward instead."""
+    monkeypatch.setattr("airflow_k8s_vault.vault.requesting.time", SimpleNamespace(sleep=clock.forward))
 
 
 @pytest.fixture

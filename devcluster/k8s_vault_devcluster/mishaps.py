@@ -67,9 +67,14 @@ class Mishaps:
         self._tokens.ahead_seconds = int(body["aheadSeconds"])
 
     async def kubelet(self, body: Object) -> None:
-        """Set `removalSeconds` (a busy node takes its time) and `killsGroups` (false: singleProcessOOMKill)."""
+        """Set what differs from node to node.
+
+        `removalSeconds` (a busy node takes its time), `killsGroups` (false: singleProcessOOMKill), and
+        `backoffSeconds`, the first pause before a container starts again (the kubelet's crashLoopBackOff).
+        """
         node = self._kubelet.node
         node.removal_seconds = float(body.get("removalSeconds", node.removal_seconds))
+        node.backoff_seconds = float(body.get("backoffSeconds", node.backoff_seconds))
         node.kills_groups = bool(body.get("killsGroups", node.kills_groups))
 
     async def release(self, body: Object) -> None:

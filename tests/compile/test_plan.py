@@ -458,6 +458,7 @@ def test_the_command_tells_by_its_status_whether_there_is_a_difference(live: Liv
     assert "1 different (of 4 objects)." in shown.out
 
 
+@pytest.mark.usefixtures("no_pauses")
 @pytest.mark.parametrize(
     ("variable", "value", "object_", "reason"),
     [

@@ -193,13 +193,11 @@ def test_a_deleted_pod_shows_how_it_ended_before_it_is_gone(tmp_path: Path, code
 async def test_a_second_shorter_deletion_brings_the_end_forward(node: OneNode) -> None:
     node.pod(sh("sleep 60; :"))
     await node.phase("Running")
-    begun = time.monotonic()
     node.delete(grace=600)
     await asyncio.sleep(0.1)
     node.delete(grace=1)
-    await node.gone()
 
-    assert time.monotonic() - begun < 600
+    await node.gone()
 
 
 @on_one_node

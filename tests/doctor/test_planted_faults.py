@@ -406,6 +406,7 @@ FAULTS = [
 ]
 
 
+@pytest.mark.usefixtures("no_pauses")
 @pytest.mark.parametrize("fault", [pytest.param(fault, id=fault.name) for fault in FAULTS])
 def test_a_planted_fault_is_found_by_its_check_and_no_other_is_red(
     world: World, examine: Examine, fault: Fault

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from k8s_vault_devcluster.openbao import OpenBao
 
-from airflow_k8s_vault.vault import VaultClient
+from airflow_k8s_vault.vault import VaultClient, breaker
 from tests.vault.proxy import FaultyProxy
 
 
@@ -47,7 +47,9 @@ def approle(openbao: OpenBao, kv_mount: str) -> AppRole:
 
 
 @pytest.fixture
-def proxy(openbao: OpenBao) -> Iterator[FaultyProxy]:
+def proxy(openbao: OpenBao, monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultyProxy]:
+    # The address may be one that another test's proxy had a moment ago, and did not answer at.
+    monkeypatch.setattr(breaker, "_by_address", {})
     made = FaultyProxy(openbao.address)
     yield made
     made.stop()
