@@ -7,9 +7,10 @@ import sys
 from importlib.metadata import entry_points
 from typing import Any
 
-from airflow.cli.cli_config import ActionCommand, Arg, CLICommand, GroupCommand
+from airflow.cli.cli_config import ActionCommand, CLICommand, GroupCommand
 
 from airflow_k8s_vault.commands import cli_audit, cli_compile, cli_doctor, cli_templates
+from airflow_k8s_vault.commands.argument import arg
 from airflow_k8s_vault.commands.help_text import as_written
 
 # Other distributions add a command by an entry point of this group: a function that returns it.
@@ -30,7 +31,7 @@ def get_cli_commands() -> list[CLICommand]:
 
 
 def _no_dev() -> ActionCommand:
-    anything = Arg(("arguments",), nargs=argparse.REMAINDER, help=argparse.SUPPRESS)  # type: ignore[no-untyped-call]
+    anything = arg("arguments", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
     return ActionCommand(
         name="dev",
         help=f"A cluster on this machine (not installed: {_DEVCLUSTER})",

@@ -2,39 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Any
+from airflow.cli.cli_config import ActionCommand, lazy_load_command
 
-from airflow.cli.cli_config import ActionCommand, Arg, lazy_load_command
+from airflow_k8s_vault.commands.argument import arg, output
 
-
-def _arg(*flags: str, **options: Any) -> Arg:
-    return Arg(flags, **options)  # type: ignore[no-untyped-call]
-
-
-_TEAM = _arg("--team", action="append", help="A team to look at; may be repeated. Default: all teams")
-_WAIT = _arg(
-    "--wait", type=float, default=0, metavar="SECONDS", help="How long to wait for what may still come up"
-)
-_DAGS = _arg("--dags", help="Folder, or file, of the DAGs: the paths that they declare are looked at too")
-_FROM = _arg(
+_TEAM = arg("--team", action="append", help="A team to look at; may be repeated. Default: all teams")
+_WAIT = arg("--wait", type=float, default=0, metavar="SECONDS", help="How long to wait for what may still come up")
+_DAGS = arg("--dags", help="Folder, or file, of the DAGs: the paths that they declare are looked at too")
+_FROM = arg(
     "--from",
     dest="from_",
     choices=("here", "pod"),
     default="here",
     help="pod: also start a short pod of each team, and ask Vault from there. Default: here",
 )
-_LEASES = _arg(
+_LEASES = arg(
     "--leases", action="store_true", help="Also take one lease of each dynamic path of --dags, and revoke it"
 )
-_TASK = _arg(
+_TASK = arg(
     "--task",
     metavar="PATH:KEY",
     help="Also run a real task of each team and delivery, with that KV 2 secret; none: without a secret",
 )
-_CONN_ID = _arg("--conn-id", default="kubernetes_default", help="Airflow's Kubernetes connection that tasks use")
-_OUTPUT = _arg(
-    "-o", "--output", choices=("table", "json", "yaml"), default="table", help="Output format. Default: table"
-)
+_CONN_ID = arg("--conn-id", default="kubernetes_default", help="Airflow's Kubernetes connection that tasks use")
+_OUTPUT = output()
 
 
 def doctor_command() -> ActionCommand:

@@ -2,54 +2,42 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from airflow.cli.cli_config import ActionCommand, Arg, GroupCommand, lazy_load_command
 
+from airflow_k8s_vault.commands.argument import FOLDER, arg, output
 
-def _arg(*flags: str, **options: Any) -> Arg:
-    return Arg(flags, **options)  # type: ignore[no-untyped-call]
-
-
-_FOLDER = _arg("--templates-dir", help="Folder of the templates. Default: [k8s_vault] templates_dir")
-_NAME = _arg("name", help="Name of the template, with its team: payments/etl")
-_OPTIONAL_NAME = _arg("name", nargs="?", help="Name of one template. Default: all of all teams")
-_VAR = _arg("--var", action="append", metavar="NAME=VALUE", help="A variable of the template; may be repeated")
-_OUTPUT = _arg(
-    "-o", "--output", choices=("table", "json", "yaml"), default="table", help="Output format. Default: table"
-)
-_YAML = _arg(
-    "-o", "--output", choices=("table", "json", "yaml"), default="yaml", help="Output format. Default: yaml"
-)
-_JSON = _arg(
-    "-o", "--output", choices=("table", "json", "yaml"), default="json", help="Output format. Default: json"
-)
-_LINT_DIR = _arg("dir", nargs="?", help="Folder of the templates. Default: [k8s_vault] templates_dir")
-_INIT_DIR = _arg(
+_NAME = arg("name", help="Name of the template, with its team: payments/etl")
+_OPTIONAL_NAME = arg("name", nargs="?", help="Name of one template. Default: all of all teams")
+_VAR = arg("--var", action="append", metavar="NAME=VALUE", help="A variable of the template; may be repeated")
+_OUTPUT = output()
+_YAML = output("yaml")
+_JSON = output("json")
+_LINT_DIR = arg("dir", nargs="?", help="Folder of the templates. Default: [k8s_vault] templates_dir")
+_INIT_DIR = arg(
     "dir",
     nargs="?",
     default="pod_templates",
     help="Folder to write; files that are there already are left as they are. Default: pod_templates",
 )
-_TEAM = _arg("--team", default="example", help="Name of the first team. Default: example")
-_REV = _arg("rev", help="Git revision to compare with: HEAD, main, a commit")
-_OF = _arg("--of", choices=("team", "platform"), default="team", help="Which file. Default: team")
-_DAGS = _arg("--dags", required=True, help="Folder, or file, of the DAGs")
-_BY = _arg("--by", choices=("task", "path"), default="task", help="What the rows are sorted by. Default: task")
-_PATH = _arg("--path", help="Only who gets this Vault path")
+_TEAM = arg("--team", default="example", help="Name of the first team. Default: example")
+_REV = arg("rev", help="Git revision to compare with: HEAD, main, a commit")
+_OF = arg("--of", choices=("team", "platform"), default="team", help="Which file. Default: team")
+_DAGS = arg("--dags", required=True, help="Folder, or file, of the DAGs")
+_BY = arg("--by", choices=("task", "path"), default="task", help="What the rows are sorted by. Default: task")
+_PATH = arg("--path", help="Only who gets this Vault path")
 
 # Names of commands that are no names of functions.
 _FUNCTIONS = {"list": "list_", "import": "run"}
-_FILES = _arg(
+_FILES = arg(
     "files", nargs="*", metavar="FILE", help="YAML with pods, or with what makes pods; - is standard input"
 )
-_OF_TEAM = _arg("--team", required=True, help="Team that gets the template; it need not be there yet")
-_TEMPLATE_NAME = _arg("--name", help="Name of the template, without the team. Default: the file's, or the task's")
-_BASE = _arg("--base", metavar="CONTAINER", help="Container that the task runs in, where it is not clear")
-_IMAGE = _arg(
+_OF_TEAM = arg("--team", required=True, help="Team that gets the template; it need not be there yet")
+_TEMPLATE_NAME = arg("--name", help="Name of the template, without the team. Default: the file's, or the task's")
+_BASE = arg("--base", metavar="CONTAINER", help="Container that the task runs in, where it is not clear")
+_IMAGE = arg(
     "--image", action="append", metavar="OLD=NEW", help="Put an image in another's place; may be repeated"
 )
-_OVERWRITE = _arg(
+_OVERWRITE = arg(
     "--overwrite", action="store_true", help="Replace a template of that name, and extend the team's team.yaml"
 )
 
@@ -66,37 +54,37 @@ def _command(
 def templates_group() -> GroupCommand:
     """Return the group `templates`."""
     commands = (
-        _command("list", "List the templates that each team can use", _FOLDER, _OUTPUT),
-        _command("show", "Show what a template is made of and what it takes", _NAME, _FOLDER, _OUTPUT),
+        _command("list", "List the templates that each team can use", FOLDER, _OUTPUT),
+        _command("show", "Show what a template is made of and what it takes", _NAME, FOLDER, _OUTPUT),
         _command(
             "render",
             "Print the pod that a task of the template would send",
-            *(_NAME, _VAR, _FOLDER, _YAML),
+            *(_NAME, _VAR, FOLDER, _YAML),
             description="Needs neither a cluster nor Vault. What only a run knows, and secrets, are not in it.",
         ),
         _command(
             "explain",
             "Show where each field comes from, and whether a DAG may change it",
-            *(_NAME, _VAR, _FOLDER, _OUTPUT),
+            *(_NAME, _VAR, FOLDER, _OUTPUT),
         ),
         _command(
             "lint",
             "Check a whole folder",
-            *(_LINT_DIR, _FOLDER, _OUTPUT),
+            *(_LINT_DIR, FOLDER, _OUTPUT),
             description="Renders every template of every team over its variables' limits and enums. "
             "Exit status: 0 without errors, 1 with, 2 where it could not run.",
         ),
         _command(
             "diff",
             "Show what a change in git does to the pods",
-            *(_REV, _OPTIONAL_NAME, _FOLDER, _OUTPUT),
+            *(_REV, _OPTIONAL_NAME, FOLDER, _OUTPUT),
             description="Exit status: 0 where all pods are as they were, 1 where not, 2 where it could not run.",
         ),
         _command("schema", "Print the JSON Schema of team.yaml, for editors", _OF, _JSON),
         _command(
             "import",
             "Make a template of pods as they are",
-            *(_FILES, _OF_TEAM, _TEMPLATE_NAME, _BASE, _IMAGE, _OVERWRITE, _FOLDER, _OUTPUT),
+            *(_FILES, _OF_TEAM, _TEMPLATE_NAME, _BASE, _IMAGE, _OVERWRITE, FOLDER, _OUTPUT),
             description="Pod template files, `kubectl get -o yaml` of pods, Deployments, Jobs, CronJobs. Several "
             "become one template, with variables for what differs. Says what became of each field, and which "
             "VaultSecrets take the place of Secrets. What is written passes lint and gives the same pod again but "
@@ -113,7 +101,7 @@ def secrets_group() -> GroupCommand:
     listing = _command(
         "list",
         "List which task gets which Vault path, or who gets a path",
-        *(_DAGS, _BY, _PATH, _FOLDER, _OUTPUT),
+        *(_DAGS, _BY, _PATH, FOLDER, _OUTPUT),
         description="Reads the DAG files; needs neither a cluster nor Vault. Names and paths only, never values. "
         "Exit status: 1 where a DAG file cannot be imported, a task's secrets are known to its run alone or over "
         "its team's ceiling, or nobody gets --path; 2 where it could not run.",

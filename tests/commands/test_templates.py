@@ -151,6 +151,13 @@ def test_explain_names_the_teams_file_for_what_the_template_leaves_out(tmp_path:
     }
 
 
+def replaced(file: Path, old: str, new: str) -> None:
+    """Put a mistake into a file; fails where the text it replaces is not there."""
+    text = file.read_text()
+    assert old in text
+    file.write_text(text.replace(old, new))
+
+
 def line_of(file: str, text: str) -> int:
     return next(number for number, line in enumerate((SHIPPED / file).read_text().splitlines(), 1) if text in line)
 
@@ -210,9 +217,7 @@ MISTAKES = [
 
 @pytest.mark.parametrize(("file", "old", "new", "said"), MISTAKES, ids=[said for *_, said in MISTAKES])
 def test_lint_tells_a_mistake_with_its_file(folder: Path, file: str, old: str, new: str, said: str) -> None:
-    text = (folder / file).read_text()
-    assert old in text
-    (folder / file).write_text(text.replace(old, new))
+    replaced(folder / file, old, new)
 
     ran = run("templates", "lint", folder, "-o", "json")
 

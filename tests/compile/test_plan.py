@@ -115,6 +115,17 @@ MORE = '\npath "secret/data/payments/other" { capabilities = ["read"] }\n'
 PODS, EXEC = f"airflow-k8s-vault-{NAMESPACE}-pods", f"airflow-k8s-vault-{NAMESPACE}-exec"
 
 
+def _bound(verbs: list[str], resources: list[str], subject: dict[str, str], message: str) -> Drift:
+    """Return the drift of a RoleBinding that gives somebody what only Airflow's accounts may."""
+    return Drift(
+        lambda at: at.bind(verbs, resources, subject),
+        "!",
+        f"RoleBinding other in {NAMESPACE}",
+        message,
+        mend=lambda at: at.unbind(),
+    )
+
+
 def _patch_role(live: Live, name: str, rules: list[dict[str, Any]]) -> None:
     live.rbac.patch_namespaced_role(name, NAMESPACE, {"rules": rules})
 
@@ -377,34 +388,12 @@ CLUSTER = {
         "ServiceAccount default/left",
         mend=lambda at: at.core.delete_namespaced_service_account("left", "default"),
     ),
-    "somebody may make pods": Drift(
-        lambda at: at.bind(["create"], ["pods"], ALICE),
-        "!",
-        f"RoleBinding other in {NAMESPACE}",
-        "user alice create pods",
-        mend=lambda at: at.unbind(),
+    "somebody may make pods": _bound(["create"], ["pods"], ALICE, "user alice create pods"),
+    "somebody may run commands": _bound(["*"], ["pods/exec"], CI, "service account build/ci create pods/exec"),
+    "everybody may read Secrets": _bound(
+        ["get", "list"], ["secrets"], EVERYBODY, "group system:serviceaccounts get secrets"
     ),
-    "somebody may run commands": Drift(
-        lambda at: at.bind(["*"], ["pods/exec"], CI),
-        "!",
-        f"RoleBinding other in {NAMESPACE}",
-        "service account build/ci create pods/exec",
-        mend=lambda at: at.unbind(),
-    ),
-    "everybody may read Secrets": Drift(
-        lambda at: at.bind(["get", "list"], ["secrets"], EVERYBODY),
-        "!",
-        f"RoleBinding other in {NAMESPACE}",
-        "group system:serviceaccounts get secrets",
-        mend=lambda at: at.unbind(),
-    ),
-    "somebody may make tokens": Drift(
-        lambda at: at.bind(["create"], ["serviceaccounts/token"], CI),
-        "!",
-        f"RoleBinding other in {NAMESPACE}",
-        "create serviceaccounts/token",
-        mend=lambda at: at.unbind(),
-    ),
+    "somebody may make tokens": _bound(["create"], ["serviceaccounts/token"], CI, "create serviceaccounts/token"),
     "somebody is administrator of all": Drift(
         lambda at: at.bind_everywhere("cluster-admin", CI),
         "!",

@@ -8,16 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.commands.test_templates import run
+from tests.commands.test_templates import replaced, run
 from tests.compile.conftest import add
 
 WORKERS = "airflow:\n  worker: airflow/airflow-worker\n  triggerer: airflow/airflow-triggerer\n"
-
-
-def replaced(file: Path, old: str, new: str) -> None:
-    text = file.read_text()
-    assert old in text
-    file.write_text(text.replace(old, new))
 
 
 def refusal(*words: object) -> str:
