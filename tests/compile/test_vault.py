@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import time
@@ -238,6 +239,40 @@ def stored(openbao: OpenBao, path: str) -> Any:
 
 def _where(openbao: OpenBao) -> list[tuple[str, str]]:
     return [("ADDR", openbao.address), ("TOKEN", openbao.root_token)]
+
+
+ISSUED = """\
+from airflow.sdk import DAG
+from airflow_k8s_vault import VaultPodOperator, VaultSecret
+
+with DAG("issues"):
+    VaultPodOperator(
+        task_id="one",
+        pod_template="payments/python",
+        vault_secrets=[
+            VaultSecret("pki/issue/web", engine="dynamic", parameters={"common_name": "a.example.com"}, file="a"),
+            VaultSecret("secret/payments/partner", file="b"),
+        ],
+    )
+"""
+
+
+def test_what_is_written_to_is_updated_and_never_read_and_what_is_read_is_never_updated(
+    folder: Path, tmp_path: Path
+) -> None:
+    add(folder / "payments/team.yaml", "update: [pki/issue/*]")
+    (tmp_path / "issues.py").write_text(ISSUED)
+
+    def given(*words: object) -> dict[str, list[str]]:
+        text = requests_of("--team", "payments", *words)[0]["data"]["policy"]
+        rules = re.findall(r'path "([^"]+)" {\n  capabilities = \[([^]]+)\]', text)
+        return {path: re.findall(r"\w+", words) for path, words in rules if not path.startswith(("auth/", "sys/"))}
+
+    least = given("--dags", tmp_path / "issues.py")
+
+    assert {"pki/issue/web": ["update"], "secret/data/payments/partner": ["read"]} == least
+    assert ["update"] == given()["pki/issue/*"]
+    assert [] == [path for path, words in given().items() if "update" in words and path != "pki/issue/*"]
 
 
 LOOKED_UP = """\

@@ -47,18 +47,19 @@ def engines(pods: Pods) -> Iterator[None]:
     vault.request("POST", "totp/keys/etl", {"generate": True, "issuer": "x", "account_name": "etl"})
     vault.request("POST", "ssh/config/ca", {"generate_signing_key": True, "key_type": "ed25519"})
     vault.request("POST", "ssh/roles/etl", SSH_ROLE)
-    rights = {"pki/issue/+": "update", "ssh/sign/etl": "update", "totp/code/etl": "read"}
-    policy = "".join(f'path "{path}" {{ capabilities = ["{right}"] }}\n' for path, right in rights.items())
-    vault.request("PUT", "sys/policies/acl/requests", {"policy": policy})
-    role = f"auth/{pods.ground.auth_mount}/role/{pods.login.role}"
-    given = vault.request("GET", role)["data"]["token_policies"]
-    vault.request("POST", role, {"token_policies": [*given, "requests"]})
+    file = pods.ground.templates_dir / "payments/team.yaml"
+    before = file.read_text()
+    listed = before.replace("secrets:\n", "secrets:\n  - totp/code/etl\n")
+    file.write_text(f"{listed.rstrip()}\nupdate: [pki/issue/*, ssh/sign/etl]\n")
+    pods.ground.setup.teams(pods.ground.templates_dir, ["payments"])
     pods.ground.setup.kv(
         "secret/payments/store", {"jks": base64.encodebytes(BYTES).decode(), "none": "no base64!"}
     )
     pods.ground.setup.kv("secret/payments/versions", {"a": "first"})
     vault.request("POST", "secret/data/payments/versions", {"data": {"a": "second"}})
     yield
+    file.write_text(before)
+    pods.ground.setup.teams(pods.ground.templates_dir, ["payments"])
     for engine in made:
         vault.request("DELETE", f"sys/mounts/{engine}")
 
