@@ -9,7 +9,7 @@ RELEASE := $(VENV)/release/.installed
 # An Airflow that may not keep its bytecode compiles itself at each start, in 3 s more: tests and demo start dozens.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: demo test chromium lint bench faults docs dist sbom advisories notes clean screenshots
+.PHONY: demo test pytest chromium lint style types bench faults docs dist sbom advisories notes clean screenshots
 .DEFAULT_GOAL := test
 
 # uv installs the pinned versions in seconds where pip takes minutes; pip does it where uv cannot.
@@ -26,12 +26,16 @@ $(LDAP): $(STAMP) tests/vault/ldap-requirements.txt
 		|| $(BIN)/pip install --quiet --target $(@D) -r tests/vault/ldap-requirements.txt
 	touch $@
 
-lint: $(STAMP)
+lint: style types
+
+style: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
 	@# Its cache keeps an import of a module that has since moved.
 	$(BIN)/lint-imports --no-cache
+
+types: $(STAMP)
+	$(BIN)/mypy
 
 # The tests of the page need a Chromium; where it can be neither found nor installed they are skipped, and say so.
 chromium:
@@ -39,8 +43,12 @@ chromium:
 		|| { [ "$$(id -u)" = 0 ] && apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium >/dev/null; } \
 		|| echo "No Chromium: apt-get install chromium runs the tests of the page."
 
-test: lint chromium $(LDAP)
-	@# Twice as many workers as CI has cores: half of the time a test waits, for a pod or a server (tests/order.py).
+# mypy beside pytest: it takes one core for seconds.
+test: style chromium $(LDAP)
+	$(MAKE) --no-print-directory -j 2 types pytest
+
+# Twice as many workers as CI has cores: half of the time a test waits, for a pod or a server (tests/order.py).
+pytest: $(STAMP) $(LDAP)
 	$(BIN)/pytest -n 4 --dist loadfile --durations=10
 
 demo: $(STAMP)
