@@ -47,12 +47,12 @@ def denials(spec: Mapping[str, Any], given: Mapping[str, Any]) -> list[str]:
     spec: of a ValidatingAdmissionPolicy. given: object, oldObject and request. What cannot be evaluated is a
     denial, as with failurePolicy Fail.
     """
-    variables: dict[str, Any] = {}
+    known = _Known(given)
     broken: dict[str, str] = {}
     for variable in spec.get("variables", ()):
         name, expression = variable["name"], variable["expression"]
         try:
-            variables[name] = _evaluated(expression, {**given, "variables": variables})
+            known.variables[name] = known.evaluated(expression)
         except _Failed as failed:
             # Kubernetes evaluates a variable where a validation uses it.
             broken[name] = str(failed)
@@ -60,7 +60,7 @@ def denials(spec: Mapping[str, Any], given: Mapping[str, Any]) -> list[str]:
     for validation in spec.get("validations", ()):
         expression = validation["expression"]
         try:
-            value = _evaluated(expression, {**given, "variables": variables})
+            value = known.evaluated(expression)
         except _Failed as failed:
             matches.append(f"expression '{expression}' resulted in error: {failed} {broken or ''}".strip())
             continue
@@ -73,15 +73,27 @@ class _Failed(Exception):
     """An expression that has no value for this object."""
 
 
-def _evaluated(expression: str, data: Mapping[str, Any]) -> Any:
-    try:
-        value = compiled(expression).eval(data=dict(data))
-    except RuntimeError as error:
-        # As where Kubernetes' own budget is exceeded.
-        raise _Failed(str(error)) from None
-    if value.type() == cel.Type.ERROR:
-        raise _Failed(str(value.plain_value()))
-    return value.plain_value()
+class _Known:
+    """What expressions see. To hand it to CEL takes longer than most of them: it is done when something is new."""
+
+    def __init__(self, given: Mapping[str, Any]) -> None:
+        self._given, self.variables = given, dict[str, Any]()
+        self._handed_over, self._activation = 0, self._hand_over()
+
+    def _hand_over(self) -> Any:
+        return _environment().Activation({**self._given, "variables": self.variables})
+
+    def evaluated(self, expression: str) -> Any:
+        if "variables" in expression and self._handed_over < len(self.variables):
+            self._handed_over, self._activation = len(self.variables), self._hand_over()
+        try:
+            value = compiled(expression).eval(self._activation)
+        except RuntimeError as error:
+            # As where Kubernetes' own budget is exceeded.
+            raise _Failed(str(error)) from None
+        if value.type() == cel.Type.ERROR:
+            raise _Failed(str(value.plain_value()))
+        return value.plain_value()
 
 
 @lru_cache(maxsize=4096)
