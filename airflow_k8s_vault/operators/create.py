@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowException
 from kubernetes.client import ApiException, V1Pod
@@ -23,7 +23,9 @@ from airflow_k8s_vault.errors import DeliveryRefused
 from airflow_k8s_vault.operators import own_pods, pod_record, received
 from airflow_k8s_vault.operators.build import manifest_of
 from airflow_k8s_vault.operators.find import FindsPod
-from airflow_k8s_vault.operators.pod_manager import Problem, WatchfulPodManager
+
+if TYPE_CHECKING:
+    from airflow_k8s_vault.operators.pod_manager import Problem, WatchfulPodManager
 
 
 class CreatesPod(FindsPod):
@@ -110,6 +112,9 @@ class CreatesPod(FindsPod):
 
     @cached_property
     def pod_manager(self) -> WatchfulPodManager:
+        # Here: a DAG file that is only parsed needs neither it nor the watch.
+        from airflow_k8s_vault.operators.pod_manager import WatchfulPodManager
+
         manager = WatchfulPodManager(
             self._own_pods, self._problem_of, kube_client=self.client, callbacks=self.callbacks
         )

@@ -19,8 +19,6 @@ from airflow_k8s_vault.errors import DeliveryUnavailable, ForeignPod, K8sVaultEr
 from airflow_k8s_vault.operators import auto_delivery, own_pods, pod_record, received, task_pod
 from airflow_k8s_vault.operators.build import manifest_of
 from airflow_k8s_vault.operators.end import GUARDED, EndsPod
-from airflow_k8s_vault.operators.pod_manager import GONE
-from airflow_k8s_vault.operators.trigger import VaultPodTrigger
 
 # A pod's log is there as long as the pod, however long ago it ended.
 _EVER_SECONDS = 10 * 365 * 24 * 3600
@@ -36,8 +34,13 @@ class RunsPod(EndsPod):
         with pod_record.recorded(self, context), self._run():
             return super().execute(context)
 
+    # What only a running task needs is imported where it runs: a DAG file is parsed far more often.
+
     @GUARDED
     def trigger_reentry(self, context: Any, event: dict[str, Any]) -> Any:
+        from airflow_k8s_vault.operators.pod_manager import GONE
+        from airflow_k8s_vault.operators.trigger import VaultPodTrigger
+
         with pod_record.recorded(self, context), self._run():
             pod = self._reread(event, context)
             if pod is not None and self.delivery is None:
@@ -79,10 +82,8 @@ class RunsPod(EndsPod):
         except TaskDeferred:
             goes_on = True
             raise
-        except (DeliveryUnavailable, ForeignPod) as error:
-            # Airflow's page opens at the log's end: thirty lines of where in the waiting it was noticed would push
-            # the reason out of sight.
-            raise error.with_traceback(None) from error.__cause__
+        except (DeliveryUnavailable, ForeignPod):
+            raise
         except K8sVaultError as refusal:
             # With what caused it, but not with itself: Airflow would log the same words twice, 30 lines apart.
             raise AirflowFailException(str(refusal)) from refusal.__cause__
@@ -134,6 +135,8 @@ class RunsPod(EndsPod):
 
     def defer(self, *, trigger: Any, **kwargs: Any) -> Any:
         if type(trigger) is KubernetesPodTrigger:
+            from airflow_k8s_vault.operators.trigger import VaultPodTrigger
+
             meta = self.pod.metadata  # type: ignore[union-attr]
             request = meta.annotations.get(delivery.REQUEST_ANNOTATION)
             trigger.termination_grace_period = self._grace_seconds()
