@@ -16,6 +16,8 @@ CONFIG = "AGENT_CONFIG"
 LIMIT = "AGENT_LIMIT"
 # Vault counts in whole seconds and has spent some of them by the time it answers.
 _ROUNDING_SECONDS = 5
+# How often is looked whether a file is there, by a program that is started each time.
+_LOOK_SECONDS = 0.02
 
 # The token, and every token before it should the agent have had to log in again, is revoked on SIGTERM (the
 # kubelet sends it when the other containers have ended) and when the agent gives up before the pod started.
@@ -25,7 +27,9 @@ _ROUNDING_SECONDS = 5
 #
 # `check` asks Vault to let the leases live as long as the task may: what a variable holds is never replaced. It
 # asks that of the token, too, only to learn how long it can live, and then takes that back: a token that nobody
-# renews, as on a lost node, has to end soon. Where the role may not ask, nothing is known and nothing is refused.
+# renews, as on a lost node, has to end soon. Without an increment Vault gives it what it gave at the login; the
+# main process does not wait for that. Where the role may not ask, nothing is known and nothing is refused. Each of
+# these requests starts Vault's program, which takes longer than the request: there are no more than it takes.
 SCRIPT = f"""\
 remember() {{
   [ ! -s token ] || {{ cat token && echo; }} >> tokens
@@ -57,12 +61,12 @@ too_short() {{
 Vault, or lower the task's execution_timeout" >> refused
 }}
 check() {{
-  until [ -e leases ]; do sleep 0.05; done
+  until [ -s token ]; do sleep {_LOOK_SECONDS}; done
   VAULT_TOKEN=$(cat token)
   export VAULT_TOKEN
   renew="$vault write -force -field=token_duration auth/token/renew-self"
-  "$vault" token lookup -field=creation_ttl > ttl &
   too_short "the login, and with it every lease," "$($renew "increment=$AGENT_LIMIT")" &
+  until [ -e leases ]; do sleep {_LOOK_SECONDS}; done
   while read -r seconds renewable && read -r lease && read -r path; do
     if [ "$renewable" = true ] && [ "$seconds" -lt "$AGENT_LIMIT" ]; then
       seconds=$("$vault" write -field=lease_duration sys/leases/renew "lease_id=$lease" "increment=$AGENT_LIMIT")
@@ -71,8 +75,8 @@ check() {{
   done < leases
   wait
   [ ! -e refused ] || {{ kill "$1"; return; }}
-  $renew "increment=$(cat ttl)" > /dev/null
   : > checked
+  $renew > /dev/null
 }}
 umask 077
 cd /vault/agent || exit 1
@@ -129,11 +133,11 @@ done
 """
 
 # A hook, not a startupProbe: that counts in whole seconds. It is done once all files that it was given exist.
-WAIT_FOR_FILES = """\
+WAIT_FOR_FILES = f"""\
 start=$(cut -d' ' -f22 /proc/1/stat)
-until [ "$(cat /vault/agent/clean 2>/dev/null)" = "$start" ]; do sleep 0.05; done
+until [ "$(cat /vault/agent/clean 2>/dev/null)" = "$start" ]; do sleep {_LOOK_SECONDS}; done
 for file in "$@"; do
-  until [ -e "$file" ]; do sleep 0.05; done
+  until [ -e "$file" ]; do sleep {_LOOK_SECONDS}; done
 done
 : > /vault/agent/started
 """
