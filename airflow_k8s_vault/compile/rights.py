@@ -38,7 +38,8 @@ RIGHTS = (
         ("delete", "get", "list", "watch"),
         "triggers watch their pods, and end them for a user",
     ),
-    Right((WORKER,), "pods/log", ("get",), "the pod's log becomes the task's"),
+    # The triggerer reads it where a task sets logging_interval.
+    Right((WORKER, TRIGGERER), "pods/log", ("get",), "the pod's log becomes the task's"),
     Right((WORKER,), "events", ("list",), "the log tells why a pod does not start"),
     Right((TRIGGERER,), "events", ("watch",), "the same, while the task is deferred"),
     # From Kubernetes 1.35 on a websocket needs create as well.

@@ -94,7 +94,7 @@ def test_the_triggerer_has_fewer_rights_than_the_worker(folder: Path, deliveries
     more = {("pods", "create"), ("pods", "patch"), ("pods/exec", "create"), ("serviceaccounts/token", "create")}
 
     assert len(rights(result, "triggerer")) < len(rights(result, "worker"))
-    assert not (more | {("pods/log", "get"), ("secrets", "create")}) & rights(result, "triggerer")
+    assert not (more | {("secrets", "create")}) & rights(result, "triggerer")
 
 
 def test_a_worker_of_delivery_agent_gets_no_right_to_secrets_and_one_of_secret_those_of_the_teams_account(
