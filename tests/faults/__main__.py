@@ -13,14 +13,15 @@ os.environ.update(AIRFLOW__CORE__LOAD_EXAMPLES="False", AIRFLOW__LOGGING__LOGGIN
 
 
 def main(part: str = "") -> int:
-    from tests.faults import cluster_faults, endings, outages
+    from tests.faults import cluster_faults, deferred, endings, outages
     from tests.faults.fault_environment import FaultEnvironment
     from tests.faults.row import table
     from tests.settings import follow_the_environment
 
     follow_the_environment()
     rows = []
-    chosen = [case for case in [*endings.cases(), *outages.cases(), *cluster_faults.cases()] if part in case.id]
+    rooms = (endings, outages, cluster_faults, deferred)
+    chosen = [case for room in rooms for case in room.cases() if part in case.id]
     begin = time.monotonic()
     with FaultEnvironment(Path(tempfile.mkdtemp(prefix="k8s-vault-arena-"))) as arena:
         for number, case in enumerate(chosen, 1):

@@ -55,6 +55,15 @@ _BESIDE = """\
 """
 
 
+# While a pod waits, here for somebody to open its gate, worker and triggerer read its events.
+_HELD = """\
+{% extends "payments/etl.yaml.j2" %}
+{% block placement %}
+  schedulingGates: [{name: example.com/hold}]
+{% endblock %}
+"""
+
+
 @dataclass
 class Traces:
     """What is left of tasks, by kind; `waited_seconds`: until all was gone, or until that was given up."""
@@ -80,7 +89,7 @@ class FaultEnvironment:
         base = (templates_dir / "base.yaml.j2").read_text()
         (templates_dir / "payments/beside.yaml.j2").write_text(f"{base.rstrip()}\n{_BESIDE}")
         shutil.copy(templates_dir / "base.vars.yaml", templates_dir / "payments/beside.vars.yaml")
-        for name, text in (templates or {}).items():
+        for name, text in {"payments/held.yaml.j2": _HELD, **(templates or {})}.items():
             (templates_dir / name).write_text(text)
         self.ground = _Ground(folder, templates_dir, lambda line: None)
         # What was read while pods ran, by kind and place.

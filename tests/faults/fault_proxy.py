@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import http.client
 import json
 import re
 import socket
 import ssl
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -64,12 +65,17 @@ class FaultProxy:
         self._target = urlsplit(target)
         self._tls = tls
         self._stopping = threading.Event()
+        # Cleared while nothing gets through, in either direction.
+        self._through = threading.Event()
+        self._through.set()
+        self._open: set[socket.socket] = set()
         self._server = _Server((host, 0), _handler(self))
         self.address = f"http://{host}:{self._server.server_address[1]}"
         threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
 
     def stop(self) -> None:
         self._stopping.set()
+        self._through.set()
         self._server.shutdown()
         self._server.server_close()
 
@@ -105,6 +111,32 @@ class FaultProxy:
     def tunnel(self, request: str, headers: Any) -> tunnel.Tunnel:
         return tunnel.Tunnel(self._target, self._tls, request, headers)
 
+    @contextlib.contextmanager
+    def partition(self) -> Iterator[None]:
+        """Let nothing through, and tell nobody: connections stay open."""
+        self._through.clear()
+        try:
+            yield
+        finally:
+            self._through.set()
+
+    def restart(self) -> None:
+        """Break all connections, as a server that ends does."""
+        for connection in list(self._open):
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+
+    @contextlib.contextmanager
+    def connected(self, connection: socket.socket) -> Iterator[None]:
+        self._open.add(connection)
+        try:
+            yield
+        finally:
+            self._open.discard(connection)
+
+    def pass_through(self) -> None:
+        self._through.wait()
+
     def wait(self, seconds: float) -> None:
         self._stopping.wait(seconds)
 
@@ -134,7 +166,12 @@ def _handler(proxy: FaultProxy) -> type[BaseHTTPRequestHandler]:
         def log_message(self, *args: Any) -> None:
             pass
 
+        def handle(self) -> None:
+            with proxy.connected(self.connection):
+                super().handle()
+
         def handle_any(self) -> None:
+            proxy.pass_through()
             body = self._sent = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             request, self._note = f"{self.command} {self.path}", proxy.note
             fault = proxy.fault_of(request)
@@ -190,6 +227,7 @@ def _handler(proxy: FaultProxy) -> type[BaseHTTPRequestHandler]:
             self._head(answer.status, answer.getheader("Content-Type") or "", "Connection: close")
             self.close_connection = True
             while chunk := answer.read1(65536):
+                proxy.pass_through()
                 self.wfile.write(chunk)
                 self.wfile.flush()
 

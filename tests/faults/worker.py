@@ -11,7 +11,7 @@ import sys
 import time
 import traceback
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from datetime import UTC, datetime
 from typing import Any, TextIO
 
@@ -176,8 +176,7 @@ def trigger(serialized: tuple[str, dict[str, Any]], then: str = "") -> Process:
     """Start a triggerer with this trigger; `then="on_kill"`: a user ends the task after a second."""
 
     async def first_event() -> Any:
-        # The connection is the triggerer's own: what the worker's says of it is in the trigger's row.
-        made = VaultPodTrigger(**{**serialized[1], "connection_extras": None})
+        made = _trigger(serialized)
         events = made.run()
         if then == "on_kill":
             task = asyncio.ensure_future(anext(events))
@@ -188,10 +187,31 @@ def trigger(serialized: tuple[str, dict[str, Any]], then: str = "") -> Process:
             return None
         return (await anext(events)).payload
 
+    return _triggerer(first_event)
+
+
+def triggerer(rows: list[tuple[str, dict[str, Any]]]) -> Process:
+    """Start a triggerer with all these triggers; its outcome is what each of them told."""
+
+    async def first(row: tuple[str, dict[str, Any]]) -> Any:
+        return (await anext(_trigger(row).run())).payload
+
+    async def all_first() -> Any:
+        return await asyncio.gather(*map(first, rows))
+
+    return _triggerer(all_first)
+
+
+def _trigger(serialized: tuple[str, dict[str, Any]]) -> VaultPodTrigger:
+    # The connection is the triggerer's own: what the worker's says of it is in the trigger's row.
+    return VaultPodTrigger(**{**serialized[1], "connection_extras": None})
+
+
+def _triggerer(events: Callable[[], Coroutine[Any, Any, Any]]) -> Process:
     def work() -> Any:
         # With its own rights, which are fewer than the worker's.
         os.environ["AIRFLOW_CONN_KUBERNETES_DEFAULT"] = os.environ["K8S_VAULT_TEST_TRIGGERER"]
-        return asyncio.run(first_event())
+        return asyncio.run(events())
 
     return Process(work)
 
