@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,7 +17,7 @@ from kubernetes import client, config
 
 from airflow_k8s_vault.commands import plan
 from airflow_k8s_vault.compile import Source
-from airflow_k8s_vault.compile.plan import Difference, Plan, hcl
+from airflow_k8s_vault.compile.plan import Difference, Plan, hcl, vault
 from tests.commands.test_templates import run
 from tests.compile.conftest import SHIPPED
 from tests.compile.test_vault import DAG, DAGS
@@ -479,12 +480,24 @@ def test_what_may_not_be_read_is_not_seen_and_never_equal(live: Live, monkeypatc
     assert 1 == result.status
 
 
+def test_the_role_of_a_dag_that_is_gone_is_not_compiled_whatever_the_account_is_called(live: Live) -> None:
+    source = live.sources[1]
+    team = replace(source.team, service_account="jobs", walls=replace(source.team.walls, identity="dag"))
+    left = {"auth/kubernetes/role/jobs-old-0a1b2c3d": {"token_policies": ["jobs-old-0a1b2c3d"]}}
+    found = vault.vault_differences(
+        [replace(source, team=team)], vault.LiveVault(other_roles=left), all_teams=True
+    )
+
+    assert [("-", "role auth/kubernetes/role/jobs-old-0a1b2c3d")] == [(item.sign, item.name) for item in found]
+
+
 def test_explain_names_the_task_the_line_or_the_reason(live: Live) -> None:
     dags = ("--dags", str(live.kubeconfig.parents[1] / "dags"))
 
     assert "payments_load.load" in run("plan", *dags, "--explain", "secret/payments/partner").out
     assert "payments_load.load" in run("plan", *dags, "--explain", "secret/data/payments/partner").out
-    assert "team.yaml, line 8: secret/payments/*" in run("plan", "--explain", "secret/payments/*").out
+    for path in ("secret/payments/*", "secret/payments/partner", "secret/data/payments/deep/one"):
+        assert "team.yaml, line 8: secret/payments/*" in run("plan", "--explain", path).out
     assert "the XCom is read out of its sidecar" in run("plan", "--explain", "pods/exec:create").out
     assert 1 == run("plan", *dags, "--explain", "secret/payments/other").status
 

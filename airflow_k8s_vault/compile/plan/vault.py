@@ -50,7 +50,7 @@ def vault_differences(sources: Sequence[Source], live: LiveVault, all_teams: boo
                 yield Difference("-", _WHERE, f"policy {name}")
         for path, other in live.other_roles.items():
             if any(
-                name.startswith(_PREFIX) and name not in compiled for name in other.get("token_policies") or ()
+                name.startswith(prefixes) and name not in compiled for name in other.get("token_policies") or ()
             ):
                 yield Difference("-", _WHERE, f"role {path}")
     for path, parameters in live.other_roles.items():

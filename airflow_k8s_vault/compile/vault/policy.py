@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -159,9 +160,20 @@ def wildcards(glob: str) -> str:
 
 
 def asks_for(rule: Rule, path: str, source: Source) -> bool:
-    """Return whether a rule is about a path, written as Vault's API has it or as a DAG does."""
+    """Return whether a rule is about a path, or covers it; written as Vault's API has it or as a DAG does."""
     written = (api_path(Location(path), engine, source) for engine in ("kv2", "kv1"))
-    return rule.path in (path, *written)
+    return any(rule.path == one or covers(rule.path, one) for one in (path, *written))
+
+
+def covers(glob: str, path: str) -> bool:
+    """Return whether a path of a policy, with Vault's wildcards, covers another.
+
+    >>> covers("secret/data/payments/*", "secret/data/payments/a/b"), covers("secret/+/a", "secret/x/y/a")
+    (True, False)
+    """
+    folders, last = glob.removesuffix("*").split("/"), ".*" if glob.endswith("*") else ""
+    pattern = "/".join("[^/]+" if folder == "+" else re.escape(folder) for folder in folders)
+    return re.fullmatch(pattern + last, path, re.DOTALL) is not None
 
 
 def errors(source: Source) -> Iterator[str]:
