@@ -23,14 +23,14 @@ def literal(value: Any) -> str:
     return f'"{text[1:-1]}"' if isinstance(value, str) and text[0] == "'" and '"' not in text else text
 
 
-def call(name: str, positional: Sequence[Any], named: Mapping[str, Any]) -> list[str]:
-    """Return the lines of a call: one where it fits, or else one for each argument.
+def call(name: str, positional: Sequence[Any], named: Mapping[str, Any], width: int = _WIDTH) -> list[str]:
+    """Return the lines of a call: one where it fits in so many characters, or else one for each argument.
 
     >>> call("VaultSecret", ["secret/a/b"], {"env": {"PGPASSWORD": "password"}})
     ['VaultSecret("secret/a/b", env={"PGPASSWORD": "password"})']
     """
     words = [*map(literal, positional), *(f"{key}={literal(value)}" for key, value in named.items())]
     line = f"{name}({', '.join(words)})"
-    if len(line) <= _WIDTH:
+    if len(line) <= width:
         return [line]
     return [f"{name}(", *(f"    {word}," for word in words), ")"]

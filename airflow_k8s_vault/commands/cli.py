@@ -9,7 +9,7 @@ from typing import Any
 
 from airflow.cli.cli_config import ActionCommand, CLICommand, GroupCommand
 
-from airflow_k8s_vault.commands import cli_audit, cli_compile, cli_doctor, cli_templates
+from airflow_k8s_vault.commands import cli_audit, cli_compile, cli_doctor, cli_migrate, cli_templates
 from airflow_k8s_vault.commands.argument import arg
 from airflow_k8s_vault.commands.help_text import as_written
 
@@ -22,7 +22,7 @@ def get_cli_commands() -> list[CLICommand]:
     """Return the commands in the shape of the provider key `cli`."""
     groups: list[Any] = [cli_templates.templates_group(), cli_templates.secrets_group()]
     groups += [cli_compile.compile_group(), cli_compile.plan_command()]
-    groups += [cli_doctor.doctor_command(), cli_audit.audit_command()]
+    groups += [cli_doctor.doctor_command(), cli_audit.audit_command(), cli_migrate.migrate_command()]
     groups += [point.load()() for point in sorted(entry_points(group=ENTRY_POINTS), key=lambda point: point.name)]
     if "dev" not in {group.name for group in groups}:
         groups.append(_no_dev())

@@ -31,11 +31,18 @@ _FUNCTIONS = {"list": "list_", "import": "run"}
 _FILES = arg(
     "files", nargs="*", metavar="FILE", help="YAML with pods, or with what makes pods; - is standard input"
 )
+_DAG = arg("--dag", action="append", metavar="FILE:TASK", help="A task of KubernetesPodOperator; may be repeated")
 _OF_TEAM = arg("--team", required=True, help="Team that gets the template; it need not be there yet")
 _TEMPLATE_NAME = arg("--name", help="Name of the template, without the team. Default: the file's, or the task's")
 _BASE = arg("--base", metavar="CONTAINER", help="Container that the task runs in, where it is not clear")
 _IMAGE = arg(
     "--image", action="append", metavar="OLD=NEW", help="Put an image in another's place; may be repeated"
+)
+_VAULT_PATH = arg(
+    "--vault-path",
+    action="append",
+    metavar="NAME=PATH",
+    help="Path in Vault of what a Kubernetes Secret, or another TODO, holds; may be repeated",
 )
 _OVERWRITE = arg(
     "--overwrite", action="store_true", help="Replace a template of that name, and extend the team's team.yaml"
@@ -84,7 +91,7 @@ def templates_group() -> GroupCommand:
         _command(
             "import",
             "Make a template of pods as they are",
-            *(_FILES, _OF_TEAM, _TEMPLATE_NAME, _BASE, _IMAGE, _OVERWRITE, FOLDER, _OUTPUT),
+            *(_FILES, _DAG, _OF_TEAM, _TEMPLATE_NAME, _BASE, _IMAGE, _VAULT_PATH, _OVERWRITE, FOLDER, _OUTPUT),
             description="Pod template files, `kubectl get -o yaml` of pods, Deployments, Jobs, CronJobs. Several "
             "become one template, with variables for what differs. Says what became of each field, and which "
             "VaultSecrets take the place of Secrets. What is written passes lint and gives the same pod again but "

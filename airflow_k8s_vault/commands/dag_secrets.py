@@ -37,15 +37,26 @@ class DagSecrets:
     unknown: tuple[str, ...]
 
 
-def read_dag_secrets(folder: Path) -> DagSecrets:
-    """Import the DAG files of a folder, or one file, and return what their tasks declare. Raises ConfigError."""
+def imported_dags(folder: Path) -> Any:
+    """Import the DAG files of a folder, or one file, and return Airflow's DagBag of them. Raises ConfigError."""
     from airflow.dag_processing.dagbag import DagBag
 
     if not folder.exists():
         raise ConfigError(f"There is no {folder}.\n  Name the folder, or the file, of the DAGs with --dags.")
     root = folder if folder.is_dir() else folder.parent
     with _nothing_on_stdout(), _whole_tracebacks():
-        bag = DagBag(folder, bundle_path=root)
+        return DagBag(folder, bundle_path=root)
+
+
+def broken_files(bag: Any, folder: Path) -> dict[str, str]:
+    """Return each file that could not be imported, with the line, to the reason."""
+    root = folder if folder.is_dir() else folder.parent
+    return {_place(root / file, error): _message(error) for file, error in bag.import_errors.items()}
+
+
+def read_dag_secrets(folder: Path) -> DagSecrets:
+    """Import the DAG files of a folder, or one file, and return what their tasks declare. Raises ConfigError."""
+    bag = imported_dags(folder)
     declared: list[Declared] = []
     dags: dict[str, set[str]] = {}
     unknown: list[str] = []
@@ -59,9 +70,10 @@ def read_dag_secrets(folder: Path) -> DagSecrets:
             elif team is not None:
                 dags.setdefault(team, set()).add(dag_id)
                 declared += _of_task(bag.dags[dag_id], task.task_id, team, given, secrets)
-    broken = {_place(root / file, error): _message(error) for file, error in bag.import_errors.items()}
     result = {team: tuple(sorted(ids)) for team, ids in sorted(dags.items())}
-    return DagSecrets(tuple(dict.fromkeys(declared)), result, broken, tuple(dict.fromkeys(unknown)))
+    return DagSecrets(
+        tuple(dict.fromkeys(declared)), result, broken_files(bag, folder), tuple(dict.fromkeys(unknown))
+    )
 
 
 @contextlib.contextmanager

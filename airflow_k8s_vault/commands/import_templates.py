@@ -6,11 +6,11 @@ import re
 import sys
 import textwrap
 from argparse import Namespace
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from airflow_k8s_vault import migrate
-from airflow_k8s_vault.commands import output
+from airflow_k8s_vault.commands import dag_pods, output
 from airflow_k8s_vault.commands.templates import folder_of
 from airflow_k8s_vault.errors import ConfigError, MigrationError, error_list
 from airflow_k8s_vault.migrate import Imported, InputPod, Target
@@ -28,7 +28,8 @@ def run(arguments: Namespace) -> int:
         team=arguments.team,
         name=arguments.name or _name(arguments),
         base=arguments.base,
-        images=dict(_image(text) for text in arguments.image or ()),
+        images=pairs("--image", arguments.image, "python=python:3.12-slim"),
+        paths=pairs("--vault-path", arguments.vault_path, "warehouse=secret/payments/warehouse"),
     )
     imported = migrate.import_pods(pods, target)
     written = _write(imported, target, arguments.overwrite)
@@ -40,8 +41,8 @@ def run(arguments: Namespace) -> int:
 
 
 def _pods(arguments: Namespace) -> tuple[list[InputPod], list[str]]:
-    if not arguments.files:
-        raise ConfigError("There is nothing to import.\n  Name files, - for standard input.")
+    if not arguments.files and not arguments.dag:
+        raise ConfigError("There is nothing to import.\n  Name files, - for standard input, or --dag FILE:TASK.")
     pods: list[InputPod] = []
     others: list[str] = []
     for name in arguments.files:
@@ -49,6 +50,7 @@ def _pods(arguments: Namespace) -> tuple[list[InputPod], list[str]]:
         inputs = migrate.of_documents(documents, _shown(name))
         pods += inputs.pods
         others += inputs.others
+    pods += [dag_pods.one(text) for text in arguments.dag or ()]
     return pods, others
 
 
@@ -68,6 +70,7 @@ def _text(name: str) -> str:
 
 def _name(arguments: Namespace) -> str:
     names = [*(Path(name).name.partition(".")[0] for name in arguments.files if name != "-")]
+    names += [text.rpartition(":")[2].rpartition(".")[2] for text in arguments.dag or ()]
     made = [_NO_NAME.sub("-", name.lower()).strip("-") for name in names]
     if len(made) == 1 and made[0]:
         return made[0]
@@ -75,11 +78,15 @@ def _name(arguments: Namespace) -> str:
     raise ConfigError(f"The template of several inputs, or of standard input, needs a name: --name {example}.")
 
 
-def _image(text: str) -> tuple[str, str]:
-    old, separator, new = text.partition("=")
-    if not (old and separator and new):
-        raise ConfigError(f"--image {text} is no replacement.\n  Write it as python=python:3.12-slim.")
-    return old, new
+def pairs(flag: str, given: Iterable[str] | None, example: str) -> dict[str, str]:
+    """Return what a flag that may be repeated says, as OLD=NEW. Raises ConfigError."""
+    result = {}
+    for text in given or ():
+        old, separator, new = text.partition("=")
+        if not (old and separator and new):
+            raise ConfigError(f"{flag} {text} is not understood.\n  Write it as {flag} {example}.")
+        result[old] = new
+    return result
 
 
 def _write(imported: Imported, target: Target, may_overwrite: bool) -> list[tuple[Path, str]]:

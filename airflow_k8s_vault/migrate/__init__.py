@@ -2,9 +2,37 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from airflow_k8s_vault.door import lazy_door
 from airflow_k8s_vault.migrate.documents import read
 from airflow_k8s_vault.migrate.importing import Imported, import_pods
+from airflow_k8s_vault.migrate.masking import credentials, masked
 from airflow_k8s_vault.migrate.pods import InputPod, Inputs, of_documents
 from airflow_k8s_vault.migrate.target import Target
+from airflow_k8s_vault.migrate.task_report import DagTask, TaskReport, markdown, report
 
-__all__ = ["Imported", "InputPod", "Inputs", "Target", "import_pods", "of_documents", "read"]
+if TYPE_CHECKING:
+    from airflow_k8s_vault.migrate.patch import Patched, change, patched
+
+__all__ = [
+    "DagTask",
+    "Imported",
+    "InputPod",
+    "Inputs",
+    "Patched",
+    "Target",
+    "TaskReport",
+    "change",
+    "credentials",
+    "import_pods",
+    "markdown",
+    "masked",
+    "of_documents",
+    "patched",
+    "read",
+    "report",
+]
+
+# libcst takes 0.3 s to load, and only patches need it.
+__getattr__ = lazy_door(__name__, {"Patched": "patch", "change": "patch", "patched": "patch"})

@@ -10,10 +10,9 @@ _APPARMOR = "container.apparmor.security.beta.kubernetes.io/"
 _DEFAULT = "kubectl.kubernetes.io/default-container"
 
 
-def rename(draft: Draft, requested: str | None) -> None:
-    """Call the task's container `base`, also where others name it. Raises MigrationError where it is not clear."""
+def rename(draft: Draft, name: str) -> None:
+    """Call that container `base`, also where others name it. Raises MigrationError where another is called so."""
     names = [str(container.get("name")) for container in draft.spec["containers"]]
-    name = _chosen(draft, names, requested)
     for needed in draft.needed:
         if needed.arguments.get("container") == name:
             del needed.arguments["container"]
@@ -32,7 +31,9 @@ def rename(draft: Draft, requested: str | None) -> None:
     _in_resource_fields(draft, name)
 
 
-def _chosen(draft: Draft, names: list[str], requested: str | None) -> str:
+def chosen(draft: Draft, requested: str | None) -> str:
+    """Return the name of the container that the task runs in. Raises MigrationError where it is not clear."""
+    names = [str(container.get("name")) for container in draft.spec["containers"]]
     if requested:
         if requested in names:
             return requested

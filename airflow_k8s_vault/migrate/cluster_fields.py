@@ -54,6 +54,7 @@ _POD_DEFAULTS = {
     "schedulerName": "default-scheduler",
     "terminationGracePeriodSeconds": 30,
     "enableServiceLinks": True,
+    "hostNetwork": False,
     "preemptionPolicy": "PreemptLowerPriority",
 }
 _CONTAINER_DEFAULTS = {"terminationMessagePath": "/dev/termination-log", "terminationMessagePolicy": "File"}

@@ -28,6 +28,7 @@ class Draft:
     """One input pod. `pod` is what is left of it; fates tell the rest, by the names that the input has.
 
     needed: the secrets that the task needs instead. team: what goes to team.yaml. notes: to be read.
+    arguments: what stays in the DAG. credentials: where credentials lie in plain text, or in Airflow's database.
     """
 
     def __init__(self, name: str, pod: Mapping[str, Any], live: bool) -> None:
@@ -39,6 +40,8 @@ class Draft:
         self.needed: list[Needed] = []
         self.team: dict[str, Any] = {}
         self.notes: list[str] = []
+        self.arguments: dict[str, Any] = {}
+        self.credentials: list[str] = []
         # Of the pod to the input, where a container has another name.
         self.renamed: dict[str, str] = {}
 
@@ -77,7 +80,9 @@ class Draft:
             value = value[key]
         holder, key = steps[-1]
         del holder[key]
-        if value not in (None, {}, []) or path[:2] == ("spec", "volumes"):
+        # As in `flatten`: hostNetwork: false says nothing.
+        says_nothing = value in (None, {}, []) or path == ("spec", "hostNetwork")
+        if not says_nothing or path[:2] == ("spec", "volumes"):
             self.tell(path, verdict, why)
         return value
 

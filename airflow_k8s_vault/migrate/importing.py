@@ -9,6 +9,7 @@ from typing import Any
 from airflow_k8s_vault import dag_code, teams
 from airflow_k8s_vault.errors import MigrationError, TeamError, error_list
 from airflow_k8s_vault.migrate import (
+    airflow_jinja,
     base_container,
     cluster_fields,
     file_texts,
@@ -33,13 +34,15 @@ from airflow_k8s_vault.templates import NAME
 class Imported:
     """What an import gives. files: text by path below the folder. fates: of each input, by its name.
 
-    needed: the secrets of each input. variables: template_vars of each input. notes: sentences for the user.
+    needed: the secrets of each input. variables: template_vars of each input. arguments: what stays in the DAG.
+    notes: sentences for the user.
     """
 
     files: dict[str, str]
     fates: dict[str, list[Fate]]
     needed: dict[str, list[Needed]]
     variables: dict[str, dict[str, Any]]
+    arguments: dict[str, dict[str, Any]]
     notes: list[str]
 
     def code(self, name: str) -> str:
@@ -62,6 +65,7 @@ class Imported:
                 )
                 yield "    },"
         yield from (f"    {line}" for line in self.code(name).splitlines())
+        yield from (f"    {key}={dag_code.literal(value)}," for key, value in self.arguments[name].items())
         yield ")"
 
 
@@ -77,7 +81,7 @@ def import_pods(pods: Sequence[InputPod], target: Target) -> Imported:
             f"'{target.name}' can be no template's name: lower case, digits and - make one (--name)."
         )
     team = teams.load(target.team, target.folder) if target.team in teams.names(target.folder) else None
-    drafts = [_drafted(pod, target) for pod in pods]
+    drafts = [drafted(pod, target) for pod in pods]
     cleaned = [draft.pod for draft in drafts]
     images = team_entries.aliases(cleaned, team.images if team else {})
     merged = merge(cleaned, images)
@@ -89,20 +93,26 @@ def import_pods(pods: Sequence[InputPod], target: Target) -> Imported:
         fates={draft.name: _fates(draft, merged, team, images) for draft in drafts},
         needed={draft.name: draft.needed for draft in drafts},
         variables={draft.name: merged.values(number) for number, draft in enumerate(drafts)},
+        arguments={draft.name: draft.arguments for draft in drafts},
         notes=notes,
     )
 
 
-def _drafted(pod: InputPod, target: Target) -> Draft:
+def drafted(pod: InputPod, target: Target) -> Draft:
+    """Return the pod as far as it is taken over. Raises MigrationError where it is none."""
     draft = Draft(pod.name, pod.pod, pod.live)
     _require_shape(draft)
     cluster_fields.leave_out(draft)
+    base = base_container.chosen(draft, pod.base or target.base)
+    if pod.from_dag:
+        airflow_jinja.take(draft, base)
     injected_secrets.take(draft)
     kubernetes_secrets.take(draft)
     literal_credentials.take(draft)
     team_entries.take(draft)
     team_entries.replace_images(draft, target.images)
-    base_container.rename(draft, target.base)
+    base_container.rename(draft, base)
+    draft.needed = [needed.at(target.paths) for needed in draft.needed]
     draft.pod = _without_empty(draft.pod)
     return draft
 

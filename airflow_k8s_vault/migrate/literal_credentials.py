@@ -34,6 +34,7 @@ def take(draft: Draft) -> None:
             continue
         what = kind_of_variable(path[-1], str(value)) if in_metadata else kind_of_text(str(value))
         if what:
+            draft.credentials.append(f"{shown_path(path)}: looks like {what} (not shown)")
             draft.take(path, "left out", f"looks like {what} (not shown)")
     if left := list(literals_in(draft.pod, ())):
         raise MigrationError(error_list(f"{draft.name} holds credentials that cannot be taken out:", left))
@@ -48,6 +49,7 @@ def _variables(draft: Draft, path: FieldPath, container: Mapping[str, Any]) -> N
         comment = f"TODO: {name} was plain text. Path and key in Vault. {_ROTATE}"
         needed = Needed(f"{TODO}/{name.lower()}", {"env": {name: f"{TODO}_key"}, "container": path[2]}, (comment,))
         draft.needed.append(needed)
+        draft.credentials.append(f"{shown_path((*path, 'env', name))}: looks like {what} (not shown)")
         draft.take((*path, "env", name), "VaultSecret", f"its text looks like {what} (not shown)")
 
 
@@ -58,6 +60,7 @@ def _words(draft: Draft, path: FieldPath, container: Mapping[str, Any]) -> None:
         ("args", kind_of_words([*command, *args]) or kind_of_words(args)),
     ):
         if what and draft.take((*path, key), "left out", f"holds {what} (not shown)"):
+            draft.credentials.append(f"{shown_path((*path, key))}: {what} (not shown)")
             draft.notes.append(
                 f"{shown_path((*path, key))} was left out: it holds {what}. Give the words again, with "
                 "$(NAME) of a VaultSecret's variable in the credential's place. " + _ROTATE

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from airflow_k8s_vault import dag_code
-from airflow_k8s_vault.vault_secret import VaultSecret
+from airflow_k8s_vault.vault_secret import LOOKUPS, VaultSecret
 
 # No mount is called so, and no ceiling covers it: what was not filled in is refused at import.
 TODO = "TODO"
@@ -26,7 +27,32 @@ class Needed(NamedTuple):
     def lines(self) -> list[str]:
         """Return the code, a line each, ready to stand in a list of a DAG file."""
         wrapped = [line for text in self.comments for line in textwrap.wrap(text, _WIDTH - 10)]
-        return [*(f"# {line}" for line in wrapped), *dag_code.call("VaultSecret", [self.path], self.arguments)]
+        return [*(f"# {line}" for line in wrapped), *self.call()]
+
+    def call(self, width: int = _WIDTH - 6) -> list[str]:
+        """Return the lines of the call alone: one where it fits in so many characters."""
+        engine = self.arguments.get("engine")
+        if engine in LOOKUPS:
+            container = {key: value for key, value in self.arguments.items() if key == "container"}
+            return dag_code.call(f"VaultSecret.{engine}", [self.path], container, width)
+        return dag_code.call("VaultSecret", [self.path], self.arguments, width)
+
+    @property
+    def is_known(self) -> bool:
+        """Whether nothing is left to fill in."""
+        return TODO not in "".join(self.lines())
+
+    def at(self, paths: Mapping[str, str]) -> Needed:
+        """Return the secret at the path in Vault that is given for it, without what was said of an unknown path.
+
+        paths: what follows "TODO/" to a path of Vault.
+        """
+        name = self.path.removeprefix(f"{TODO}/")
+        if name == self.path or name not in paths:
+            return self
+        keys = "" if TODO not in str(self.arguments) else f"{TODO}: the keys of {paths[name]}."
+        rest = [comment for comment in self.comments if not comment.startswith(f"{TODO}: the Vault path")]
+        return Needed(paths[name], self.arguments, tuple(filter(None, (keys, *rest))))
 
     def errors(self) -> list[str]:
         """Return what VaultSecret says is wrong with it."""

@@ -21,11 +21,16 @@ _TEMPLATES = {
 
 
 class InputPod(NamedTuple):
-    """One pod as it was given. name: where it stands; live: a cluster filled in its defaults."""
+    """One pod as it was given. name: where it stands; live: a cluster, or an operator, filled in its defaults.
+
+    base: the task's container, where the input says it; from_dag: its Jinja is Airflow's.
+    """
 
     name: str
     pod: dict[str, Any]
     live: bool
+    base: str | None = None
+    from_dag: bool = False
 
 
 class Inputs(NamedTuple):

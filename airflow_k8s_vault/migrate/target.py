@@ -14,10 +14,14 @@ OF_TEAM: tuple[FieldPath, ...] = (("metadata", "namespace"), ("spec", "serviceAc
 
 @dataclass(frozen=True)
 class Target:
-    """Where the template goes. base: the container that the task runs in; images: old to new."""
+    """Where the template goes. base: the container that the task runs in; images: old to new.
+
+    paths: name of a Kubernetes Secret, or of another TODO, to the path in Vault that has it.
+    """
 
     folder: FilePath
     team: str
     name: str
     base: str | None = None
     images: Mapping[str, str] = field(default_factory=dict)
+    paths: Mapping[str, str] = field(default_factory=dict)

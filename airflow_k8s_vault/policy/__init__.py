@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from airflow_k8s_vault.policy.arguments import argument_refusal, is_open, traceless_arguments
-from airflow_k8s_vault.policy.changes import INIT_KEYS, OPERATOR_LABELS
+from airflow_k8s_vault.policy.changes import INIT_KEYS, OPERATOR_LABELS, arguments_for
 from airflow_k8s_vault.policy.credentials import ENV_SOURCES, ISSUER_KEYS
 from airflow_k8s_vault.policy.expected import PLAIN_VOLUMES, Expected, Hooked
 from airflow_k8s_vault.policy.final_pod import LITERAL_WAY_OUT, check, literals_in
@@ -49,6 +49,7 @@ __all__ = [
     "PodSecurityLevel",
     "ShapeMistake",
     "argument_refusal",
+    "arguments_for",
     "check",
     "differences",
     "flatten",
