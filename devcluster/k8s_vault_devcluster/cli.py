@@ -17,6 +17,10 @@ _PORT = Arg(  # type: ignore[no-untyped-call]
     ("-p", "--port"), type=int, help="Port of Airflow's UI on this machine. Default: a free one"
 )
 
+_NAME = Arg(("name",), help="Name of the image, as in a team's images ('etl:dev')")  # type: ignore[no-untyped-call]
+_PATH = Arg(("path",), help="A virtual environment, a root folder, or files for /app")  # type: ignore[no-untyped-call]
+_IMAGE_COMMANDS = "k8s_vault_devcluster.dev_image"
+
 _COMMANDS = "k8s_vault_devcluster.commands"
 
 _DEV = (
@@ -42,6 +46,33 @@ _DEV = (
         "[k8s_vault] as it is here. Its tables are kept until `dev down`.",
         func=lazy_load_command("k8s_vault_devcluster.dev_airflow.run"),
         args=(_DAGS, _PORT, _FOLDER),
+    ),
+    GroupCommand(
+        name="image",
+        help="Folders of this machine as images for its pods",
+        subcommands=(
+            ActionCommand(
+                name="add",
+                help="Give a folder or virtual environment a name; pods find it at once",
+                description="A virtual environment lies at its own path and first in PATH; a folder with usr "
+                "or bin in it is the container's root; anything else is at /app of a Python image. "
+                "Nothing is copied.",
+                func=lazy_load_command(f"{_IMAGE_COMMANDS}.add"),
+                args=(_NAME, _PATH, _FOLDER),
+            ),
+            ActionCommand(
+                name="list",
+                help="Show the images that were added",
+                func=lazy_load_command(f"{_IMAGE_COMMANDS}.list_"),
+                args=(_FOLDER,),
+            ),
+            ActionCommand(
+                name="remove",
+                help="Forget one; its folder is left alone",
+                func=lazy_load_command(f"{_IMAGE_COMMANDS}.remove"),
+                args=(_NAME, _FOLDER),
+            ),
+        ),
     ),
     ActionCommand(
         name="down",

@@ -16,11 +16,14 @@ class DevCluster(Server):
     the pods' processes, too.
     """
 
-    def __init__(self, folder: Path, host: str = "127.0.0.1", port: int | None = None) -> None:
+    def __init__(
+        self, folder: Path, host: str = "127.0.0.1", port: int | None = None, images: Path | None = None
+    ) -> None:
         self.kubeconfig, self.log = folder / "kubeconfig", folder / "devcluster.log"
         self.kubeconfig.unlink(missing_ok=True)
         command = [sys.executable, "-m", "k8s_vault_devcluster.cluster", "--folder", str(folder)]
         command += ["--host", host, *(["--port", str(port)] if port else [])]
+        command += ["--images", str(images)] if images else []
         self._process = ServerProcess("devcluster", command, self.log)
         self._process.wait_until(self.kubeconfig.exists)
         self.address: str = json.loads(self.kubeconfig.read_text())["clusters"][0]["cluster"]["server"]

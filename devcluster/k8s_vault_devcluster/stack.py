@@ -27,6 +27,8 @@ from k8s_vault_devcluster.process import identity
 from k8s_vault_devcluster.server import DevCluster
 
 STATE = "state.json"
+# Kept from one start to the next: the folders are the user's own.
+IMAGES = "images.json"
 
 
 class Stack:
@@ -41,7 +43,7 @@ class Stack:
         self.servers.append(("OpenBao", bao, bao.address))
         postgres = self._started("PostgreSQL", lambda: PostgreSQL(folder / "postgres"))
         self.servers.append(("PostgreSQL", postgres, f"{postgres.host}:{postgres.port}"))
-        cluster = self._started("devcluster", lambda: DevCluster(folder / "cluster"))
+        cluster = self._started("devcluster", lambda: DevCluster(folder / "cluster", images=folder / IMAGES))
         self.servers.append(("devcluster", cluster, cluster.address))
         self.state = {
             "supervisor": identity(os.getpid()),

@@ -35,7 +35,9 @@ class OneNode:
         self.store.create("nodes", node("127.0.0.1"))
         self.store.create("serviceaccounts", {"metadata": {"name": "default", "namespace": "test"}})
         self.tokens = Tokens(self.store, "https://127.0.0.1:6443")
-        self.kubelet = Kubelet(self.store, self.tokens, root, backoff_seconds=0.2)
+        self.kubelet = Kubelet(
+            self.store, self.tokens, root, backoff_seconds=0.2, images=root.with_name("images.json")
+        )
 
     def pod(self, *containers: Object, name: str = "pod", **spec: Any) -> Object:
         """Create a pod that is bound to the node; restartPolicy Never, 2 s of grace."""

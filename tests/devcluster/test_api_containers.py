@@ -16,7 +16,7 @@ from kubernetes.stream import stream
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
-from tests.devcluster.conftest import Api
+from tests.devcluster.conftest import Api, pod
 from tests.devcluster.test_api_pods import eventually
 
 SLEEP = "trap 'exit 0' TERM; while true; do sleep 0.05; done"
@@ -275,3 +275,13 @@ def test_a_pods_own_token_authenticates_as_its_account(
 
     assert answer.status_code == 403
     assert f"system:serviceaccount:{namespace}:default" in answer.json()["message"]
+
+
+def test_host_aliases_are_checked_as_kubernetes_does(api: Api, space: str) -> None:
+    aliases = [{"ip": "10.1.2.3", "hostnames": ["db.internal"]}, {"ip": "nowhere", "hostnames": ["Up_Case"]}]
+
+    answer = api.response("POST", f"{space}/pods", pod(hostAliases=aliases))
+
+    assert 422 == answer.status_code
+    fields = [cause["field"] for cause in answer.json()["details"]["causes"]]
+    assert ["spec.hostAliases[1].ip", "spec.hostAliases[1].hostnames[0]"] == fields

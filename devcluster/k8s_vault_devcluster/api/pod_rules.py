@@ -5,6 +5,7 @@ Source: kubernetes, pkg/apis/core/validation/validation.go (ValidatePodSpec, Val
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Iterator
 
@@ -83,6 +84,19 @@ def _check_names(spec: Object) -> Iterator[Cause]:
     for index, secret in enumerate(spec.get("imagePullSecrets", [])):
         if not secret.get("name"):
             yield required(f"spec.imagePullSecrets[{index}].name")
+    yield from _check_host_aliases(spec.get("hostAliases", []))
+
+
+def _check_host_aliases(aliases: list[Object]) -> Iterator[Cause]:
+    for index, alias in enumerate(aliases):
+        place = f"spec.hostAliases[{index}]"
+        try:
+            ipaddress.ip_address(alias.get("ip", ""))
+        except ValueError:
+            why = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"
+            yield invalid_value(f"{place}.ip", alias.get("ip", ""), why)
+        for number, name in enumerate(alias.get("hostnames", [])):
+            yield from (invalid_value(f"{place}.hostnames[{number}]", name, why) for why in dns_subdomain(name))
 
 
 def _check_gates(spec: Object) -> Iterator[Cause]:

@@ -9,8 +9,10 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 from airflow_k8s_vault.errors import K8sVaultError
-from k8s_vault_devcluster.kubelet import images, rootfs
+from k8s_vault_devcluster.kubelet import rootfs
+from k8s_vault_devcluster.kubelet.images import Profile
 from k8s_vault_devcluster.kubelet.join import join
+from k8s_vault_devcluster.kubelet.local_images import LocalImages
 from k8s_vault_devcluster.kubelet.logs import LogOptions
 from k8s_vault_devcluster.kubelet.pod import Node
 from k8s_vault_devcluster.kubelet.projection import TokenAuthority
@@ -31,6 +33,7 @@ class Kubelet:
     """Runs the pods that are bound to this node. `root` is the folder of its state; nobody else may look into it.
 
     `backoff_seconds` is the first pause of CrashLoopBackOff and ImagePullBackOff; 10, as in Kubernetes.
+    `images`: the file of LocalImages.
     """
 
     def __init__(
@@ -41,20 +44,23 @@ class Kubelet:
         *,
         host_ip: str = "127.0.0.1",
         backoff_seconds: float = 10,
+        images: Path | None = None,
     ) -> None:
         self._root = root
         # What its pods share; tests change how it behaves.
-        self.node = self._node = Node(store, tokens, root, host_ip, self._rootfs, backoff_seconds)
-        self._images: dict[str, Rootfs] = {}
+        self.node = self._node = Node(
+            store, tokens, root, host_ip, self._rootfs, LocalImages(images), backoff_seconds
+        )
+        self._images: dict[Profile, Rootfs] = {}
         self._workers: dict[str, Worker] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
-    def _rootfs(self, name: str) -> Rootfs:
-        if name not in self._images:
-            folder = self._root / "images" / name.replace("/", "_")
+    def _rootfs(self, profile: Profile) -> Rootfs:
+        if profile not in self._images:
+            folder = self._root / "images" / str(len(self._images))
             shutil.rmtree(folder, ignore_errors=True)
-            self._images[name] = rootfs.build(images.PROFILES[name], folder)
-        return self._images[name]
+            self._images[profile] = rootfs.build(profile, folder)
+        return self._images[profile]
 
     async def run(self) -> None:
         """Act on the store until cancelled; then kill every container and remove its folders."""

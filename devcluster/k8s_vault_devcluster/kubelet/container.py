@@ -91,7 +91,9 @@ class Container:
         """Start it, as often as it takes; None where its command cannot be executed or its hook failed."""
         pauses = BackOff(self.pod.node.backoff_seconds)
         while True:
-            profile = await ImagePull(self.report, self.tried, self.pod.node.backoff_seconds).done()
+            profile = await ImagePull(
+                self.report, self.tried, self.pod.node.backoff_seconds, self.pod.node.images
+            ).done()
             try:
                 sandbox = await self._launch(profile)
             except StartFailed as error:

@@ -10,14 +10,17 @@ import asyncio
 from k8s_vault_devcluster.kubelet import images
 from k8s_vault_devcluster.kubelet.back_off import BackOff
 from k8s_vault_devcluster.kubelet.images import Profile
+from k8s_vault_devcluster.kubelet.local_images import LocalImages
 from k8s_vault_devcluster.kubelet.report import Report
 
 
 class ImagePull:
     """The image of one container. `tried` is set once the first try is over."""
 
-    def __init__(self, report: Report, tried: asyncio.Event, backoff_seconds: float) -> None:
-        self._report, self._tried, self._seconds = report, tried, backoff_seconds
+    def __init__(
+        self, report: Report, tried: asyncio.Event, backoff_seconds: float, images_here: LocalImages
+    ) -> None:
+        self._report, self._tried, self._seconds, self._images = report, tried, backoff_seconds, images_here
         self._image = str(report.record.spec["image"])
         self._name = images.normalised(self._image)
 
@@ -25,7 +28,7 @@ class ImagePull:
         """Return the image's profile; an image that is not there is asked for again, for ever."""
         back_off = BackOff(self._seconds)
         while True:
-            profile = images.PROFILES.get(self._name or "")
+            profile = self._images.get(self._name or "")
             if profile:
                 self._there()
                 return profile
@@ -52,7 +55,7 @@ class ImagePull:
             return "InvalidImageName", f'Failed to apply default image tag "{self._image}": {parse}'
         if images.policy(self._report.record.spec) == "Never":
             return "ErrImageNeverPull", f'Container image "{self._image}" is not present with pull policy of Never'
-        return "ErrImagePull", images.not_found(self._name)
+        return "ErrImagePull", images.not_found(self._name, self._images.names())
 
     def _failed(self, reason: str, message: str) -> None:
         if reason == "ErrImagePull":

@@ -13,7 +13,9 @@ from __future__ import annotations
 import hashlib
 import re
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -63,7 +65,9 @@ _BUSYBOX = (
 
 @dataclass(frozen=True)
 class Profile:
-    """What stands in for one image. `extra` is "python", "psql" or "bao": what comes from beside us."""
+    """What stands in for one image. `extra` is what comes from beside us: "python", "psql" or "bao"; of an
+    image of one's own "venv", "root" or "app", which is in the folder `source`.
+    """
 
     name: str
     tools: tuple[str, ...]
@@ -73,9 +77,11 @@ class Profile:
     user: str = "root"
     entrypoint: tuple[str, ...] = ()
     cmd: tuple[str, ...] = ()
-    env: dict[str, str] = field(default_factory=lambda: {"PATH": PATH})
+    env: dict[str, str] = field(default_factory=lambda: {"PATH": PATH}, hash=False)
     # Folders of the image that its own user may write to, beside /tmp.
     writable: tuple[str, ...] = ()
+    source: Path | None = None
+    working_dir: str = "/"
 
     @property
     def image_id(self) -> str:
@@ -161,11 +167,11 @@ def policy(container: dict[str, object]) -> str:
     return str(container.get("imagePullPolicy") or ("Always" if name.endswith(":latest") else "IfNotPresent"))
 
 
-def not_found(full_name: str) -> str:
-    """Return what containerd says of an image that its registry does not have."""
+def not_found(full_name: str, known: Iterable[str]) -> str:
+    """Return what containerd says of an image that its registry does not have; `known`: those that there are."""
     return (
         f'failed to pull and unpack image "{full_name}": failed to resolve reference "{full_name}": '
-        f"{full_name}: not found (devcluster has: {', '.join(sorted(map(short, PROFILES)))})"
+        f"{full_name}: not found (devcluster has: {', '.join(known)})"
     )
 
 

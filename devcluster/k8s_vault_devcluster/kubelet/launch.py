@@ -23,14 +23,14 @@ async def launch(pod: Pod, container: Object, profile: Profile, folder: Path, ru
     read_only = bool((container.get("securityContext") or {}).get("readOnlyRootFilesystem"))
     with pod.volumes.mounts(container) as mounts:
         spec = SandboxSpec(
-            rootfs=pod.node.rootfs(profile.name),
+            rootfs=pod.node.rootfs(profile),
             folder=folder,
             command=environment.command(container, profile, env),
             env=env,
             uid=uid,
             gid=gid,
             hostname=pod.hostname,
-            working_dir=container.get("workingDir") or "/",
+            working_dir=container.get("workingDir") or profile.working_dir,
             mounts=[*_managed(pod, container, message), *mounts],
             scratch=[] if read_only or uid == 0 else _writable(profile, uid),
             # The image's files are root's: no other user can write them.

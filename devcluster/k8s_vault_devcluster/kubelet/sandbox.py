@@ -98,6 +98,9 @@ def arguments(spec: SandboxSpec) -> list[str]:
     # User 0 would otherwise have all capabilities in its own namespaces, and could undo read-only mounts.
     out += ["--cap-drop", "ALL", "--die-with-parent", "--as-pid-1", "--uid", str(spec.uid), "--gid", str(spec.gid)]
     out += ["--hostname", spec.hostname, *_root(spec)]
+    # First: an image of one's own may lie below.
+    for path in spec.scratch:
+        out += ["--perms", "1777", "--tmpfs", path]
     for source, target in spec.rootfs.binds:
         out += ["--ro-bind", str(source), target]
     for mask in spec.rootfs.masks:
@@ -105,8 +108,6 @@ def arguments(spec: SandboxSpec) -> list[str]:
     # Where devcluster runs as root, a container could otherwise write this machine's kernel settings.
     out += ["--proc", "/proc", "--ro-bind", "/proc/sys", "/proc/sys", "--dev", "/dev"]
     out += ["--perms", "1777", "--size", str(64 * 2**20), "--tmpfs", "/dev/shm"]  # noqa: S108 - the container's own
-    for path in spec.scratch:
-        out += ["--perms", "1777", "--tmpfs", path]
     out += ["--dir", spec.working_dir]
     for mount in sorted(spec.mounts, key=lambda mount: len(Path(mount.target).parts)):
         out += _bind(mount)

@@ -30,7 +30,7 @@ Found = tuple[str, str]
 
 _POD = """
     activeDeadlineSeconds affinity automountServiceAccountToken containers dnsPolicy enableServiceLinks
-    hostname imagePullSecrets initContainers nodeName nodeSelector preemptionPolicy priority
+    hostAliases hostname imagePullSecrets initContainers nodeName nodeSelector preemptionPolicy priority
     priorityClassName restartPolicy schedulerName schedulingGates securityContext serviceAccount
     serviceAccountName terminationGracePeriodSeconds tolerations topologySpreadConstraints volumes os
 """.split()  # noqa: SIM905 - a table of words

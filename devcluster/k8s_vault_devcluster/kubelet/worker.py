@@ -202,6 +202,9 @@ class Worker:
         self.pod.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         (self.pod.folder / "hostname").write_text(f"{self.pod.hostname}\n")
         hosts = _HOSTS.format(ip=self.pod.node.host_ip, name=self.pod.hostname)
+        if aliases := self.pod.spec.get("hostAliases"):
+            lines = ["\t".join([alias["ip"], *(alias.get("hostnames") or [])]) for alias in aliases]
+            hosts += "\n".join(["", "# Entries added by HostAliases.", *lines, ""])
         (self.pod.folder / "hosts").write_text(hosts)
         for path in ("hostname", "hosts"):
             (self.pod.folder / path).chmod(0o644)
