@@ -8,6 +8,7 @@ from __future__ import annotations
 import datetime
 from dataclasses import dataclass
 
+from k8s_vault_devcluster import claims
 from k8s_vault_devcluster.store import Object, Store
 
 
@@ -28,6 +29,8 @@ def delete(store: Store, resource: str, obj: Object, grace_seconds: int | None =
     key = (resource, meta.get("namespace", ""), meta["name"])
     if resource == "namespaces":
         return Deleted(store.update(*key, _terminating), gone=False)
+    if resource == claims.PLURAL and claims.is_used(store, obj):
+        return Deleted(store.update(*key, lambda kept: _mark(kept, 0)), gone=False)
     current = meta.get("deletionGracePeriodSeconds")
     if current is not None and (grace_seconds is None or grace_seconds >= current):
         # It is being deleted already, and that can only be hastened.

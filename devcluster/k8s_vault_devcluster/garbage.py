@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import datetime
 
-from k8s_vault_devcluster import deletion
+from k8s_vault_devcluster import claims, deletion
 from k8s_vault_devcluster.store import Change, NotFound, Object, Store
 
 # kube-apiserver's --event-ttl.
@@ -29,6 +29,8 @@ async def _follow(store: Store) -> None:
             collect(store, change.obj["metadata"]["uid"])
         elif change.obj["metadata"].get("ownerReferences") and change.kind == "ADDED":
             _collect_if_orphan(store, change.resource, change.obj)
+        if change.resource == "pods":
+            claims.finish(store, change.obj["metadata"]["namespace"])
         _finish_namespace(store, change)
 
 

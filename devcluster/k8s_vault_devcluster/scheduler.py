@@ -6,7 +6,7 @@ Source of the words: kubernetes, pkg/scheduler/framework/plugins and types/FitEr
 from __future__ import annotations
 
 from airflow_k8s_vault import quantity
-from k8s_vault_devcluster import events
+from k8s_vault_devcluster import claims, events
 from k8s_vault_devcluster.api import pod_resources
 from k8s_vault_devcluster.node import CAPACITY, NODE_LABELS, NODE_NAME
 from k8s_vault_devcluster.store import NotFound, Object, Store, now
@@ -22,9 +22,12 @@ async def run(store: Store) -> None:
     """Schedule pods until cancelled."""
     for pod in store.list("pods"):
         schedule(store, pod)
-    async for change in store.watch("pods", store.version):
-        if change.kind != "DELETED":
+    async for change in store.watch(None, store.version):
+        if change.resource == "pods" and change.kind != "DELETED":
             schedule(store, change.obj)
+        elif change.resource == claims.PLURAL:
+            for pod in store.list("pods", change.obj["metadata"]["namespace"]):
+                schedule(store, pod)
 
 
 def schedule(store: Store, pod: Object) -> None:
@@ -36,14 +39,21 @@ def schedule(store: Store, pod: Object) -> None:
         message = "Scheduling is blocked due to non-empty scheduling gates"
         _waits(store, pod, "SchedulingGated", message)
         return
+    if why := claims.missing(store, pod):
+        _unschedulable(store, pod, f"0/1 nodes are available: {why}. {_NO_HELP}")
+        return
     problems = unmet(spec)
     if problems:
         why = ", ".join(f"1 {problem}" for problem in sorted(problems))
-        reason = f"0/1 nodes are available: {why}. {_NO_HELP}"
-        if _waits(store, pod, "Unschedulable", reason):
-            events.record(store, pod, "Warning", "FailedScheduling", reason, _NAME)
+        _unschedulable(store, pod, f"0/1 nodes are available: {why}. {_NO_HELP}")
         return
+    claims.bind(store, pod)
     _bind(store, pod)
+
+
+def _unschedulable(store: Store, pod: Object, reason: str) -> None:
+    if _waits(store, pod, "Unschedulable", reason):
+        events.record(store, pod, "Warning", "FailedScheduling", reason, _NAME)
 
 
 def _bind(store: Store, pod: Object) -> None:

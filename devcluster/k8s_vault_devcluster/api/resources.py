@@ -44,6 +44,7 @@ RESOURCES = (
     Resource("limitranges", "LimitRange", short_names=("limits",)),
     Resource("namespaces", "Namespace", namespaced=False, short_names=("ns",)),
     Resource("nodes", "Node", namespaced=False, verbs=READ, short_names=("no",)),
+    Resource("persistentvolumeclaims", "PersistentVolumeClaim", short_names=("pvc",)),
     Resource("pods", "Pod", short_names=("po",), categories=("all",), subresources=_POD_SUBRESOURCES),
     Resource("resourcequotas", "ResourceQuota", short_names=("quota",)),
     Resource("secrets", "Secret"),

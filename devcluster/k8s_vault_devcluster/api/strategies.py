@@ -10,6 +10,7 @@ import binascii
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from k8s_vault_devcluster import claims
 from k8s_vault_devcluster.api import defaults, names, pod_resources, pod_rules, policies
 from k8s_vault_devcluster.api.status import (
     Cause,
@@ -179,6 +180,7 @@ _BY_PLURAL = {
     "namespaces": Strategy(_prepare_namespace, name_rule=names.dns_label),
     "secrets": Strategy(_prepare_secret, _check_secret, _check_immutable),
     "configmaps": Strategy(check=_check_config_map, check_update=_check_immutable),
+    claims.PLURAL: Strategy(claims.prepare, claims.check, claims.check_update),
     "events": Strategy(check=_check_event),
     "limitranges": Strategy(pod_resources.prepare_range, pod_resources.check_range),
     "resourcequotas": Strategy(check=pod_resources.check_quota),

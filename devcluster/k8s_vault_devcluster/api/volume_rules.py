@@ -51,6 +51,8 @@ def name_causes(name: str, field: str, seen: set[str]) -> Iterator[Cause]:
 def _check_source(kind: str, source: Object, place: str) -> Iterator[Cause]:
     if kind == "emptyDir":
         yield from _check_empty_dir(source, place)
+    if kind == "persistentVolumeClaim" and not source.get("claimName"):
+        yield required(f"{place}.claimName")
     if kind == "secret" and not source.get("secretName"):
         yield required(f"{place}.secretName")
     if kind == "configMap" and not source.get("name"):

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 from airflow_k8s_vault.errors import K8sVaultError
+from k8s_vault_devcluster import claims
 from k8s_vault_devcluster.kubelet import rootfs
 from k8s_vault_devcluster.kubelet.images import Profile
 from k8s_vault_devcluster.kubelet.join import join
@@ -17,7 +18,7 @@ from k8s_vault_devcluster.kubelet.logs import LogOptions
 from k8s_vault_devcluster.kubelet.pod import Node
 from k8s_vault_devcluster.kubelet.projection import TokenAuthority
 from k8s_vault_devcluster.kubelet.rootfs import Rootfs
-from k8s_vault_devcluster.kubelet.volumes import remove_left_over_memory
+from k8s_vault_devcluster.kubelet.volumes import remove_claim, remove_left_over_memory
 from k8s_vault_devcluster.kubelet.worker import Worker
 from k8s_vault_devcluster.node import NODE_NAME
 from k8s_vault_devcluster.store import Change, NotFound, Object, Store
@@ -108,6 +109,8 @@ class Kubelet:
                 worker_gone.vanished()
         elif change.resource == "pods":
             self._pod_changed(change.obj)
+        elif change.resource == claims.PLURAL and change.kind == "DELETED":
+            remove_claim(self._root, change.obj)
 
     def _pod_changed(self, obj: Object) -> None:
         uid = obj["metadata"]["uid"]

@@ -9,7 +9,8 @@ Accepted without effect, because a sandbox of this machine cannot enforce it, or
   containers run as one user of this machine, under the numbers asked for. This is where devcluster is kinder
   than a cluster: a 0600 file in a shared volume that one container wrote can be read by another with a different
   runAsUser. Keep secrets in volumes that others do not mount, which is enforced.
-- emptyDir.sizeLimit, dnsPolicy, enableServiceLinks, hostname lookups, priority, tolerations, topology: one node.
+- emptyDir.sizeLimit and the size of a claim.
+- dnsPolicy, enableServiceLinks, hostname lookups, priority, tolerations, topology: one node.
 - ports: the network is this machine's, so a port is open on its loopback to other pods and to this machine.
 - imagePullSecrets: nothing is pulled.
 Stricter than a cluster: user 0 has no capabilities (no chown, no reading past file modes).
@@ -46,7 +47,7 @@ _CONTAINER_SECURITY = """
     allowPrivilegeEscalation capabilities readOnlyRootFilesystem runAsGroup runAsNonRoot runAsUser
     seccompProfile
 """.split()  # noqa: SIM905 - a table of words
-_VOLUMES = ("configMap", "downwardAPI", "emptyDir", "projected", "secret")
+_VOLUMES = ("configMap", "downwardAPI", "emptyDir", "persistentVolumeClaim", "projected", "secret")
 _PROJECTIONS = ("configMap", "downwardAPI", "secret", "serviceAccountToken")
 _MOUNT = ("mountPath", "name", "readOnly", "subPath")
 _SOURCES = ("configMapKeyRef", "fieldRef", "fileKeyRef", "secretKeyRef")
@@ -56,7 +57,6 @@ _REASONS = {
     "readinessProbe": "devcluster runs no probes",
     "startupProbe": "devcluster runs no probes; a postStart hook can hold back what comes next",
     "hostPath": "a pod must not see this machine's files",
-    "persistentVolumeClaim": "devcluster has no storage; use emptyDir",
     "hostNetwork": "leave it out: pods use this machine's network as it is",
     "privileged": "a sandbox has no privileges to give",
     "resourceFieldRef": "nothing limits resources here",

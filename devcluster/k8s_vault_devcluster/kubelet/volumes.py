@@ -9,11 +9,12 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+from k8s_vault_devcluster import claims
 from k8s_vault_devcluster.kubelet import atomic, inside, projection
 from k8s_vault_devcluster.kubelet.environment import ConfigError
 from k8s_vault_devcluster.kubelet.projection import MountFailed, TokenCache
 from k8s_vault_devcluster.kubelet.sandbox import Mount
-from k8s_vault_devcluster.store import Object, Store
+from k8s_vault_devcluster.store import NotFound, Object, Store
 
 # `medium: Memory` has to be memory that several sandboxes share. A tmpfs of our own cannot be had without root
 # outside of one sandbox; /dev/shm is one that every Linux has, and a folder that only our user can enter is ours.
@@ -40,6 +41,7 @@ class Volumes:
         self._store, self._tokens = store, tokens
         self._specs = {volume["name"]: volume for volume in pod["spec"].get("volumes") or []}
         self._disk = folder / "volumes"
+        self._root, self._namespace = root, pod["metadata"]["namespace"]
         self._memory = _MEMORY / f"{memory_prefix(root)}{pod['metadata']['uid']}"
 
     def paths(self) -> dict[str, Path]:
@@ -47,6 +49,8 @@ class Volumes:
         return {name: self._path(spec) for name, spec in self._specs.items()}
 
     def _path(self, spec: Object) -> Path:
+        if claim := spec.get("persistentVolumeClaim"):
+            return claims.folder(self._store, self._root, self._namespace, claim["claimName"])
         in_memory = (spec.get("emptyDir") or {}).get("medium") == "Memory"
         in_memory = in_memory or any(spec.get(kind) is not None for kind in _IN_MEMORY)
         return Path(self._memory if in_memory else self._disk, spec["name"])
@@ -58,7 +62,7 @@ class Volumes:
                 self._make(spec)
                 if any(spec.get(kind) is not None for kind in projection.KINDS):
                     atomic.write(self._path(spec), projection.files(self._store, self._tokens, pod, spec))
-            except (MountFailed, OSError) as error:
+            except (MountFailed, NotFound, OSError) as error:
                 raise MountFailed(f'MountVolume.SetUp failed for volume "{name}" : {error}') from error
 
     def _make(self, spec: Object) -> None:
@@ -68,7 +72,7 @@ class Volumes:
         # Others of this machine cannot pass the parent; the mode of the folder itself is for the containers.
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         path.mkdir()
-        path.chmod(0o777 if "emptyDir" in spec else 0o755)
+        path.chmod(0o777 if {"emptyDir", "persistentVolumeClaim"} & set(spec) else 0o755)
 
     @contextlib.contextmanager
     def mounts(self, container: Object) -> Iterator[list[Mount]]:
@@ -100,9 +104,17 @@ class Volumes:
             shutil.rmtree(folder, ignore_errors=True)
 
 
+def remove_claim(root: Path, claim: Object) -> None:
+    """Remove the volume of a claim that is gone."""
+    folder = root / "claims" / str(claim["metadata"]["uid"])
+    _make_removable(folder)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
 def _read_only(mount: Object, spec: Object) -> bool:
     """Volumes that the kubelet writes are read-only to containers, whatever the mount says."""
-    return bool(mount.get("readOnly")) or any(spec.get(kind) is not None for kind in projection.KINDS)
+    of_claim = (spec.get("persistentVolumeClaim") or {}).get("readOnly")
+    return bool(mount.get("readOnly") or of_claim) or any(spec.get(kind) is not None for kind in projection.KINDS)
 
 
 def _make_removable(folder: Path) -> None:
