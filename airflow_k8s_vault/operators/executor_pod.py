@@ -11,7 +11,7 @@ from kubernetes.client import ApiClient, Configuration, V1Pod
 
 from airflow_k8s_vault import policy
 from airflow_k8s_vault.delivery import VaultLogin, agent
-from airflow_k8s_vault.errors import TemplateError
+from airflow_k8s_vault.errors import PolicyError, TemplateError
 from airflow_k8s_vault.lookups import located
 from airflow_k8s_vault.operators import import_check, task_pod
 from airflow_k8s_vault.operators.task_request import TaskRequest
@@ -57,6 +57,15 @@ def _written(pod: Any) -> str:
     return json.dumps(ApiClient(Configuration()).sanitize_for_serialization(pod), sort_keys=True)
 
 
+def _require_identity_of_team(template: PodTemplate) -> None:
+    team = template.team
+    if team.walls.identity == "dag":
+        raise PolicyError(
+            f"pod_override cannot give team '{team.name}' secrets: with identity: dag ({team.where('identity')}) "
+            "each DAG logs in as itself, and this pod is of no DAG. Use VaultPodOperator, or a team for workers."
+        )
+
+
 def _built(request: TaskRequest, template: PodTemplate) -> V1Pod:
     if task_pod.check_variables(template, request.template_vars) is None:
         raise TemplateError(
@@ -67,6 +76,7 @@ def _built(request: TaskRequest, template: PodTemplate) -> V1Pod:
     secrets = located(request.vault_secrets, template.team.name)
     manifest = rendered
     if secrets:
+        _require_identity_of_team(template)
         login = VaultLogin.of_team(template.team)
         manifest = agent.attach(rendered, secrets, login, task_pod.BASE_CONTAINER)
     policy.check(manifest, template.team, policy.Expected(rendered, manifest, template.where(None)))

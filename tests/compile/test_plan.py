@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from k8s_vault_devcluster import kubeconfigs
 from k8s_vault_devcluster.openbao import OpenBao
 from k8s_vault_devcluster.provision import Provisioning
 from k8s_vault_devcluster.server import DevCluster
@@ -477,6 +478,22 @@ def test_what_may_not_be_read_is_not_seen_and_never_equal(live: Live, monkeypatc
 
     assert {f"role {ROLE}", "the roles of auth/kubernetes"} <= {item.name for item in result.differences}
     assert {"?"} == {item.sign for item in result.differences}
+    assert 1 == result.status
+
+
+def test_what_a_kubeconfig_may_not_read_is_not_seen(
+    live: Live, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Airflow's worker reads next to nothing of its own walls."""
+    token = live.setup.account(live.sources[1].worker)
+    file = kubeconfigs.with_token(live.kubeconfig, token, tmp_path / "kubeconfig")
+    monkeypatch.setenv("KUBECONFIG", str(file))
+    result = Plan(*plan.compare(live.sources, only="kubernetes"))
+
+    assert {f"Namespace {NAMESPACE}", "the clusterroles", f"the rolebindings of namespace {NAMESPACE}"} <= {
+        item.name for item in result.differences
+    }
+    assert {("?", "403 Forbidden")} == {(item.sign, item.reason) for item in result.differences}
     assert 1 == result.status
 
 

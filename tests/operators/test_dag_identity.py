@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from airflow.sdk import DAG
 
-from airflow_k8s_vault import VaultPodOperator, VaultSecret
+from airflow_k8s_vault import VaultPodOperator, VaultSecret, pod_override
+from airflow_k8s_vault.errors import PolicyError
 from airflow_k8s_vault.teams import dag_identity
 
 ROOT = Path(__file__).parents[2]
@@ -42,6 +43,18 @@ def test_the_pod_runs_and_logs_in_as_its_dag(folder: Path) -> None:
     assert name == pod.spec.service_account_name
     assert name == one._login().role
     assert name != other.spec.service_account_name
+
+
+def test_a_pod_of_kubernetes_executor_is_of_no_dag_and_gets_no_secrets(folder: Path) -> None:
+    team = folder / "payments" / "team.yaml"
+    before = len(team.read_text().splitlines())
+    team.write_text(f"{team.read_text()}identity: dag\n")
+
+    pod_override(pod_template="payments/python")
+    with pytest.raises(
+        PolicyError, match=rf"identity: dag \(.*team.yaml, line {before + 1}\) each DAG logs in as itself"
+    ):
+        pod_override(pod_template="payments/python", vault_secrets=[SECRET])
 
 
 def test_without_it_the_pod_is_the_teams(folder: Path) -> None:
