@@ -175,8 +175,15 @@ def seconds(used: Used, text: str) -> float:
 
 
 def is_slow(used: Used, piece: str) -> bool:
-    """Whether four times the text takes much more than four times as long: a square would take 16 times."""
+    """Whether four times the text takes much more than four times as long: a square would take 16 times.
+
+    It does each time, while a machine that is busy with others makes it look so now and then.
+    """
     small, large = (piece * (length // len(piece) + 1) for length in (1_500, 6_000))
+    return all(_is_slow_now(used, small, large) for _ in range(4))
+
+
+def _is_slow_now(used: Used, small: str, large: str) -> bool:
     long = seconds(used, large)
     # A square takes more at this length.
     return long > _UNNOTICED and long > 8 * seconds(used, small)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import time
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
@@ -13,7 +12,7 @@ import pytest
 from airflow_k8s_vault import VaultSecret
 from airflow_k8s_vault.delivery.agent import configuration
 from airflow_k8s_vault.errors import VaultError
-from tests.faults.endings import LONG
+from tests.faults.endings import HELD, LONG
 from tests.faults.fault_environment import NAMESPACE, FaultEnvironment
 from tests.faults.worker import run, wait_until
 
@@ -92,12 +91,14 @@ def test_a_lease_lives_as_long_as_the_task_may_and_its_login_no_longer_than_its_
 def test_a_lease_is_renewed_while_a_task_without_a_limit_runs(arena: FaultEnvironment) -> None:
     arena.begin()
     with changed(arena, DATABASE_ROLE, default_ttl=3, max_ttl=600):
-        process = run(arena.operator("sleep 8", delivery="agent", execution_timeout=None))
+        task = arena.operator(delivery="agent", execution_timeout=None, **HELD)
+        process = run(task)
         wait_until(arena.ground.roles_left)
         first = arena.ground.roles_left()
-        time.sleep(6)
+        wait_until(lambda: arena.vault.count("/v1/sys/leases/renew") > 1)
 
         assert first == arena.ground.roles_left()
+        arena.run_in(wait_until(lambda: arena.running(task))["metadata"]["name"], "base", "touch /tmp/end")
         assert process.outcome()[0] == "ok"
     assert arena.leases() == 1
     assert str(arena.traces()) == "nothing"
@@ -116,8 +117,8 @@ def test_a_file_changes_in_the_running_pod_when_its_secret_does(
     # An agent that reads so often is another one: the policies are compiled for it.
     with arena.configured():
         process = run(task)
-        wait_until(lambda: arena.running(task))
-        time.sleep(1)
+        pod = wait_until(lambda: arena.running(task))["metadata"]["name"]
+        wait_until(lambda: arena.run_in(pod, "base", "ls /tmp/seen"))
         arena.ground.setup.kv("secret/payments/rotated", {"word": "after"})
         outcome = process.outcome()
         # Before the policies are compiled as they were: the next test's agent reads as rarely as others.

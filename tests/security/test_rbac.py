@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import re
-import time
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
@@ -26,6 +25,7 @@ pytestmark = pytest.mark.integration
 
 VERBS = {"POST": "create", "PATCH": "patch", "DELETE": "delete"}
 ACCOUNTS = {who: f"system:serviceaccount:airflow:airflow-{who}" for who in ("worker", "triggerer")}
+_EVENTS = "GET .*/events"
 Rights = dict[str, set[tuple[str, str]]]
 # What is needed only where the other way cannot be had: a list without watch. And for `logging_interval`, of which
 # tests/faults/deferred.py has a case.
@@ -76,8 +76,9 @@ def held(arena: FaultEnvironment, delivery: str, deferrable: bool) -> tuple[str,
     process = run(operator)
     name = wait_until(lambda: arena.pods_of(operator))[0]["metadata"]["name"]
     wait_until(lambda: _gates(arena, name) == ["example.com/hold"])
+    before = arena.kube.count(_EVENTS)
     watching = trigger(process.outcome()[1]) if deferrable else process
-    time.sleep(3)
+    wait_until(lambda: arena.kube.count(_EVENTS) > before + 1)
     arena.core.patch_namespaced_pod(name, NAMESPACE, [{"op": "remove", "path": "/spec/schedulingGates"}])
     state, message = watching.outcome()
     return resume(operator, message).outcome() if deferrable and state == "ok" else (state, message)
