@@ -36,11 +36,11 @@ _SETTINGS = {
 }
 # {{ .Data.data.password }} of KV 2, {{ .Data.password }} of the others, {{ index .Data.data "pass-word" }}.
 _KEY = r"\{\{-?\s*(?:\.Data(?:\.data)?\.([A-Za-z0-9_]+)|index\s+\.Data(?:\.data)?\s+\"([^\"]+)\")\s*-?\}\}"
-_EXPORT = re.compile(rf"(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)=[\"']?{_KEY}[\"']?")
+_EXPORT = re.compile(rf"(?<![A-Za-z0-9_])([A-Za-z_][A-Za-z0-9_]*)=[\"']?{_KEY}[\"']?")
 _ONLY_KEY = re.compile(_KEY)
 # Outside of a KV mount's first segment these say which engine makes a credential for each read.
 _DYNAMIC = re.compile(r"[^/]+/(creds|static-creds|issue|sts|token|roleset|key)/")
-_IN_VALUE = re.compile(r"(?:>>)?vault:(?P<path>[^#\s$]+)#(?P<key>[^#\s]+)(?:#(?P<version>[0-9]+))?")
+_IN_VALUE = re.compile(r"(?:>>)?vault:(?P<path>(?:(?!vault:)[^#\s$])+)#(?P<key>[^#\s]+)(?:#(?P<version>[0-9]+))?")
 
 
 def take(draft: Draft) -> None:
