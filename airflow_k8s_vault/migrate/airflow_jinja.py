@@ -16,7 +16,8 @@ from airflow_k8s_vault.templates import holds_jinja
 _LOOKUP = re.compile(
     r"\b(?P<kind>conn|var)(?:\.(?P<form>value|json)(?=\.))?"
     r"(?:\.get\(\s*['\"](?P<got>[^'\"]+)['\"][^)]*\)|\[['\"](?P<item>[^'\"]+)['\"]\]|\.(?P<name>\w+))"
-    r"(?:\.(?P<field>\w+))?"
+    r"(?:\.(?P<field>\w+))?",
+    re.ASCII,
 )
 _EXPRESSION = re.compile(r"\s*\{\{-?(?P<code>[^{}]*)-?\}\}\s*")
 _STAYS = "stays in the DAG, as {}: Airflow renders its Jinja there"
@@ -42,7 +43,7 @@ def lookups(text: str) -> list[Lookup]:
     ["connection 'warehouse'", "variable 'region'"]
     """
     result = []
-    for code in re.findall(r"\{[{%](.*?)[%}]\}", text, re.DOTALL):
+    for code in re.findall(r"(?s)\{[{%]((?:(?!\{[{%]|[%}]\}).)*)[%}]\}", text):
         for match in _LOOKUP.finditer(code):
             name = match["got"] or match["item"] or match["name"]
             is_connection = match["kind"] == "conn"
