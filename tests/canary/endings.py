@@ -11,11 +11,10 @@ from tests.canary import pods
 from tests.canary.machine import keep_all
 from tests.faults.case import finish
 from tests.faults.endings import LONG
-from tests.faults.fault_environment import HAS_ALL, LOGIN, NAMESPACE, FaultEnvironment
+from tests.faults.fault_environment import ALL, HAS_ALL, NAMESPACE, FaultEnvironment
 from tests.faults.fault_proxy import Fault
 from tests.faults.worker import Dying, WatchedOperator, run, trigger, wait_until
 
-KEY = VaultSecret("secret/payments/partner", file="partner.key", key="api_key")
 NO_SUCH_KEY = VaultSecret("secret/payments/partner", env={"X": "no_such_key"})
 XCOM = 'mkdir -p /airflow/xcom && echo \'{"who": "pod"}\' > /airflow/xcom/return.json'
 DELIVERIES = ("agent", "secret")
@@ -52,7 +51,7 @@ def all_of(arena: FaultEnvironment, delivery: str) -> Ended:
 
 
 def _task(arena: FaultEnvironment, delivery: str, script: str = "true", **arguments: Any) -> WatchedOperator:
-    return arena.operator(**{"script": script, "secrets": [LOGIN, KEY], "delivery": delivery, **arguments})
+    return arena.operator(**{"script": script, "delivery": delivery, **arguments})
 
 
 def _side_by_side(arena: FaultEnvironment, delivery: str) -> Ended:
@@ -63,7 +62,7 @@ def _side_by_side(arena: FaultEnvironment, delivery: str) -> Ended:
         "failure, sync": _task(arena, delivery, "exit 3"),
         "failure, deferred": _task(arena, delivery, "exit 3", deferrable=True),
         "execution_timeout": _task(arena, delivery, **LONG, execution_timeout=timedelta(seconds=8)),
-        "a key that is not there": _task(arena, delivery, secrets=[LOGIN, KEY, NO_SUCH_KEY]),
+        "a key that is not there": _task(arena, delivery, secrets=[*ALL, NO_SUCH_KEY]),
     }
     started = {name: run(operator) for name, operator in tasks.items()}
     return {name: finish(tasks[name], process) for name, process in started.items()}

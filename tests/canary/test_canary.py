@@ -69,6 +69,8 @@ def test_all_kinds_of_secrets_were_in_play(arena: FaultEnvironment) -> None:
     # One for each pod that Vault let in: 9 of each delivery at least, and the refused ones had tokens to show.
     assert counted["Vault token"] >= 18, counted
     assert counted["dynamic password"] >= 16, counted
+    assert counted["issued private key"] >= 14, counted
+    assert counted["decoded bytes"] == 2, counted
     assert counted["service-account token"] > counted["Vault token"], counted
 
 

@@ -17,7 +17,7 @@ from airflow_k8s_vault.delivery import REQUEST_ANNOTATION, VaultLogin, attempts
 from airflow_k8s_vault.errors import DeliveryUnavailable
 from airflow_k8s_vault.handover import Handover, handover
 from tests.canary import values
-from tests.faults.fault_environment import KEY, LOGIN, NAMESPACE, FaultEnvironment
+from tests.faults.fault_environment import ALL, NAMESPACE, FaultEnvironment
 from tests.faults.fault_proxy import Fault
 from tests.faults.worker import context
 from tests.frames import Strike, Struck, shown
@@ -56,7 +56,7 @@ class Pods:
         return self._arena.core.create_namespaced_pod(NAMESPACE, pod)
 
     def handover(self) -> Handover:
-        return Handover(self._core, VaultLogin.of_role("payments"), [LOGIN, KEY], "base", 600)
+        return Handover(self._core, VaultLogin.of_role("payments"), ALL, "base", 600)
 
     def keep(self, where: str, error: BaseException) -> None:
         exchanges = [*(self._arena.vault.exchanges or ()), *(self._arena.kube.exchanges or ())]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Iterable, Mapping
 
@@ -10,7 +11,7 @@ Exchanges = Iterable[tuple[str, bytes, bytes]]
 
 def in_play(exchanges: Exchanges, canary: str) -> Mapping[str, set[str]]:
     """Return the values by kind: the KV value, dynamic passwords, Vault tokens, service-account tokens."""
-    passwords, logins, accounts = set(), set(), set()
+    passwords, logins, accounts, keys, stores = set(), set(), set(), set(), set()
     for request, sent, answered in exchanges:
         answer = json.loads(answered) if answered.startswith(b"{") else {}
         if request.endswith("/login"):
@@ -21,9 +22,17 @@ def in_play(exchanges: Exchanges, canary: str) -> Mapping[str, set[str]]:
             accounts.add((answer.get("status") or {}).get("token"))
         if "/creds/" in request:
             passwords.add((answer.get("data") or {}).get("password"))
+        if "/issue/" in request:
+            # A line of its PEM: how one ends is written in many ways.
+            keys |= set(str((answer.get("data") or {}).get("private_key", "")).splitlines()[1:2])
+        if "/secret/data/payments/store" in request:
+            encoded = ((answer.get("data") or {}).get("data") or {}).get("bytes", "")
+            stores |= {encoded, base64.b64decode(encoded).decode()}
     return {
         "KV value": {canary},
         "dynamic password": passwords - {None},
+        "issued private key": keys,
+        "decoded bytes": stores - {""},
         "Vault token": logins - {None},
         "service-account token": accounts - {None},
     }

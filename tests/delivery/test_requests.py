@@ -24,7 +24,7 @@ BYTES = bytes(range(256)) * 9
 SSH_KEYGEN = shutil.which("ssh-keygen")
 SSH_ROLE = {"key_type": "ca", "allow_user_certificates": True, "allowed_users": "etl", "ttl": "30m"}
 ISSUE = VaultSecret(
-    "pki/issue/web",
+    "tests-pki/issue/web",
     engine="dynamic",
     parameters={"common_name": "etl.example.com", "ttl": "2h"},
     files=[
@@ -38,19 +38,19 @@ ISSUE = VaultSecret(
 @pytest.fixture(scope="module", autouse=True)
 def engines(pods: Pods) -> Iterator[None]:
     vault = pods.ground.vault
-    made = [engine for engine in ("pki", "ssh", "totp") if vault.mount(engine, {"type": engine})]
-    vault.request("POST", "pki/root/generate/internal", {"common_name": "example.com", "ttl": "12h"})
+    made = [engine for engine in ("pki", "ssh", "totp") if vault.mount(f"tests-{engine}", {"type": engine})]
+    vault.request("POST", "tests-pki/root/generate/internal", {"common_name": "example.com", "ttl": "12h"})
     names = {"allowed_domains": ["example.com"], "allow_subdomains": True}
-    vault.request("POST", "pki/roles/web", names)
-    vault.request("POST", "pki/roles/brief", {**names, "key_type": "ec"})
-    vault.request("POST", "pki/roles/leased", {**names, "key_type": "ec", "generate_lease": True})
-    vault.request("POST", "totp/keys/etl", {"generate": True, "issuer": "x", "account_name": "etl"})
-    vault.request("POST", "ssh/config/ca", {"generate_signing_key": True, "key_type": "ed25519"})
-    vault.request("POST", "ssh/roles/etl", SSH_ROLE)
+    vault.request("POST", "tests-pki/roles/web", names)
+    vault.request("POST", "tests-pki/roles/brief", {**names, "key_type": "ec"})
+    vault.request("POST", "tests-pki/roles/leased", {**names, "key_type": "ec", "generate_lease": True})
+    vault.request("POST", "tests-totp/keys/etl", {"generate": True, "issuer": "x", "account_name": "etl"})
+    vault.request("POST", "tests-ssh/config/ca", {"generate_signing_key": True, "key_type": "ed25519"})
+    vault.request("POST", "tests-ssh/roles/etl", SSH_ROLE)
     file = pods.ground.templates_dir / "payments/team.yaml"
     before = file.read_text()
-    listed = before.replace("secrets:\n", "secrets:\n  - totp/code/etl\n")
-    file.write_text(f"{listed.rstrip()}\nupdate: [pki/issue/*, ssh/sign/etl]\n")
+    listed = before.replace("secrets:\n", "secrets:\n  - tests-totp/code/etl\n")
+    file.write_text(f"{listed.rstrip()}\nupdate: [tests-pki/issue/*, tests-ssh/sign/etl]\n")
     pods.ground.setup.teams(pods.ground.templates_dir, ["payments"])
     pods.ground.setup.kv(
         "secret/payments/store", {"jks": base64.encodebytes(BYTES).decode(), "none": "no base64!"}
@@ -61,11 +61,11 @@ def engines(pods: Pods) -> Iterator[None]:
     file.write_text(before)
     pods.ground.setup.teams(pods.ground.templates_dir, ["payments"])
     for engine in made:
-        vault.request("DELETE", f"sys/mounts/{engine}")
+        vault.request("DELETE", f"sys/mounts/tests-{engine}")
 
 
 def issued(pods: Pods) -> set[str]:
-    return set(pods.ground.vault.request("LIST", "pki/certs")["data"]["keys"])
+    return set(pods.ground.vault.request("LIST", "tests-pki/certs")["data"]["keys"])
 
 
 @pytest.mark.parametrize("delivery", ["agent", "secret"])
@@ -88,7 +88,7 @@ def test_certificate_key_and_chain_are_of_one_issue(pods: Pods, delivery: str) -
 def test_a_key_that_vault_signs_is_a_certificate_to_ssh(pods: Pods, delivery: str, tmp_path: Path) -> None:
     key = Ed25519PrivateKey.generate().public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode()
     requested = VaultSecret(
-        "ssh/sign/etl",
+        "tests-ssh/sign/etl",
         engine="dynamic",
         parameters={"public_key": key, "valid_principals": "etl", "ttl": "20m"},
         file="id-cert.pub",
@@ -108,7 +108,7 @@ def test_a_key_that_vault_signs_is_a_certificate_to_ssh(pods: Pods, delivery: st
 @pytest.mark.parametrize("delivery", ["agent", "secret"])
 def test_a_name_that_the_role_refuses_is_told_in_vaults_words(pods: Pods, delivery: str) -> None:
     requested = VaultSecret(
-        "pki/issue/web", engine="dynamic", parameters={"common_name": "a.evil.org"}, file="all"
+        "tests-pki/issue/web", engine="dynamic", parameters={"common_name": "a.evil.org"}, file="all"
     )
 
     run = pods.run(delivery, [requested], ["true"])
@@ -122,7 +122,7 @@ def test_bytes_versions_lists_of_keys_and_codes_arrive(pods: Pods, delivery: str
         VaultSecret("secret/payments/store", file="store.jks", key="jks", decode="base64"),
         VaultSecret("secret/payments/versions", version=1, env=["a"], prefix="OLD_"),
         VaultSecret("secret/payments/versions", env=["a"]),
-        VaultSecret("totp/code/etl", engine="dynamic", env={"CODE": "code"}),
+        VaultSecret("tests-totp/code/etl", engine="dynamic", env={"CODE": "code"}),
     ]
     code = (
         "import hashlib, os; e = os.environ; f = open('/vault/secrets/store.jks', 'rb').read();"
@@ -195,7 +195,11 @@ def test_a_certificate_is_renewed_into_files_before_it_ends_and_is_over_with_the
     named = {"common_name": "etl.example.com", "ttl": "12s"}
     requested = [
         VaultSecret(
-            f"pki/issue/{role}", engine="dynamic", parameters=named, files=keys, directory=f"/home/app/{role}"
+            f"tests-pki/issue/{role}",
+            engine="dynamic",
+            parameters=named,
+            files=keys,
+            directory=f"/home/app/{role}",
         )
         for role in ("brief", "leased")
     ]
@@ -219,4 +223,4 @@ def test_a_certificate_is_renewed_into_files_before_it_ends_and_is_over_with_the
 
 def revoked(pods: Pods, serial: str) -> bool:
     written = ":".join(textwrap.wrap(serial.lower(), 2))
-    return bool(pods.ground.vault.request("GET", f"pki/cert/{written}")["data"]["revocation_time"])
+    return bool(pods.ground.vault.request("GET", f"tests-pki/cert/{written}")["data"]["revocation_time"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import json
 import os
@@ -25,7 +26,7 @@ from k8s_vault_devcluster.demo.pods import PodRecord
 from k8s_vault_devcluster.vault_admin import VaultAdmin
 from kubernetes import client, config, stream
 
-from airflow_k8s_vault import VaultSecret
+from airflow_k8s_vault import VaultFile, VaultSecret
 from airflow_k8s_vault.errors import VaultError
 from tests import walls
 from tests.faults import images
@@ -38,7 +39,23 @@ LOGIN = VaultSecret(
     "database/creds/payments-rw", engine="dynamic", env={"PGUSER": "username", "PGPASSWORD": "password"}
 )
 KEY = VaultSecret("secret/payments/partner", file="partner.key", key="api_key")
-HAS_ALL = 'test -n "$PGPASSWORD" && test -s /vault/secrets/partner.key'
+# Made on request, once a pod: its files are of one issue, one of them in a folder of its own and not for all.
+PKI = "tests-pki"
+ISSUED = VaultSecret(
+    f"{PKI}/issue/payments",
+    engine="dynamic",
+    parameters={"common_name": "etl.example.com", "ttl": "1h"},
+    files=[
+        VaultFile(".tls.key", key="private_key", mode="0440", directory="/home/app/.tls"),
+        VaultFile("tls.crt", key="certificate"),
+    ],
+)
+STORE = VaultSecret("secret/payments/store", version=1, file="store.p12", key="bytes", decode="base64")
+ALL = (LOGIN, KEY, ISSUED, STORE)
+HAS_ALL = (
+    'test -n "$PGPASSWORD" && test -s /vault/secrets/partner.key && test -s /home/app/.tls/.tls.key &&'
+    " test -s /vault/secrets/store.p12"
+)
 
 
 # A second container, which others look around in; the base template ends with its containers.
@@ -72,10 +89,12 @@ class Traces:
     secrets: list[str] = field(default_factory=list)
     tokens: list[str] = field(default_factory=list)
     roles: list[str] = field(default_factory=list)
+    issues: list[str] = field(default_factory=list)
     waited_seconds: float = 0
 
     def __str__(self) -> str:
         kinds = {"pod": self.pods, "Secret": self.secrets, "token": self.tokens, "role": self.roles}
+        kinds["certificate"] = self.issues
         return ", ".join(f"{len(result)} {kind}" for kind, result in kinds.items() if result) or "nothing"
 
 
@@ -91,6 +110,8 @@ class FaultEnvironment:
         shutil.copy(templates_dir / "base.vars.yaml", templates_dir / "payments/beside.vars.yaml")
         for name, text in {"payments/held.yaml.j2": _HELD, **(templates or {})}.items():
             (templates_dir / name).write_text(text)
+        team = templates_dir / "payments/team.yaml"
+        team.write_text(f"{team.read_text()}update: [{PKI}/issue/payments]\n")
         self.ground = _Ground(folder, templates_dir, lambda line: None)
         # What was read while pods ran, by kind and place.
         self.kept: dict[str, dict[str, str]] = {}
@@ -118,10 +139,24 @@ class FaultEnvironment:
             AIRFLOW__K8S_VAULT__VAULT_AUTH_MOUNT=ground.auth_mount,
             AIRFLOW_CONN_KUBERNETES_DEFAULT=_connection(kubeconfig),
         )
+        self._make_issuer()
         images.pull(self.core, NAMESPACE)
         self.record = PodRecord(self.core, [NAMESPACE])
         self._known_tokens = set(self._tokens())
         return self
+
+    def _make_issuer(self) -> None:
+        """Have an engine that makes certificates on request, and a keystore in KV."""
+        vault = self.vault_admin
+        if vault.mount(PKI, {"type": "pki"}):
+            self._exits.callback(vault.request, "DELETE", f"sys/mounts/{PKI}")
+            vault.request(
+                "POST", f"{PKI}/root/generate/internal", {"common_name": "example.com", "key_type": "ec"}
+            )
+            role = {"allowed_domains": ["example.com"], "allow_subdomains": True, "key_type": "ec"}
+            vault.request("POST", f"{PKI}/roles/payments", {**role, "generate_lease": True})
+        self.store = f"store-{uuid.uuid4().hex}"
+        self.ground.setup.kv("secret/payments/store", {"bytes": base64.b64encode(self.store.encode()).decode()})
 
     def __exit__(self, *_: object) -> None:
         self.record.stop()
@@ -134,7 +169,7 @@ class FaultEnvironment:
         self.ground.close()
 
     def operator(
-        self, script: str = "true", secrets: Sequence[VaultSecret] = (LOGIN, KEY), **arguments: Any
+        self, script: str = "true", secrets: Sequence[VaultSecret] = ALL, **arguments: Any
     ) -> WatchedOperator:
         """Return a task of a DAG of its own whose main process sees that it has its credentials."""
         with DAG(f"dag-{uuid.uuid4().hex[:8]}", schedule=None):
@@ -202,11 +237,18 @@ class FaultEnvironment:
                 [secret.metadata.name for secret in secrets if secret.metadata.name.startswith("vault-")],
                 tokens,
                 self.ground.roles_left(),
+                self._leased_certificates(),
                 time.monotonic() - begin,
             )
             if str(result) == until or result.waited_seconds > within_seconds:
                 return result
             time.sleep(0.1)
+
+    def _leased_certificates(self) -> list[str]:
+        try:
+            return list(self.vault_admin.request("LIST", f"sys/leases/lookup/{ISSUED.path}")["data"]["keys"])
+        except VaultError:
+            return []  # 404: there is none; or it does not answer, which _tokens tells
 
     def clean(self) -> None:
         """Take away what a case left on purpose."""

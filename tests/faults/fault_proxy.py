@@ -226,10 +226,14 @@ def _handler(proxy: FaultProxy) -> type[BaseHTTPRequestHandler]:
                 return
             self._head(answer.status, answer.getheader("Content-Type") or "", "Connection: close")
             self.close_connection = True
+            content = b""
             while chunk := answer.read1(65536):
                 proxy.pass_through()
                 self.wfile.write(chunk)
                 self.wfile.flush()
+                # Vault sends what is long in pieces, too.
+                content += chunk if proxy.exchanges is not None else b""
+            proxy.knows(f"{self.command} {self.path}", self._sent, content)
 
         def _pass_back_half(self, answer: http.client.HTTPResponse) -> None:
             length = int(answer.getheader("Content-Length") or 2**20)

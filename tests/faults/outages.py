@@ -8,11 +8,12 @@ from typing import Any
 
 from tests.faults.case import Case, whole
 from tests.faults.endings import DELIVERIES, MODES
-from tests.faults.fault_environment import FaultEnvironment
+from tests.faults.fault_environment import PKI, FaultEnvironment
 from tests.faults.fault_proxy import Fault
 from tests.faults.worker import WatchedOperator, run
 
 LOGIN, LEASE, KV = r"(POST|PUT) /v1/auth/.*/login", "GET /v1/database/creds", "GET /v1/secret/data"
+ISSUE = rf"(POST|PUT) /v1/{PKI}/issue"
 # Refused: Airflow does not try again. Unavailable: it does.
 REFUSED, UNAVAILABLE = "AirflowFailException", "DeliveryUnavailable"
 
@@ -26,11 +27,13 @@ VAULT_FAULTS = (
     ("Vault answers 403 to a read", LEASE, 403, REFUSED),
     ("Vault answers 404 to a read", KV, 404, REFUSED),
     ("Vault answers 500 to a read", LEASE, 500, UNAVAILABLE),
+    ("Vault answers 403 to an issue", ISSUE, 403, REFUSED),
+    ("Vault answers 500 to an issue", ISSUE, 500, UNAVAILABLE),
     ("Vault is slow (30 s)", LOGIN, 30.0, UNAVAILABLE),
 )
 # One of each kind of answer, and of each request that is answered so: the others repeat it.
 _VAULT_FAULTS_IN_TEST = {
-    "agent": {"Vault answers 403 to the login", "Vault answers 404 to a read"},
+    "agent": {"Vault answers 403 to the login", "Vault answers 404 to a read", "Vault answers 403 to an issue"},
     "secret": {
         "Vault answers 403 to the login",
         "Vault answers 500 to the login",
@@ -85,6 +88,7 @@ def cases() -> Iterator[Case]:
     # A login whose answer was lost is nobody's: its TTL ends it, 4 s in this case.
     yield Case("answer of the login lost", "secret", failing_vault(LOGIN, "cut after"), leases=0, **lost)
     yield Case("answer of a dynamic read lost", "secret", failing_vault(LEASE, "cut after"), **lost)
+    yield Case("answer of an issue lost", "secret", failing_vault(ISSUE, "cut after"), **lost)
     for what, request in API_REQUESTS.items():
         for_ever, pods = failing_api(request, 500, None), 0 if what == "create pod" else 1
         name, slow = f"API server, {what}: 500 for ever", what != "remove gate"
