@@ -110,7 +110,8 @@ def _read(session: Session, secret: VaultSecret) -> Found:
             return answer
     places = "', '".join(location.path for location in secret.locations)
     what = f"version {secret.version} of the secret" if secret.version else "secret"
-    raise DeliveryRefused(f"There is no {what} at '{places}' in Vault at {session.settings.url}.")
+    why = f": {session.absence}" if session.absence else ""
+    raise DeliveryRefused(f"There is no {what} at '{places}' in Vault at {session.settings.url}{why}.")
 
 
 def _written(session: Session, secret: VaultSecret) -> Found | None:

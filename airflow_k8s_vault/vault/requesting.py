@@ -133,7 +133,7 @@ class Requests:
             # Another server, or a proxy that does not know the path: this does not say what Vault has.
             return _Failure("404, but not in Vault's words: is this really its address?")
         if answer.status >= 400:
-            hint = [*((body or {}).get("errors") or []), *((body or {}).get("warnings") or [])]
+            hint = [*((body or {}).get("errors") or []), *((body or {}).get("warnings") or []), *_gone(body or {})]
             raise Rejected(answer.status, words, " ".join(map(str, hint)))
         if body is None or answer.status >= 300:
             return _Failure(f"{answer.status} with a body that is no JSON: is this really Vault's address?")
@@ -170,6 +170,16 @@ def _words(answer: Answer, body: dict[str, Any] | None) -> str:
         message = " ".join(" ".join(str(error) for error in errors).split())
         return re.sub(r"\b[0-9]+ errors? occurred: \* ", "", message)[:300]
     return answer.reason
+
+
+def _gone(body: dict[str, Any]) -> list[str]:
+    """Say what became of a version of a KV 2 secret that is there no more."""
+    about = (body.get("data") or {}).get("metadata")
+    if not isinstance(about, dict) or "version" not in about:
+        return []
+    if about.get("destroyed"):
+        return [f"version {about['version']} was destroyed"]
+    return [f"version {about['version']} was deleted"] if about.get("deletion_time") else []
 
 
 def _retry_after_seconds(answer: Answer) -> float:

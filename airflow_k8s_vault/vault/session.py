@@ -41,6 +41,8 @@ class Session:
     def __init__(self, settings: Settings, token: SecretValue[str] | None = None) -> None:
         self.settings, self.token = settings, token
         self._connection = Connection(settings)
+        # What Vault said beside "not found" of what was read last and is not there.
+        self.absence = ""
 
     def login(self, jwt: SecretValue[str]) -> SecretValue[str]:
         """Log in to the settings' jwt_role with that token; the kubernetes and jwt methods take the same."""
@@ -95,6 +97,7 @@ class Session:
             answer = ask()
         except Rejected as rejected:
             if rejected.status == 404:
+                self.absence = rejected.hint
                 return None
             words = str(rejected)
         else:
@@ -114,6 +117,7 @@ class Session:
             return [str(key) for key in (answer.get("data") or {}).get("keys") or ()]
         except Rejected as rejected:
             if rejected.status == 404:
+                self.absence = rejected.hint
                 return None
             words = str(rejected)
         raise VaultRefused(words)

@@ -50,6 +50,44 @@ def test_it_lists_what_each_task_gets(dags: Path) -> None:
     assert {"payments_load"} == {row["dag"] for row in rows}
 
 
+WRITTEN = """\
+from airflow.sdk import DAG
+from airflow_k8s_vault import VaultFile, VaultPodOperator, VaultSecret
+
+with DAG("payments_tls"):
+    VaultPodOperator(
+        task_id="serve",
+        pod_template="payments/etl",
+        vault_secrets=[
+            VaultSecret(
+                "pki/issue/web",
+                engine="dynamic",
+                parameters={"common_name": "etl.example.com", "ttl": "24h"},
+                files=[VaultFile(".key", key="private_key", mode="0400", directory="/home/app/.tls")],
+            ),
+            VaultSecret("secret/payments/db", env=["host", "pass-word"], prefix="DB_", version=3),
+        ],
+    )
+"""
+
+
+def test_it_lists_what_a_task_has_vault_make_with_its_parameters(
+    dags: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copied = Path(shutil.copytree(SHIPPED, tmp_path / "pod_templates"))
+    team = copied / "payments/team.yaml"
+    team.write_text(f"{team.read_text()}update: [pki/issue/web]\n")
+    monkeypatch.setenv("AIRFLOW__K8S_VAULT__TEMPLATES_DIR", str(copied))
+    (dags / "load.py").write_text(WRITTEN)
+
+    ran = run("secrets", "list", "--dags", dags, "-o", "json")
+
+    assert [
+        ("pki/issue/web", "below", ["/home/app/.tls/.key"], ["common_name=etl.example.com", "ttl=24h"]),
+        ("secret/payments/db", "below", ["DB_HOST", "DB_PASS_WORD"], []),
+    ] == [(row["path"], row["ceiling"], row["as"], row["parameters"]) for row in ran.json()], ran.err
+
+
 def test_it_lists_who_gets_a_path(dags: Path) -> None:
     by_path = run("secrets", "list", "--dags", dags, "--by", "path", "-o", "json").json()
     one = run("secrets", "list", "--dags", dags, "--path", "secret/payments/gcp", "-o", "json").json()

@@ -68,6 +68,28 @@ def test_the_shipped_teams_compile_to_these_policies_and_roles(dags: Path, kind:
     assert golden.read_text() == ran.out
 
 
+def test_what_a_team_may_have_made_is_compiled_to_update_and_to_nothing_else(folder: Path, tmp_path: Path) -> None:
+    add(folder / "payments/team.yaml", "update: [pki/issue/web-*, ssh/sign/etl]")
+    (tmp_path / "dags").mkdir()
+    (tmp_path / "dags/tls.py").write_text(
+        DAG.replace("data-science/python", "payments/python")
+        .replace(
+            'VaultSecret("secret/data-science/model", env={"A": "key"}),',
+            'VaultSecret("pki/issue/web-1", engine="dynamic", parameters={"ttl": "1h"}, env={"A": "a"}),',
+        )
+        .replace('"secret/data-science/nested/deep/key"', '"secret/payments/x"')
+    )
+
+    ceiling = requests_of("--team", "payments")[0]["data"]["policy"]
+    least = requests_of("--team", "payments", "--dags", tmp_path / "dags")[0]["data"]["policy"]
+
+    for path in ("pki/issue/web-*", "ssh/sign/etl"):
+        assert f'path "{path}" {{\n  capabilities = ["update"]\n}}' in ceiling
+    assert 'path "pki/issue/web-1" {\n  capabilities = ["update"]\n}' in least
+    assert "ssh/sign" not in least
+    assert "web-*" not in least
+
+
 def test_policies_become_files_of_their_names(dags: Path, tmp_path: Path) -> None:
     run("compile", "vault", "--format", "policy", "--out", tmp_path / "made")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import re
 import shutil
 import subprocess
 import textwrap
@@ -156,6 +157,25 @@ def test_what_is_no_base64_starts_no_pod(pods: Pods, delivery: str) -> None:
     assert (
         "key 'none' of 'secret/payments/store' is no base64" in pods.run(delivery, [requested], ["true"]).problem
     )
+
+
+@pytest.mark.parametrize("delivery", ["agent", "secret"])
+@pytest.mark.parametrize(
+    ("version", "words"),
+    [(1, "version 1 .*was destroyed"), (9, "no version 9 of the secret at .secret/payments/gone")],
+)
+def test_a_version_that_is_destroyed_or_never_was_starts_no_pod(
+    pods: Pods, delivery: str, version: int, words: str
+) -> None:
+    pods.ground.setup.kv("secret/payments/gone", {"a": "first"})
+    pods.ground.vault.request("POST", "secret/data/payments/gone", {"data": {"a": "second"}})
+    pods.ground.vault.request("POST", "secret/destroy/payments/gone", {"versions": [1]})
+    began = time.monotonic()
+
+    run = pods.run(delivery, [VaultSecret("secret/payments/gone", version=version, env=["a"])], ["true"])
+
+    assert re.search(words, run.problem)
+    assert time.monotonic() - began < 20
 
 
 def test_a_private_file_belongs_to_the_containers_user(pods: Pods) -> None:

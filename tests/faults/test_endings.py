@@ -55,7 +55,7 @@ def test_the_next_hand_over_ends_what_was_left_once_it_is_old_enough(
     arena.begin()
     left_gated(arena)
     left_ended(arena)
-    both = "2 pod, 3 Secret, 2 token, 1 role"
+    both = "2 pod, 3 Secret, 2 token, 1 role, 1 certificate"
 
     another_task(arena)
     young = str(arena.traces(until=both))

@@ -83,8 +83,11 @@ def _of_a_secret(login: VaultLogin, message: str, ran: str) -> DeliveryRefused |
     if missing:
         # The agent names the API's path; a task, and `vault kv get`, leave out KV 2's data/.
         path = vault_path.named(missing[1])
+        # `vault.read(path.v3): …`: how the agent calls a read of a version.
+        version = re.search(r"\.v([0-9]+)\): no secret exists at ", message)
+        what = f"version {version[1]} of the secret" if version else "secret"
         return DeliveryRefused(
-            f"There is no secret at '{path}' in Vault at {login.address}.\n{ran}{login.doctor('VAULT-PATHS')}"
+            f"There is no {what} at '{path}' in Vault at {login.address}.\n{ran}{login.doctor('VAULT-PATHS')}"
         )
     return None
 
