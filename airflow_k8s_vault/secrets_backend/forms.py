@@ -36,6 +36,12 @@ _BOUNDARY = re.compile(r"-----(BEGIN|END) [A-Z0-9 ]+-----")
 _ASSIGNMENT = re.compile(r"""(?:export\s+|-\s+)?["']?([\w .-]{1,64}?)["']?\s*[=:]\s*(?!//)(\S.*)""")
 _PAIR = re.compile(r"""(?:^|[;\s])(?=[\w.-])([\w .-]{1,64}?)=("[^"]*"|'[^']*'|[^;\s]+)""")
 _ELEMENT = re.compile(r">([^<>]+)<")
+_ATTRIBUTE = re.compile(r"""[\w.-]=("[^"<>]+"|'[^'<>]+')""")
+# An Authorization header's, and what stands after its name without a sign (netrc).
+_AFTER_A_WORD = re.compile(
+    r"\b(?:bearer|basic|token|apikey|password|passwd|account)[ \t]([^\s=:]\S*)", re.IGNORECASE
+)
+_QUOTED = re.compile(r"""("[^"]*"|'[^']*')[ \t]*(?:[#;].*)?""")
 _URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]{12,}={0,2}")
 _DEEPEST = 6
@@ -147,13 +153,27 @@ def _strings_of(value: Any, depth: int = 0) -> Iterator[str]:
 
 def _parts(text: str) -> Iterator[str]:
     lines = [line.strip() for line in text.splitlines()]
+    if text.lstrip().startswith("<"):
+        yield from (part.strip("\"' \t") for pattern in (_ELEMENT, _ATTRIBUTE) for part in pattern.findall(text))
     if len(lines) > 1:
         yield from _lines(lines)
-        if text.lstrip().startswith("<"):
-            yield from (part.strip() for part in _ELEMENT.findall(text))
         return
+    if "\\n" in text:
+        # A key on one line, as variables hold it.
+        yield text.replace("\\r", "").replace("\\n", "\n")
+    yield from _AFTER_A_WORD.findall(text)
+    yield from _listed(text)
     yield from _assigned(text)
     yield from _decoded(text)
+
+
+def _listed(text: str) -> Iterator[str]:
+    """Yield what stands between commas, where each of it could be a key."""
+    keys = [part.strip() for part in text.split(",")]
+    if len(keys) > 1 and all(
+        len(key) >= _LONG_LINE and any(character.isdigit() for character in key) for key in keys
+    ):
+        yield from keys
 
 
 def _lines(lines: list[str]) -> Iterator[str]:
@@ -166,6 +186,7 @@ def _lines(lines: list[str]) -> Iterator[str]:
             body = []
         else:
             body.append(line)
+            yield from _AFTER_A_WORD.findall(line)
             if len(line) >= _LONG_LINE or any(character.isdigit() for character in line):
                 yield line
 
@@ -182,7 +203,8 @@ def _assigned(line: str) -> Iterator[str]:
         result = [whole.groups()] if whole else []
     for name, value in result:
         if re.sub(r"[^a-z]", "", name.lower()) not in _PLAIN_NAMES:
-            yield value.strip().rstrip(",").strip("\"'")
+            quoted = _QUOTED.fullmatch(value.strip())
+            yield (quoted[1] if quoted else value.strip().rstrip(",")).strip("\"'")
 
 
 def _decoded(text: str) -> Iterator[str]:

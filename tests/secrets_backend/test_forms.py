@@ -95,6 +95,15 @@ def test_a_value_is_masked_however_it_is_printed(way: str, value: str) -> None:
         (base64.b64encode(b'{"key": "inner-part"}').decode(), ['{"key": "inner-part"}', "inner-part"]),
         (quote_plus('{"key": "inner-part"}'), ["inner-part"]),
         ('{"one": "jsonl-one"}\n{"two": "jsonl-two"}\n', ["jsonl-one", "jsonl-two"]),
+        (PEM.replace("\n", "\\n"), KEY[:2]),
+        ("<server><password>xml-part</password></server>", ["xml-part"]),
+        ('<source url="x" password="attribute-part"/>', ["attribute-part"]),
+        ('[db]\npassword = "toml-part"  # of the loader\n', ["toml-part"]),
+        ("Bearer bearer-part", ["bearer-part"]),
+        ("Basic " + base64.b64encode(b"me:basic-part").decode(), ["basic-part"]),
+        ("machine db\nlogin me\npassword netrc-part\n", ["netrc-part"]),
+        ("machine db login me password netrc-part", ["netrc-part"]),
+        ("first-key-1,second-key-2", ["first-key-1", "second-key-2"]),
     ],
 )  # fmt: skip
 def test_so_is_each_part_of_what_it_turns_out_to_be(value: str, parts: list[str]) -> None:
