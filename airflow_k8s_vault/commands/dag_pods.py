@@ -98,7 +98,7 @@ def _task(dag_id: str, task: Any, file: Path, mapped: bool, plain: bool) -> PodT
     arguments = dict(getattr(task, "_BaseOperator__init_kwargs", {}))
     pod, error = None, ""
     try:
-        pod = _pod(task)
+        pod = pod_of(task)
     except Exception as reason:
         # Its words may hold a value.
         error = f"building it ends with {type(reason).__name__}"
@@ -112,7 +112,7 @@ def _expanded(task: Any) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
 
 
-def _pod(task: Any) -> dict[str, Any]:
+def pod_of(task: Any) -> dict[str, Any]:
     """Return the pod as the operator makes it, without looking at a connection, a cluster or a run."""
     from kubernetes.client import ApiClient
 

@@ -104,8 +104,8 @@ def _patch(tasks: Sequence[PodTask], reports: Sequence[TaskReport], root: Path, 
         text = file.read_text(encoding="utf-8")
         result = migrate.patched(text, changes)
         left += [f"{file.name}: {task}: {reason}" for task, reason in result.left.items()]
-        if result.done and (reason := _import_error(file, result, root)):
-            left.append(f"{file.name}: patched it could not be imported, and is left as it is: {reason}")
+        if result.done and (reason := _refusal(file, result, root, pairs_of)):
+            left.append(f"{file.name} is left as it is: {reason}")
         elif result.done:
             output.coloured_diff(migrate.masked(_diff(file, text, result.text), secrets))
             if write:
@@ -121,8 +121,8 @@ def _diff(file: Path, old: str, new: str) -> Iterator[str]:
     return difflib.unified_diff(before, after, f"a/{file.name}", f"b/{file.name}")
 
 
-def _import_error(file: Path, result: Patched, root: Path) -> str:
-    """Return why Airflow could not import the patched file; "" where it can."""
+def _refusal(file: Path, result: Patched, root: Path, tasks: Sequence[tuple[PodTask, TaskReport]]) -> str:
+    """Return why the patched file will not do: Airflow cannot import it, or a pod is another; "" where it will."""
     with contextlib.ExitStack() as stack:
         scratch = stack.enter_context(tempfile.TemporaryDirectory())
         stack.enter_context(config.replaced("templates_dir", str(root)))
@@ -131,7 +131,15 @@ def _import_error(file: Path, result: Patched, root: Path) -> str:
             stack.enter_context(config.replaced("vault_addr", "https://vault:8200"))
         copied = Path(scratch) / file.name
         copied.write_text(result.text, encoding="utf-8")
-        return "\n".join(broken_files(imported_dags(copied), copied).values())
+        bag = imported_dags(copied)
+        if broken := broken_files(bag, copied):
+            return f"patched, it could not be imported: {' '.join(broken.values())}"
+        for task, report in tasks:
+            if task.task_id in result.done and (
+                others := report.others(dag_pods.pod_of(bag.dags[task.dag_id].get_task(task.task_id)))
+            ):
+                return f"patched, the pod of {task.name} would be another: {', '.join(others)}"
+    return ""
 
 
 def _is_set(name: str) -> bool:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from airflow_k8s_vault.dag_code import literal
 from airflow_k8s_vault.migrate.draft import Draft
 from airflow_k8s_vault.migrate.needed import TODO, Needed
-from airflow_k8s_vault.policy import FieldPath, shown_path
+from airflow_k8s_vault.policy import FieldPath, kind_of_variable, kind_of_words, shown_path
 from airflow_k8s_vault.templates import holds_jinja
 
 # conn.warehouse.password, conn.get('warehouse').password, var.value.region, var.json.api.key, var.value.get('a')
@@ -60,7 +60,7 @@ def take(draft: Draft, base: str) -> None:
             _words(draft, path, container)
     for section in ("labels", "annotations"):
         for key, value in list((draft.metadata.get(section) or {}).items()):
-            if holds_jinja(value):
+            if holds_jinja(value) and not kind_of_variable(key, str(value)):
                 draft.take(("metadata", section, key), "left out", _STAYS.format(section))
                 draft.arguments.setdefault(section, {})[key] = value
 
@@ -72,6 +72,9 @@ def _variables(draft: Draft, path: FieldPath, container: Mapping[str, Any]) -> N
             continue
         actual = lookups(text)
         at = (*path, "env", name)
+        if not actual and kind_of_variable(name, text):
+            # What lies beside the Jinja is taken out with the other credentials, and not shown.
+            continue
         if not actual:
             draft.take(at, "left out", _STAYS.format("env_vars"))
             draft.arguments.setdefault("env_vars", {})[name] = text
@@ -101,6 +104,8 @@ def _words(draft: Draft, path: FieldPath, container: Mapping[str, Any]) -> None:
     for key, argument in _ARGUMENTS.items():
         words = container.get(key)
         if not words or not holds_jinja(words):
+            continue
+        if kind_of_words([str(word) for word in words]):
             continue
         what = ", ".join(dict.fromkeys(one.shown for word in words for one in lookups(str(word))))
         draft.arguments[argument] = draft.take((*path, key), "left out", _STAYS.format(argument))

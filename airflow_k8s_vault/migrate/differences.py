@@ -152,7 +152,7 @@ def _free_name(path: FieldPath, taken: Mapping[str, Any]) -> str:
     of_entry = path[-1] == "value" and "env" in path
     last = path[-2] if of_entry else path[-1].rpartition("/")[2]
     before = path[-2] if len(path) > 1 else ""
-    container = path[2] if path[1:2] in (("containers",), ("initContainers",)) else ""
+    container = path[2] if path[2:] and path[1] in ("containers", "initContainers") else ""
     prefix = "" if container in ("", BASE_CONTAINER) else f"{container}_"
     candidates = [f"{prefix}{last}", f"{prefix}{last}_{before.removesuffix('s')}"]
     candidates += [f"{prefix}{last}_{number}" for number in range(2, len(taken) + 4)]

@@ -15,7 +15,7 @@ _BASE = ("spec", "containers", BASE_CONTAINER)
 # Whose pod it is: the team's file says that.
 _TEAM = {"namespace": "namespace", "service_account": "service_account_name"}
 # KubernetesPodOperator itself says that a pod is never restarted.
-_NOT_COMPARED = (("apiVersion",), ("kind",), ("spec", "restartPolicy"), *OF_TEAM)
+NOT_COMPARED = (("apiVersion",), ("kind",), ("spec", "restartPolicy"), *OF_TEAM)
 
 
 class Fit(NamedTuple):
@@ -70,11 +70,14 @@ def _is_other(draft: Draft, key: str, team: Any) -> bool:
 
 def _other(requested: Mapping[FieldPath, Any], given: Mapping[FieldPath, Any]) -> Iterator[FieldPath]:
     for path, value in requested.items():
-        # Quantities are text or numbers.
-        same = str(given.get(path)) == str(value) if "resources" in path else given.get(path) == value
-        if not same and path not in _NOT_COMPARED:
+        if not is_same_field(path, given.get(path), value) and path not in NOT_COMPARED:
             yield path
     # The image's own command would be another's.
     yield from (
         path for path in ((*_BASE, "command"), (*_BASE, "args")) if path in given and path not in requested
     )
+
+
+def is_same_field(path: FieldPath, one: Any, other: Any) -> bool:
+    """Return whether two values of a field mean the same: quantities are text or numbers."""
+    return str(one) == str(other) if "resources" in path else bool(one == other)

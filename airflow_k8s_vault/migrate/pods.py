@@ -97,7 +97,8 @@ def _pod(item: Mapping[str, Any], path: tuple[str, ...] | None) -> dict[str, Any
     if not isinstance(inner, Mapping):
         return None
     pod = {"apiVersion": "v1", "kind": "Pod", **inner}
-    namespace = (item.get("metadata") or {}).get("namespace")
+    metadata = item.get("metadata")
+    namespace = metadata.get("namespace") if isinstance(metadata, Mapping) else None
     if namespace and isinstance(pod.get("metadata"), Mapping | None):
         pod["metadata"] = {"namespace": namespace, **(pod.get("metadata") or {})}
     return pod

@@ -9,12 +9,12 @@ from typing import Any, NamedTuple
 from airflow_k8s_vault.errors import K8sVaultError
 from airflow_k8s_vault.migrate.airflow_jinja import lookups
 from airflow_k8s_vault.migrate.draft import Draft
-from airflow_k8s_vault.migrate.fitting import Fit, best
+from airflow_k8s_vault.migrate.fitting import NOT_COMPARED, Fit, best, is_same_field
 from airflow_k8s_vault.migrate.importing import drafted
 from airflow_k8s_vault.migrate.needed import Needed
 from airflow_k8s_vault.migrate.pods import InputPod
 from airflow_k8s_vault.migrate.target import Target
-from airflow_k8s_vault.policy import kind_of_variable
+from airflow_k8s_vault.policy import flatten, kind_of_variable, shown_path
 from airflow_k8s_vault.teams import POD_ARGUMENTS_BY_NAME
 from airflow_k8s_vault.templates import PodTemplate
 
@@ -69,6 +69,17 @@ class TaskReport:
     by_hand: Sequence[str]
     dropped: frozenset[str] = frozenset()
     variables: frozenset[str] = frozenset()
+    # What the task's pod has to be, without credentials and what has Jinja.
+    pod: Mapping[str, Any] | None = None
+
+    def others(self, pod: Mapping[str, Any]) -> list[str]:
+        """Return the fields in which a pod of the task is another than it was."""
+        given = flatten(pod)
+        return [
+            shown_path(path)
+            for path, value in flatten(self.pod or {}).items()
+            if path not in NOT_COMPARED and not is_same_field(path, given.get(path), value)
+        ]
 
     def row(self) -> dict[str, Any]:
         """Return the report as plain data."""
@@ -107,6 +118,7 @@ def report(task: DagTask, templates: list[PodTemplate], target: Target) -> TaskR
         credentials=draft.credentials,
         by_hand=list(_by_hand(draft, fit, task)),
         dropped=_dropped(fit, task.arguments),
+        pod=draft.pod,
         variables=frozenset(v for one in draft.needed for v in _variables(one) if _is_in(env_vars, v)),
     )
 

@@ -252,6 +252,7 @@ BOMB = "a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(
         ("{apiVersion: v1, kind: List, items: []}", "has no pod"),
         ("{kind: Pod, spec: {containers: []}}", "spec.containers is missing, empty"),
         ("{kind: Pod, spec: 3}", "spec.containers is missing"),
+        ("{kind: Job, metadata: [x], spec: {template: {spec: {containers: [3]}}}}", "spec.containers is missing"),
         (
             "{kind: Pod, metadata: x, spec: {containers: [{name: base, image: 'a:1'}]}}",
             "metadata must be a mapping",
@@ -356,3 +357,30 @@ def test_the_report_is_readable_in_80_columns(monkeypatch: pytest.MonkeyPatch, t
     wide = [line for line in ran.out.splitlines() if len(line.rstrip()) > 80 and str(tmp_path) not in line]
     assert [] == wide
     assert "becomes" in ran.out
+
+
+def test_jinja_beside_a_credential_takes_it_into_no_code(tmp_path: Path) -> None:
+    base = {
+        "name": "base",
+        "image": "python:3.12-slim",
+        "args": ["--password", "Zx85hunter", "{{ ds }}"],
+        "env": [
+            {"name": "DSN", "value": "postgres://etl:Zx86hunter@db/{{ ds }}"},
+            {"name": "DAY", "value": "{{ ds }}"},
+        ],
+    }
+    given = migrate.InputPod("t", yaml.safe_load(pod(containers=[base])), True, "base", True)
+    result = migrate.import_pods([given], Target(tmp_path, "etl", "pod"))
+    code = "\n".join(result.call("t", "etl/pod"))
+
+    assert 'env_vars={"DAY": "{{ ds }}"}' in code
+    assert "hunter" not in code + "".join(result.files.values()) + str(result.fates) + str(result.notes)
+
+
+def test_containers_that_differ_as_a_whole_become_one_variable(tmp_path: Path) -> None:
+    two = pod(containers=[{"name": "base", "image": "a:1"}, {"name": "side", "image": "b:1"}])
+    result = imported(f"{pod()}---\n{two}", tmp_path)
+    template = templates.find("etl/pod", written(result, tmp_path))
+
+    assert ["containers"] == list(template.variables.variables)
+    assert 2 == len(template.render(list(result.variables.values())[1])["spec"]["containers"])

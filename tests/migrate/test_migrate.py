@@ -202,3 +202,16 @@ def test_a_task_that_is_not_there_is_refused_with_those_that_are(dags: Path, tmp
 
     assert 2 == ran.status
     assert "loads.load" in ran.err.splitlines()[-1]
+
+
+def test_a_pod_that_would_be_another_is_told_by_its_fields(root: Path) -> None:
+    def pod(memory: Any, **more: Any) -> dict[str, Any]:
+        base = {"name": "base", "image": "a:1", "resources": {"limits": {"memory": memory}}}
+        return {"apiVersion": "v1", "kind": "Pod", "spec": {"containers": [base], **more}}
+
+    given = pod(1, hostname="h", restartPolicy="Never")
+    task = DagTask("d.t", "d.py", "KubernetesPodOperator", True, {}, InputPod("d", given, True), "")
+    report = migrate.report(task, [], Target(root, "", ""))
+
+    assert [] == report.others(pod("1", hostname="h", subdomain="added"))
+    assert ["spec.containers[base].resources.limits.memory", "spec.hostname"] == report.others(pod("2"))
