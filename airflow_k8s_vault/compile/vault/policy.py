@@ -15,7 +15,7 @@ from airflow_k8s_vault.vault_path import Location
 
 # What a pod's login does with itself and its leases, where the role does without the policy `default`.
 _OWN = {
-    "auth/token/lookup-self": ("read", "the agent looks how long its token lives"),
+    "auth/token/lookup-self": ("read", "a login may ask how long it lives"),
     "auth/token/renew-self": ("update", "a login is renewed while the task runs"),
     "auth/token/revoke-self": ("update", "it ends with the pod, and with it every lease"),
     "sys/leases/renew": ("update", "a lease is renewed while the task runs"),
