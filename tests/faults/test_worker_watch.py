@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import time
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
@@ -26,13 +25,12 @@ PATIENT = {
 }
 
 
-def run(arena: FaultEnvironment, **arguments: Any) -> tuple[Any, float]:
-    """Run a task in this process; return what it returned and how many seconds that took."""
+def run(arena: FaultEnvironment, **arguments: Any) -> Any:
+    """Run a task in this process, to its end long before NEVER_SECONDS; return what it returned."""
     arena.begin()
     operator = arena.operator(**arguments)
-    begin = time.monotonic()
-    with given_up_after(60):
-        return operator.execute(worker.context(operator)), time.monotonic() - begin
+    with given_up_after(NEVER_SECONDS // 2):
+        return operator.execute(worker.context(operator))
 
 
 @contextlib.contextmanager
@@ -59,7 +57,7 @@ def test_a_task_has_one_watch_and_one_log_stream_and_no_more_than_ten_requests(
 def test_log_and_xcom_are_as_they_were(arena: FaultEnvironment, capsys: pytest.CaptureFixture[str]) -> None:
     returns = f"{HAS_ALL} && echo a line && echo '[7]' > /airflow/xcom/return.json"
 
-    result, _ = run(arena, cmds=["sh", "-c", returns], do_xcom_push=True, **PATIENT)
+    result = run(arena, cmds=["sh", "-c", returns], do_xcom_push=True, **PATIENT)
 
     assert [7] == result
     assert 1 == capsys.readouterr().out.count("[base] a line")
@@ -67,9 +65,8 @@ def test_log_and_xcom_are_as_they_were(arena: FaultEnvironment, capsys: pytest.C
 
 @pytest.mark.parametrize("logs", [{"get_logs": False}, {"container_logs": ["beside"]}], ids=str)
 def test_the_end_is_known_without_the_base_containers_log(arena: FaultEnvironment, logs: dict[str, Any]) -> None:
-    _, seconds = run(arena, pod_template="payments/beside", secrets=[], cmds=["sleep", "1"], **logs, **PATIENT)
+    run(arena, pod_template="payments/beside", secrets=[], cmds=["sleep", "1"], **logs, **PATIENT)
 
-    assert seconds < 30
     assert 0 == arena.kube.count("/log.*container=base")
 
 

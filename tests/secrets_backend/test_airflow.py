@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from airflow.cli.cli_parser import get_parser
 from k8s_vault_devcluster.openbao import OpenBao
 
 from tests.vault.conftest import AppRole, make_approle
@@ -223,7 +224,8 @@ def test_a_wrong_setting_is_told_at_once(airflow: Callable[..., str]) -> None:
     assert "Did you mean 'mount_point'?" in out
 
 
-def test_airflow_lists_it_as_a_secrets_backend(airflow: Callable[..., str]) -> None:
-    out = airflow(program("airflow"), "providers", "secrets", "-o", "plain")
+def test_airflow_lists_it_as_a_secrets_backend(capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = get_parser().parse_args(["providers", "secrets", "-o", "plain"])
+    arguments.func(arguments)
 
-    assert "airflow_k8s_vault.secrets_backend.VaultSecretsBackend" in out
+    assert "airflow_k8s_vault.secrets_backend.VaultSecretsBackend" in capsys.readouterr().out
