@@ -41,6 +41,7 @@ class Figures:
     memory: float
     block: float
     delays: list[float]
+    collection: float = 0
     cpu_an_event: float = 0
 
 
@@ -118,6 +119,7 @@ def _large(found: Figures, size: int) -> list[Row]:
         ),
         Row("… end to event, p99", None, p99, "s", "0.5 s", p99 <= 0.5),
         Row("… longest block of the event loop", None, found.block, "s", "0.1 s", found.block <= 0.1),
+        Row("… longest garbage collection, which is one", None, found.collection, "s", "", True),
     ]
 
 
@@ -158,6 +160,7 @@ async def _figures(triggerer: Triggerer, server: ApiServer, pods: list[Any], end
         after = await _sample(triggerer)
         figures.cpu_an_event = (after.cpu - steady.cpu) / lines
         figures.block = max(figures.block, after.block)
+        figures.collection = max(steady.collection, after.collection)
     elif ends:
         moved = await _ended(server, pods[:ends], ENDS_A_SECOND)
         figures.delays = await _delays(triggerer, moved)

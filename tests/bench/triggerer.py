@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime
+import gc
 import json
 import logging
 import os
@@ -24,13 +25,16 @@ _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 @dataclass(frozen=True)
 class Sample:
-    """Of the process: CPU seconds, requests sent, bytes of memory, and since the last sample the longest block."""
+    """Of the process: CPU seconds, requests sent, bytes of memory; and since the last sample the longest block of
+    the event loop, and the longest garbage collection, which is such a block.
+    """
 
     at: float
     cpu: float
     requests: int
     memory: int
     block: float
+    collection: float
 
 
 class Triggerer:
@@ -82,13 +86,15 @@ class _Process:
     """The process, seen from inside."""
 
     def __init__(self) -> None:
-        self.requests, self.block = 0, 0.0
+        self.requests, self.block, self.collection = 0, 0.0, 0.0
+        self._collecting_since = 0.0
         self.events: dict[str, tuple[str, float]] = {}
         self._triggers: list[Any] = []
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def serve(self, answers: int) -> None:
         self._count_requests()
+        gc.callbacks.append(self._collected)
         reader = asyncio.StreamReader(limit=2**26)
         await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
         heart = asyncio.create_task(self._beat())
@@ -109,6 +115,13 @@ class _Process:
             return await sent(*arguments, **options)
 
         aiohttp.ClientSession._request = counted  # type: ignore[method-assign]
+
+    def _collected(self, phase: str, _: dict[str, int]) -> None:
+        now = time.perf_counter()
+        if phase == "start":
+            self._collecting_since = now
+        else:
+            self.collection = max(self.collection, now - self._collecting_since)
 
     async def _beat(self) -> None:
         while True:
@@ -152,11 +165,19 @@ class _Process:
 
     def sample(self) -> dict[str, float]:
         block, self.block = self.block, 0.0
+        collection, self.collection = self.collection, 0.0
         usage = resource.getrusage(resource.RUSAGE_SELF)
         with open("/proc/self/statm") as file:
             memory = int(file.read().split()[1]) * _PAGE_BYTES
         cpu = usage.ru_utime + usage.ru_stime
-        return {"at": time.time(), "cpu": cpu, "requests": self.requests, "memory": memory, "block": block}
+        return {
+            "at": time.time(),
+            "cpu": cpu,
+            "requests": self.requests,
+            "memory": memory,
+            "block": block,
+            "collection": collection,
+        }
 
 
 def _queued_seconds() -> float:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+import json
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 
 import pytest
 
@@ -165,6 +166,33 @@ def test_a_slow_reader_misses_no_end_and_takes_no_more_memory() -> None:
     count, in_order = run(play())
 
     assert (100, True) == (count, in_order)
+
+
+def test_a_thousand_changes_at_once_keep_nobody_waiting() -> None:
+    class Burst(Server):
+        """Has all lines there at once, so that reading them waits for nothing."""
+
+        taken = 0
+
+        async def lines(self, path: str, query: Mapping[str, str]) -> AsyncGenerator[bytes, None]:
+            for number in range(1000):
+                self.taken += 1
+                meta = {"name": "pod", "uid": "uid", "resourceVersion": str(number + 1)}
+                yield json.dumps({"type": "MODIFIED", "object": {"metadata": meta}}).encode()
+            await asyncio.sleep(1000)
+
+    async def play() -> int:
+        server, longest = Burst(1, streams_lists=True), 0
+        running = asyncio.create_task(NamespaceWatch(server, "space", LABELS).run())  # type: ignore[arg-type]
+        while server.taken < 1000:
+            before = server.taken
+            await asyncio.sleep(0)
+            longest = max(longest, server.taken - before)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        return longest
+
+    assert run(play()) <= 50
 
 
 @pytest.mark.parametrize(("seconds", "lasts"), [(300, True), (1000, False)])
