@@ -19,6 +19,7 @@ from unittest import mock
 
 from airflow_k8s_vault import templates
 from airflow_k8s_vault.delivery import REQUEST_ANNOTATION, agent
+from airflow_k8s_vault.delivery.agent import sidecar
 from airflow_k8s_vault.delivery.login import VaultLogin
 from tests.bench.row import Row
 
@@ -61,10 +62,10 @@ def run() -> list[Row]:
 
     follow_the_environment()
     stamped = {
-        "SCRIPT": _stamped(agent.SCRIPT, _IN_SCRIPT).replace("stop() {\n", "stop() {\n  cat stamps >&2\n"),
-        "WAIT_FOR_FILES": _stamped(agent.WAIT_FOR_FILES, _IN_HOOK),
+        "SCRIPT": _stamped(sidecar.SCRIPT, _IN_SCRIPT).replace("stop() {\n", "stop() {\n  cat stamps >&2\n"),
+        "WAIT_FOR_FILES": _stamped(sidecar.WAIT_FOR_FILES, _IN_HOOK),
     }
-    with FaultEnvironment(Path(tempfile.mkdtemp())) as arena, mock.patch.multiple(agent, **stamped):
+    with FaultEnvironment(Path(tempfile.mkdtemp())) as arena, mock.patch.multiple(sidecar, **stamped):
         login = VaultLogin.of_role("payments")
         direct = VaultLogin(arena.ground.vault.address, "payments", auth_mount=login.auth_mount)
         found = templates.find("payments/etl", templates_dir=arena.ground.templates_dir)
@@ -89,9 +90,9 @@ def _stamped(script: str, before: dict[str, str]) -> str:
 def _idle(attached: dict[str, Any]) -> dict[str, Any]:
     """Return the pod with a sidecar that only starts: what one more container costs, whatever is in it."""
     pod = copy.deepcopy(attached)
-    sidecar = pod["spec"]["initContainers"][0]
-    sidecar["command"] = ["sh", "-c", "trap 'exit 0' TERM; sleep 600 & wait"]
-    sidecar["lifecycle"]["postStart"]["exec"]["command"] = ["true"]
+    container = pod["spec"]["initContainers"][0]
+    container["command"] = ["sh", "-c", "trap 'exit 0' TERM; sleep 600 & wait"]
+    container["lifecycle"]["postStart"]["exec"]["command"] = ["true"]
     for container in pod["spec"]["containers"]:
         container["env"] = [entry for entry in container.get("env", []) if "value" in entry]
     return pod
