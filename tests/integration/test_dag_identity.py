@@ -15,6 +15,7 @@ from airflow.sdk import DAG
 from kubernetes import client
 
 from airflow_k8s_vault import VaultSecret
+from airflow_k8s_vault.commands import plan
 from airflow_k8s_vault.teams import dag_identity
 from tests import walls
 from tests.faults.worker import WatchedOperator, context, run, wait_until
@@ -148,6 +149,17 @@ def test_a_pod_that_says_it_is_one_dag_and_runs_as_another_is_not_admitted(groun
         worker.create_namespaced_pod(NAMESPACE, json.loads(text), dry_run="All")
 
     assert "Pods of a DAG run as that DAG's service account" in str(refused.value.body)
+
+
+def test_plan_shows_no_difference(ground: _Ground, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KUBECONFIG", str(ground.kubeconfig))
+    monkeypatch.setenv("VAULT_ADDR", ground.vault.address)
+    monkeypatch.setenv("VAULT_TOKEN", ground.vault.token)
+    differences, compared = plan.compare(ground.sources)
+
+    assert [] == list(differences)
+    # Of each DAG a service account, a role and a policy at least.
+    assert compared > 6
 
 
 def test_a_dag_that_is_not_compiled_yet_is_told_to_compile_and_apply(ground: _Ground) -> None:
