@@ -141,9 +141,15 @@ def cell(value: Any) -> str:
     return "" if value is None else value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        """Let `reports_errors` see to it, as to a plain print: rich would end with status 1."""
+        raise BrokenPipeError
+
+
 def terminal() -> Console:
     """Return where people read: the terminal, or a pipe that wraps nothing."""
-    return Console() if sys.stdout.isatty() else Console(width=_PIPE_WIDTH)
+    return _Console() if sys.stdout.isatty() else _Console(width=_PIPE_WIDTH)
 
 
 def with_count(items: Iterable[_Item], what: str) -> Iterator[_Item]:

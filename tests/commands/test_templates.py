@@ -529,3 +529,17 @@ def test_lint_of_a_template_that_computes_without_end_ends(folder: Path) -> None
     rows = run("templates", "lint", folder, "-o", "json").json()
 
     assert [row for row in rows if "etl.yaml.j2, line 1" in row["where"] and "still computing" in row["what"]]
+
+
+@pytest.mark.parametrize("command", [("list",), ("explain", "payments/etl")], ids=str)
+def test_a_reader_that_has_seen_enough_is_no_error(command: tuple[str, ...]) -> None:
+    class Closed(io.StringIO):
+        def write(self, text: str) -> int:
+            raise BrokenPipeError
+
+    arguments = cli_parser.get_parser().parse_args(
+        ["k8s-vault", "templates", *command, "--templates-dir", str(SHIPPED)]
+    )
+
+    with contextlib.redirect_stdout(Closed()), contextlib.redirect_stderr(io.StringIO()):
+        arguments.func(arguments)
