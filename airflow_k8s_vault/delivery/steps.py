@@ -11,6 +11,9 @@ from typing import Any, NamedTuple
 
 from airflow_k8s_vault.delivery.agent import CONTAINER
 
+# The start of a container that never started, as the runtime gives it.
+_NEVER = "1970-01-01"
+
 
 class Step(NamedTuple):
     """One step; `at` is an RFC 3339 time, empty for what Kubernetes gives no time of."""
@@ -47,8 +50,8 @@ def _steps(pod: Mapping[str, Any], base_container: str) -> Iterator[tuple[str, s
         if base is not None and _time(base, "startedAt"):
             yield "credentials ready", _time(base, "startedAt")
     if base is not None:
-        yield "main process started", _time(base, "startedAt")
-        yield "main process ended", _time(base, "finishedAt")
+        yield "main process started", (started := _time(base, "startedAt"))
+        yield "main process ended" if started else "main process could not start", _time(base, "finishedAt")
     if agent is not None:
         yield "agent ended, its login revoked", _time(agent, "finishedAt")
 
@@ -64,5 +67,5 @@ def _time(container: Mapping[str, Any], key: str) -> str:
     state = container.get("state") or {}
     for name in ("running", "terminated"):
         if (result := (state.get(name) or {}).get(key)) is not None:
-            return str(result)
+            return "" if str(result).startswith(_NEVER) else str(result)
     return ""

@@ -142,11 +142,18 @@ def admission(kube: Kube, source: Source) -> Outcome:
                 return problem
             if result is None:
                 errors.append(f"there is no {kind} '{name}'.")
+            elif _expressions(result) != _expressions(expected):
+                errors.append(f"{kind} '{name}' is not as it is compiled: airflow k8s-vault plan shows both.")
             elif kind.endswith("Binding") and "Deny" not in result["spec"].get("validationActions", ()):
                 errors.append(
                     f"{kind} '{name}' does not deny: its actions are {result['spec']['validationActions']}."
                 )
     return Outcome.of(errors, warning=True)
+
+
+def _expressions(policy: dict[str, Any]) -> list[str]:
+    """Return the rules of a policy, none of a binding: around them the API server fills in defaults."""
+    return [rule["expression"] for rule in policy["spec"].get("validations") or ()]
 
 
 def compiled(source: Source, kind: str) -> list[dict[str, Any]]:

@@ -5,6 +5,7 @@ Airflow's Kubernetes connections are not read here: a look-up of one asks the se
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -35,7 +36,7 @@ class LivePod(NamedTuple):
 
 
 def find(namespace: str, dag_id: str, task_id: str, run_id: str, map_index: int) -> LivePod:
-    """Return the newest pod of the task instance in that namespace; at most 2 s for each of two requests."""
+    """Return the newest pod of the task instance in that namespace, and its events; it takes 2 s at most."""
     from airflow.providers.cncf.kubernetes.pod_generator import make_safe_label_value
     from kubernetes.client import ApiException
     from urllib3.exceptions import HTTPError
@@ -43,16 +44,19 @@ def find(namespace: str, dag_id: str, task_id: str, run_id: str, map_index: int)
     labels = {"dag_id": dag_id, "task_id": task_id, "run_id": run_id}
     labels |= {"map_index": str(map_index)} if map_index >= 0 else {}
     selector = ",".join(f"{name}={make_safe_label_value(value)}" for name, value in labels.items())
+    deadline = time.monotonic() + TIMEOUT_SECONDS
     try:
         api = _api()
         if api is None:
             return LivePod(None, [], "Not seen: the API server has no account in a cluster.")
-        pods = _get(api, f"/api/v1/namespaces/{namespace}/pods", labelSelector=selector, limit=20)["items"]
+        pods = _get(api, deadline, f"/api/v1/namespaces/{namespace}/pods", labelSelector=selector, limit=20)
+        pods = pods["items"]
         if not pods:
             return LivePod(None, [], "There is no pod of this task in the cluster any more.")
         pod = max(pods, key=lambda item: item["metadata"]["creationTimestamp"])
         about = f"involvedObject.uid={pod['metadata']['uid']}"
-        events = _get(api, f"/api/v1/namespaces/{namespace}/events", fieldSelector=about, limit=_EVENTS_SHOWN)
+        path = f"/api/v1/namespaces/{namespace}/events"
+        events = _get(api, deadline, path, fieldSelector=about, limit=_EVENTS_SHOWN)
     except ApiException as error:
         reason = f"{error.status} {error.reason}"
         return LivePod(None, [], f"Not seen: the cluster answered the API server's account with {reason}.")
@@ -75,7 +79,7 @@ def _api() -> Any:
     return client.ApiClient(configuration)
 
 
-def _get(api: Any, path: str, **query: Any) -> Any:
+def _get(api: Any, deadline: float, path: str, **query: Any) -> Any:
     import json
 
     answer = api.call_api(
@@ -85,7 +89,7 @@ def _get(api: Any, path: str, **query: Any) -> Any:
         auth_settings=["BearerToken"],
         _preload_content=False,
         _return_http_data_only=True,
-        _request_timeout=TIMEOUT_SECONDS,
+        _request_timeout=max(0.1, deadline - time.monotonic()),
     )
     return json.loads(answer.data)
 

@@ -4,15 +4,24 @@ from __future__ import annotations
 
 import csv
 import io
-from typing import Any
+from typing import Annotated, Any
 
 from fastapi import APIRouter, HTTPException, Request
 from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, RedirectResponse, Response
+from pydantic import BeforeValidator
 
 from airflow_k8s_vault.page import access, catalog, form, html, listing, preview, task_instance, usage
 from airflow_k8s_vault.page.access import User
 
 router = APIRouter()
+
+
+def _map_index(given: object) -> object:
+    """Airflow's UI leaves the placeholder where it is for a task that is not mapped."""
+    return -1 if given in ("", "{MAP_INDEX}") else given
+
+
+MapIndex = Annotated[int, BeforeValidator(_map_index)]
 
 
 @router.get("/")
@@ -105,14 +114,16 @@ def secrets_csv(request: Request, user: User) -> Response:
 
 
 @router.get("/task")
-def task(request: Request, dag_id: str, run_id: str, task_id: str, user: User, map_index: int = -1) -> Response:
+def task(
+    request: Request, dag_id: str, run_id: str, task_id: str, user: User, map_index: MapIndex = -1
+) -> Response:
     access.require_task_instance(dag_id, user)
     seen = task_instance.of(dag_id, run_id, task_id, map_index)
     return HTMLResponse(html.page("task.html", request, title=task_id, seen=seen, highlight=html.yaml_markup))
 
 
 @router.get("/task.json")
-def task_json(dag_id: str, run_id: str, task_id: str, user: User, map_index: int = -1) -> Response:
+def task_json(dag_id: str, run_id: str, task_id: str, user: User, map_index: MapIndex = -1) -> Response:
     access.require_task_instance(dag_id, user)
     return JSONResponse(task_instance.of(dag_id, run_id, task_id, map_index).facts())
 

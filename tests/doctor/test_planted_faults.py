@@ -387,6 +387,13 @@ FAULTS = [
         "airflow-worker may get, list secrets in team-payments, which no task needs",
         result="warning",
     ),
+    Fault(
+        "admission policy of other settings",
+        setting("vault_agent_image", "openbao/openbao:2.7.1"),
+        "CLUSTER-ADMISSION",
+        "ValidatingAdmissionPolicy 'airflow-k8s-vault-team-payments-pods' is not as it is compiled",
+        result="warning",
+    ),
     Fault("quota exhausted", quota_exhausted, "CLUSTER-QUOTA", "exceeded quota: full, requested: pods=1"),
     Fault("cluster without fileKeyRef", older_release, "CLUSTER-FILE-KEY-REF", "does not know the field"),
     Fault("Pod Security too strict for the template", too_strict, "CLUSTER-POD", "violates PodSecurity"),

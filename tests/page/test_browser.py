@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import re
 import textwrap
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, quote
 
 import pytest
+from kubernetes import client
 
 from tests.page import browser
+from tests.page.demo import Demo
 from tests.page.server import ApiServer
 
 PAGES = [
@@ -20,7 +26,7 @@ PAGES = [
     "/templates/data-science/python?v.threads=99",
     "/templates/hostile/python",
     "/secrets",
-    "/task?dag_id=payments_load&run_id=manual&task_id=load",
+    "/task?{failed}",
 ]
 # Whoever writes a template chooses these.
 MARKUP = "<script>window.hacked=1</script><img src=x onerror=window.hacked=1>"
@@ -35,22 +41,26 @@ word:
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory, templates_dir: Path) -> Iterator[ApiServer]:
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
+    """The demo's DAGs, of which one has failed a task; and a team whose every name is an attack."""
     browser.require_chromium()
-    hostile = templates_dir / "hostile"
-    hostile.mkdir(exist_ok=True)
-    team = (templates_dir / "payments" / "team.yaml").read_text()
-    (hostile / "team.yaml").write_text(team.replace("payments", "hostile"))
-    (hostile / "python.yaml.j2").write_text(HOSTILE_TEMPLATE)
-    (hostile / "python.vars.yaml").write_text(HOSTILE_VARIABLES)
-    settings = {
-        "AIRFLOW__K8S_VAULT__TEMPLATES_DIR": str(templates_dir),
-        "AIRFLOW__K8S_VAULT__VAULT_ADDR": "https://vault.invalid:8200",
-        "KUBECONFIG": "/nonexistent/kubeconfig",
-    }
-    server = ApiServer(tmp_path_factory.mktemp("airflow"), Path(__file__).parent / "dags", settings)
-    yield server
-    server.stop()
+    demo = Demo(tmp_path_factory.mktemp("demo"))
+    try:
+        hostile = demo.templates_dir / "hostile"
+        hostile.mkdir()
+        team = (demo.templates_dir / "payments" / "team.yaml").read_text()
+        (hostile / "team.yaml").write_text(team.replace("payments", "hostile"))
+        (hostile / "python.yaml.j2").write_text(HOSTILE_TEMPLATE)
+        (hostile / "python.vars.yaml").write_text(HOSTILE_VARIABLES)
+        demo.start("kubernetes_sample", "waits")
+        yield demo
+    finally:
+        demo.close()
+
+
+@pytest.fixture(scope="module")
+def server(demo: Demo) -> ApiServer:
+    return demo.server
 
 
 @pytest.fixture(scope="module")
@@ -75,24 +85,29 @@ def page(context: Any) -> Iterator[Any]:
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_every_page_is_readable_for_all_in_both_themes_and_widths(
-    page: Any, server: ApiServer, theme: str
+    page: Any, demo: Demo, server: ApiServer, theme: str
 ) -> None:
     from axe_playwright_python.sync_playwright import Axe
 
     page.add_init_script(f"localStorage.setItem('theme', '{theme}')")
-    for path in PAGES:
+    failed = demo.failed("kubernetes_sample", "failing-task")
+    for path in (path.format(failed=failed) for path in PAGES):
         page.goto(f"{server.url}/k8s-vault{path}")
-
         assert theme == page.evaluate("document.documentElement.dataset.theme")
         for width in (1280, 390):
             page.set_viewport_size({"width": width, "height": 900})
             overflow = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+            # What it looks at differs by theme and by width, and it takes a second a page: each of both once.
+            looks = (width > 800) == (theme == "light")
             serious = [
                 f"{path}: {result['id']}: {result['nodes'][0]['html']}"
-                for result in Axe().run(page).response["violations"]
+                for result in (Axe().run(page).response["violations"] if looks else ())
                 if result["impact"] in ("serious", "critical")
             ]
 
+            if pictures := os.environ.get("K8S_VAULT_TEST_PICTURES"):
+                name = re.sub("[^a-z]+", "-", path.partition("?")[0]).strip("-")
+                page.screenshot(path=Path(pictures) / f"{name}-{width}-{theme}.png", full_page=True)
             assert overflow <= 0, f"{path} is {overflow} pixels wider than {width}"
             assert [] == serious
 
@@ -145,12 +160,25 @@ def test_airflows_navigation_opens_the_page_and_the_page_opens_a_dag(page: Any, 
     page.wait_for_url(f"{server.url}/dags/payments_load**")
 
 
+def test_a_failed_tasks_tab_in_airflows_own_page_says_why_at_the_top(
+    page: Any, demo: Demo, server: ApiServer
+) -> None:
+    query = parse_qs(demo.failed("kubernetes_sample", "failing-task"))
+    run_id = quote(query["run_id"][0], safe="")
+    page.goto(f"{server.url}/dags/kubernetes_sample/runs/{run_id}/tasks/failing-task")
+    page.click("text=Pod and credentials")
+    note = page.frame_locator("iframe").locator(".note.error")
+
+    assert "ubuntu:24.04' has no executable 'python'" in note.inner_text()
+    assert note.bounding_box()["y"] < 500
+
+
 def test_who_gets_a_path_is_found_by_typing(page: Any, server: ApiServer) -> None:
     page.goto(f"{server.url}/k8s-vault/secrets")
     page.fill("#q", "PGPASSWORD")
     page.wait_for_selector("text=1 row ·")
 
-    assert "database/creds/payments-ro" in page.locator("#rows").inner_text()
+    assert "database/creds/payments-rw" in page.locator("#rows").inner_text()
 
 
 def test_the_page_is_walked_by_keyboard(page: Any, server: ApiServer) -> None:
@@ -163,3 +191,67 @@ def test_the_page_is_walked_by_keyboard(page: Any, server: ApiServer) -> None:
         page.keyboard.press("Tab")
     page.keyboard.press("Enter")
     page.wait_for_url("**/teams/data-science")
+
+
+# The tab of a task that runs: from the cluster, as Airflow's worker may look.
+
+
+@pytest.fixture(scope="module")
+def running(demo: Demo) -> str:
+    """The tab of a task whose pod has its credentials and runs."""
+    demo.pod("waits", "runs", lambda pod: any(status.started for status in pod.status.container_statuses or ()))
+    return demo.task("waits", "runs")
+
+
+def test_the_tab_of_a_running_pod_is_read_from_the_cluster(demo: Demo, server: ApiServer, running: str) -> None:
+    page, twin = server.get(f"/task?{running}").text, server.get(f"/task.json?{running}").json()
+
+    assert "seen" == twin["live"]
+    assert ["created", "scheduled", "agent started", "credentials ready", "main process started"] == [
+        step["name"] for step in twin["steps"]
+    ]
+    assert "Scheduled" in {event["reason"] for event in twin["events"]}
+    assert [("secret/payments/partner", "/vault/secrets/partner.key")] == [
+        (given["path"], given["target"]) for given in twin["credentials"]
+    ]
+    assert "Pod" == twin["record"]["manifest"]["kind"]
+    assert "postgres:18" in page
+    assert demo.servers.canary not in page + str(twin)
+
+
+def test_the_agents_last_words_of_a_pod_that_was_kept_are_shown(
+    demo: Demo, server: ApiServer, running: str
+) -> None:
+    tab = demo.task("waits", "missing")
+    page, twin = server.get(f"/task?{tab}").text, server.get(f"/task.json?{tab}").json()
+
+    assert "There is no secret at 'secret/payments/absent'" in twin["failure"]
+    assert "(see VAULT-PATHS)" in twin["failure"]
+    assert "no secret exists at secret/data/payments/absent" in page
+
+
+def test_where_the_api_server_has_no_right_the_pod_is_not_seen_and_the_record_is(
+    demo: Demo, server: ApiServer, running: str
+) -> None:
+    rbac = client.RbacAuthorizationV1Api(demo.servers.api)
+    binding = rbac.read_namespaced_role_binding("airflow-worker", "team-payments")
+    rbac.delete_namespaced_role_binding("airflow-worker", "team-payments")
+    try:
+        twin = server.get(f"/task.json?{running}").json()
+    finally:
+        binding.metadata.resource_version = None
+        rbac.create_namespaced_role_binding("team-payments", binding)
+
+    assert "Not seen: the cluster answered the API server's account with 403 Forbidden." == twin["live"]
+    assert "runs-" in twin["record"]["pod_name"]
+
+
+def test_a_cluster_that_hangs_holds_a_tab_for_two_seconds(demo: Demo, server: ApiServer, running: str) -> None:
+    server.get(f"/task.json?{running}")
+    with demo.servers.hanging():
+        begin = time.monotonic()
+        twin = server.get(f"/task.json?{running}").json()
+        took = time.monotonic() - begin
+
+    assert twin["live"].startswith("Not seen: the cluster could not be asked (")
+    assert 1.5 < took < 4

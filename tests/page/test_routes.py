@@ -145,6 +145,11 @@ def test_a_task_that_has_not_run_shows_what_its_dag_declares(server: ApiServer) 
     assert "Nothing is recorded yet" in page
 
 
+def test_airflows_ui_leaves_a_placeholder_where_a_task_is_not_mapped(server: ApiServer) -> None:
+    assert server.get(f"{TASK.format('.json')}&map_index=%7BMAP_INDEX%7D").json()["map_index"] == -1
+    assert server.get(f"{TASK.format('.json')}&map_index=3").json()["map_index"] == 3
+
+
 def test_a_mapped_task_shows_what_each_of_its_instances_gets(server: ApiServer) -> None:
     (row,) = server.get("/secrets.json?team=data-science").json()["rows"]
 
