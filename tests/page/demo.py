@@ -93,6 +93,8 @@ class Demo:
             # With the processes of its tasks.
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
+        # Nobody waits for a `sleep` that hears no signal.
+        self.servers.core().delete_collection_namespaced_pod("team-payments", grace_period_seconds=0)
         self.server.stop()
         self.servers.close()
 
