@@ -29,7 +29,7 @@ def steps_of(pod: Mapping[str, Any], base_container: str = "base") -> list[Step]
     start waits for them, and the kubelet records no time of its own.
 
     >>> base = {"name": "base", "state": {"running": {"startedAt": "2026-01-31T10:00:02Z"}}}
-    >>> of({"metadata": {}, "status": {"containerStatuses": [base]}})
+    >>> steps_of({"metadata": {}, "status": {"containerStatuses": [base]}})
     [Step(name='main process started', at='2026-01-31T10:00:02Z')]
     """
     return [Step(name, at) for name, at in _steps(pod, base_container) if at]
