@@ -33,6 +33,12 @@ REMEDIES = {
         'VaultPodOperator(task_id="load", pod_template="payments/etl", template_vars={"memroy": "2Gi"})',
         'VaultPodOperator(task_id="load", pod_template="payments/etl", template_vars={"memory": "2Gi"})',
     ),
+    "MigrationError": Remedy(
+        "A pod or a DAG as it is today cannot be taken over by itself. Nothing was written.",
+        "console",
+        "$ airflow k8s-vault templates import pod.yaml --team payments",
+        "$ airflow k8s-vault templates import pod.yaml --team payments --base main",
+    ),
     "SecretSpecError": Remedy(
         "Found at import. All mistakes of a task come in one message.",
         "python",
