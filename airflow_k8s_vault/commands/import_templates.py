@@ -127,14 +127,12 @@ def _todos(imported: Imported) -> list[str]:
 
 def _print(imported: Imported, written: list[tuple[Path, str]], target: Target, others: list[str]) -> None:
     output.show([{"file": str(file), "state": state} for file, state in written], "table")
-    shown: dict[str, str] = {}
     for name, fates in imported.fates.items():
         print(f"\n{name}")
-        output.show([fate.row() for fate in fates], "table")
+        output.show_tree(list(migrate.fate_tree(fates)))
     for name in imported.fates:
         text = "\n".join(_call(imported, target, name))
         print(f"\nAs the DAG has it{f', for {name}' if len(imported.fates) > 1 else ''}:\n\n{text}")
-        shown[name] = text
     for note in [*imported.notes, *others]:
         print("\n" + textwrap.fill(note, _WIDTH, subsequent_indent="  ", break_long_words=False))
     print(f"\nNext: airflow k8s-vault templates render {target.team}/{target.name}")

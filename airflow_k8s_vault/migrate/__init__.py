@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from airflow_k8s_vault.door import lazy_door
 from airflow_k8s_vault.migrate.documents import read
+from airflow_k8s_vault.migrate.fate_tree import fate_tree
 from airflow_k8s_vault.migrate.importing import Imported, import_pods
 from airflow_k8s_vault.migrate.masking import credentials, masked
 from airflow_k8s_vault.migrate.pods import InputPod, Inputs, of_documents
@@ -25,6 +26,7 @@ __all__ = [
     "TaskReport",
     "change",
     "credentials",
+    "fate_tree",
     "import_pods",
     "markdown",
     "masked",

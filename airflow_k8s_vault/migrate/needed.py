@@ -29,7 +29,7 @@ class Needed(NamedTuple):
         wrapped = [line for text in self.comments for line in textwrap.wrap(text, _WIDTH - 10)]
         return [*(f"# {line}" for line in wrapped), *self.call()]
 
-    def call(self, width: int = _WIDTH - 6) -> list[str]:
+    def call(self, width: int = _WIDTH - 8) -> list[str]:
         """Return the lines of the call alone: one where it fits in so many characters."""
         engine = self.arguments.get("engine")
         if engine in LOOKUPS:

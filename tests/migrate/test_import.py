@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from airflow.cli import cli_parser
 
 from airflow_k8s_vault import VaultSecret, migrate, templates
 from airflow_k8s_vault.errors import MigrationError
@@ -16,6 +19,7 @@ from airflow_k8s_vault.migrate import Imported, Target
 from airflow_k8s_vault.policy import flatten
 from airflow_k8s_vault.templates import lint_folder, lint_templates
 from tests.commands.test_templates import run
+from tests.commands.test_terminal import Terminal
 
 PODS = Path(__file__).parent / "pods"
 NAMES = sorted(file.stem for file in PODS.glob("*.yaml"))
@@ -346,17 +350,23 @@ def test_a_pod_that_needs_more_than_the_platform_gives_is_refused_and_widens_not
         imported((PODS / "docker-in-docker.yaml").read_text(), tmp_path)
 
 
-def test_the_report_is_readable_in_80_columns(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    from rich.console import Console
+@pytest.mark.parametrize("name", NAMES)
+def test_the_report_is_readable_in_80_columns(name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(PODS / f"{name}.yaml", "pod.yaml")
+    base = ("--base", BASES[name]) if name in BASES else ()
+    arguments = cli_parser.get_parser().parse_args(
+        ["k8s-vault", "templates", "import", "pod.yaml", "--team", "etl", "--templates-dir", "t", *base]
+    )
+    screen = Terminal()
+    with contextlib.redirect_stdout(screen), contextlib.suppress(SystemExit):
+        arguments.func(arguments)
 
-    from airflow_k8s_vault.commands import output
-
-    monkeypatch.setattr(output, "terminal", lambda: Console(width=80))
-    ran = run("templates", "import", PODS / "injector.yaml", "--team", "etl", "--templates-dir", tmp_path)
-
-    wide = [line for line in ran.out.splitlines() if len(line.rstrip()) > 80 and str(tmp_path) not in line]
-    assert [] == wide
-    assert "becomes" in ran.out
+    lines = re.sub(r"\x1b\[[0-9;]*m", "", screen.getvalue()).splitlines()
+    assert any("becomes" in line for line in lines)
+    assert [] == [line for line in lines if len(line.rstrip()) > 80 and str(tmp_path) not in line]
 
 
 def test_jinja_beside_a_credential_takes_it_into_no_code(tmp_path: Path) -> None:
