@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
+from cryptography import x509
 from k8s_vault_devcluster.kubelet.env_file import value_of
 from k8s_vault_devcluster.openbao import OpenBao
 
@@ -114,6 +115,28 @@ def test_a_key_and_a_variable_may_be_called_what_vault_and_kubernetes_take(
 
     assert secret.mistakes() == []
     assert {name: name for name in expected} == deliver([secret])
+
+
+NAMES = ['it\'s "q" {y} \\ ` $(z)', "a=b,c", "$PATH %41", "Übung 😀"]
+
+
+def test_what_vault_is_sent_is_what_the_dag_says(openbao: OpenBao, kv_mount: str, deliver: Deliver) -> None:
+    mount = f"{kv_mount}-pki"
+    openbao.request("POST", f"sys/mounts/{mount}", {"type": "pki"})
+    openbao.request("POST", f"{mount}/root/generate/internal", {"common_name": "root", "key_type": "ec"})
+    any_name = {"allow_any_name": True, "enforce_hostnames": False, "cn_validations": "disabled"}
+    openbao.request("POST", f"{mount}/roles/any", {**any_name, "key_type": "ec"})
+    secrets = [
+        VaultSecret(
+            f"{mount}/issue/any", engine="dynamic", parameters=parameters, env={f"C{number}": "certificate"}
+        )
+        for number, parameters in enumerate({"common_name": name, "ttl": 600} for name in NAMES)
+    ]
+
+    assert [secret.mistakes() for secret in secrets if secret.mistakes()] == []
+    made = [x509.load_pem_x509_certificate(text.encode()) for text in deliver(secrets).values()]
+    assert NAMES == [one.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)[0].value for one in made]
+    assert all((one.not_valid_after_utc - one.not_valid_before_utc).total_seconds() < 700 for one in made)
 
 
 @pytest.mark.parametrize("engine", ["kv1", "dynamic"])
