@@ -14,7 +14,6 @@ from airflow_k8s_vault import config, teams
 from airflow_k8s_vault.config import SETTINGS
 from airflow_k8s_vault.doctor.check import Check, Outcome
 from airflow_k8s_vault.errors import K8sVaultError
-from airflow_k8s_vault.operators import watched_mutations
 from airflow_k8s_vault.policy import flatten, parsed_path, shown_path
 from airflow_k8s_vault.templates import (
     SAMPLE_CONTEXT,
@@ -136,6 +135,9 @@ def hook(name: str) -> Outcome:
     # Imported here: the provider's operators take two seconds.
     from airflow.providers.cncf.kubernetes.pod_generator import PodGenerator
     from airflow.settings import pod_mutation_hook
+
+    # After Airflow's settings: whoever loads this first has Airflow register its hooks half loaded.
+    from airflow_k8s_vault.operators import watched_mutations
 
     root = Path(config.get("templates_dir")).absolute()
     team, available = teams.load(name, root), template_folder(root).available(name)

@@ -1,4 +1,7 @@
-"""The API's own certificate authority: made at the start, kept in the cluster's folder, trusted by nobody else."""
+"""The API's own certificate authority: made at the start, kept in the cluster's folder, trusted by nobody else.
+
+Needed by TLS to the API, which Vault and the clients verify.
+"""
 
 from __future__ import annotations
 

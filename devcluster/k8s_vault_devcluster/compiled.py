@@ -1,4 +1,7 @@
-"""What `airflow k8s-vault compile` makes of a folder of templates, for a cluster and a Vault of ours."""
+"""What `airflow k8s-vault compile` makes of a folder of templates, for a cluster and a Vault of ours.
+
+Needed by the demo and the tests, whose teams are set up by what is compiled and by nothing else.
+"""
 
 from __future__ import annotations
 

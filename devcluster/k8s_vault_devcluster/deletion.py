@@ -1,6 +1,8 @@
 """How objects go: at once, or, for pods and namespaces, gracefully.
 
 Source: kubernetes, apiserver pkg/registry/rest/delete.go and pkg/registry/core/pod/strategy.go.
+
+Needed by the fault tests: a killed task's pod has its grace period, in which its login ends.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Events that devcluster's own parts write, as `kubectl describe` shows them."""
+"""Events that devcluster's own parts write, as `kubectl describe` shows them.
+
+Needed by `kubectl describe`, and by the messages of tasks whose pods do not start.
+"""
 
 from __future__ import annotations
 

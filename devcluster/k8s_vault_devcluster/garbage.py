@@ -1,6 +1,8 @@
 """Garbage collection: what goes when its owners, its namespace or its time are gone.
 
 https://kubernetes.io/docs/concepts/architecture/garbage-collection/
+
+Needed by delivery `secret`, whose Secrets go with their pod, and by the tests' namespaces.
 """
 
 from __future__ import annotations
@@ -70,19 +72,6 @@ def _exists(store: Store, dependent: Object, uid: str) -> bool:
         obj["metadata"]["uid"] == uid and obj["metadata"].get("namespace", "") in ("", space)
         for _, obj in store.everything()
     )
-
-
-def orphan(store: Store, owner_uid: str) -> None:
-    """Take an owner off its dependents, so that they outlive it (propagationPolicy Orphan)."""
-
-    def release(obj: Object) -> None:
-        left = [owner for owner in obj["metadata"]["ownerReferences"] if owner["uid"] != owner_uid]
-        obj["metadata"]["ownerReferences"] = left
-
-    for resource, obj in store.everything():
-        meta = obj["metadata"]
-        if any(owner["uid"] == owner_uid for owner in meta.get("ownerReferences", [])):
-            store.update(resource, meta.get("namespace", ""), meta["name"], release)
 
 
 def _finish_namespace(store: Store, change: Change) -> None:

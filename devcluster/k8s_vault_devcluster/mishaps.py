@@ -1,6 +1,8 @@
 """What happens to a cluster and no request of Kubernetes asks for: a lost node, a wrong clock, an old release.
 
 For tests. The administrator, and nobody else, posts to /devcluster/<name> (see Mishaps.paths).
+
+Needed by `make faults`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Namespaces with what every one of them holds: the service account `default` and the CA of the API."""
+"""Namespaces with what every one of them holds: the service account `default` and the CA of the API.
+
+Needed by every team's pods: their default account and the API's certificate.
+"""
 
 from __future__ import annotations
 

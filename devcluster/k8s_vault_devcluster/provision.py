@@ -2,6 +2,8 @@
 
 Works on any cluster in a kubeconfig and any Vault that an administrator's token opens. Everything that was made
 is taken away again by `undo`, last first; what was there before is left as it was.
+
+Needed by the demo and the tests.
 """
 
 from __future__ import annotations

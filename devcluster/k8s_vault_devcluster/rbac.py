@@ -1,6 +1,8 @@
 """Who may do what: RBAC roles and bindings, evaluated as Kubernetes does.
 
 https://kubernetes.io/docs/reference/access-authn-authz/rbac/
+
+Needed by the security tests: what Airflow's accounts may not do.
 """
 
 from __future__ import annotations

@@ -1,6 +1,8 @@
 """The scheduler: gives pods the one node, or says on the pod why not.
 
 Source of the words: kubernetes, pkg/scheduler/framework/plugins and types/FitError.
+
+Needed by delivery `secret`, whose pods wait behind a gate.
 """
 
 from __future__ import annotations

@@ -2,6 +2,8 @@
 
 What etcd is to Kubernetes. One event loop owns it, so there are no locks. Objects go in and come out as
 deep copies; only this module sets uid, creationTimestamp and resourceVersion.
+
+Needed by everything: watches from a version on, and conflicts of two writers.
 """
 
 from __future__ import annotations

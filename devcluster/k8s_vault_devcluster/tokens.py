@@ -1,6 +1,8 @@
 """Service-account tokens: minted, published as a JWKS, and reviewed, with the claims that Kubernetes sets.
 
 https://kubernetes.io/docs/reference/access-authn-authz/service-accounts-admin/#bound-service-account-tokens
+
+Needed by both deliveries' logins, and by the tests that a token ends with its pod.
 """
 
 from __future__ import annotations

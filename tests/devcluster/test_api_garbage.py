@@ -52,13 +52,14 @@ def test_an_owner_that_was_recreated_is_another_owner(api: Api, space: str) -> N
     assert gone(api, f"{space}/secrets/s")
 
 
-def test_orphans_outlive_their_owner(api: Api, space: str) -> None:
+def test_to_let_dependents_outlive_their_owner_is_refused(api: Api, space: str) -> None:
     owner = api("POST", f"{space}/pods", pod())
     api("POST", f"{space}/secrets", owned("s", owner))
 
-    api("DELETE", f"{space}/pods/a", {"propagationPolicy": "Orphan"})
+    refused = api.response("DELETE", f"{space}/pods/a", {"propagationPolicy": "Orphan"})
 
-    assert api("GET", f"{space}/secrets/s")["metadata"]["ownerReferences"] == []
+    assert refused.status_code == 422
+    assert "devcluster supports Background alone" in refused.json()["message"]
 
 
 def test_a_namespace_takes_all_it_holds_with_it(api: Api) -> None:

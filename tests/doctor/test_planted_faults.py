@@ -14,7 +14,6 @@ from k8s_vault_devcluster.openbao import OpenBao
 from k8s_vault_devcluster.process import free_port
 from kubernetes import client
 
-from airflow_k8s_vault.operators import mutation_hook
 from tests.doctor import forward_proxy
 from tests.doctor.world import ACCOUNT, NAMESPACE, World
 
@@ -249,10 +248,6 @@ def hook_that_changes_pods(world: World) -> Iterator[None]:
             pod.metadata.annotations = {"example.com/by": "hook"}
 
     manager, hook = get_policy_plugin_manager(), Hook()
-    # A test may have loaded that module before Airflow, which then registered it half loaded.
-    if manager.is_registered(mutation_hook):
-        manager.unregister(mutation_hook)
-    manager.register(mutation_hook)
     manager.register(hook)
     yield
     manager.unregister(hook)

@@ -2,6 +2,8 @@
 
 NamespaceLifecycle, ServiceAccount, Priority and PodSecurity; and, only here, what devcluster cannot run.
 Source: kubernetes, plugin/pkg/admission.
+
+Needed by every pod (its account and token), and by doctor, which tells of Pod Security's refusals.
 """
 
 from __future__ import annotations
@@ -11,7 +13,6 @@ import random
 from airflow_k8s_vault.policy import pod_security_violations
 from k8s_vault_devcluster.api import pod_resources
 from k8s_vault_devcluster.api.defaults import containers, qos_class
-from k8s_vault_devcluster.api.pod_security_words import reasons
 from k8s_vault_devcluster.api.status import forbidden, forbidden_value, invalid, not_found, not_supported
 from k8s_vault_devcluster.kubelet.support import unsupported
 from k8s_vault_devcluster.namespaces import ROOT_CA
@@ -109,8 +110,8 @@ def _check_pod_security(store: Store, pod: Object) -> None:
     result = pod_security_violations(pod, level)
     if result:
         version = labels.get(f"{_LEVEL}-version", "latest")
-        message = reasons(pod, level) or result
-        why = f'violates PodSecurity "{level}:{version}": {", ".join(message)}'
+        # In the words of the package's own check: the plugin's, a reason and a detail for each, tell no more.
+        why = f'violates PodSecurity "{level}:{version}": {", ".join(result)}'
         raise forbidden("pods", "", meta["name"], why)
 
 

@@ -3,6 +3,8 @@
 Whose a field is is told more strictly than by Kubernetes, which keeps it in managedFields: a field that is there
 with another value, and that is not what this manager applied last, is somebody else's.
 https://kubernetes.io/docs/reference/using-api/server-side-apply/
+
+Needed by `compile kubernetes | kubectl apply --server-side`, by the demo and the tests of what is compiled.
 """
 
 from __future__ import annotations

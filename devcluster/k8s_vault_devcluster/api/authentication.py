@@ -1,4 +1,7 @@
-"""Who asks: the administrator of the kubeconfig, a service account, or nobody."""
+"""Who asks: the administrator of the kubeconfig, a service account, or nobody.
+
+Needed by workers, triggerers and pods, which come with tokens of service accounts.
+"""
 
 from __future__ import annotations
 

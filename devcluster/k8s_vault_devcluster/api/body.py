@@ -1,4 +1,7 @@
-"""Request bodies: from bytes to an object that fits its schema."""
+"""Request bodies: from bytes to an object that fits its schema.
+
+Needed by every write: what a cluster refuses to read must not be read here.
+"""
 
 from __future__ import annotations
 

@@ -2,6 +2,8 @@
 
 The checker, the regular expressions (RE2) and the evaluation are those of cel-cpp. What Kubernetes adds to the
 language is here as far as the policies need it: quantities and sums. Its cost limits are those of cel_cost.
+
+Needed by the attack tests: the compiled admission policies are evaluated, not looked at.
 """
 
 from __future__ import annotations

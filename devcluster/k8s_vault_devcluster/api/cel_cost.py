@@ -3,6 +3,8 @@
 Kubernetes ends an expression at 1,000,000 units and a policy at 10,000,000, and refuses the request then. What is
 counted here is no less: the API server does not count lists that stand in the expression, and here they are.
 Source: cel-go, interpreter/runtimecost.go; kubernetes, apiserver/pkg/apis/cel/config.go, pkg/cel/library/cost.go.
+
+Needed by the tests of what is compiled: an API server refuses policies that cost too much.
 """
 
 from __future__ import annotations

@@ -1,6 +1,8 @@
 """What Kubernetes requires of each container.
 
 Source: kubernetes, pkg/apis/core/validation/validation.go (validateContainerCommon, validateInitContainers).
+
+Needed by the tests that a pod is refused here which Kubernetes refuses; no library holds these rules.
 """
 
 from __future__ import annotations

@@ -1,6 +1,8 @@
 """The values that the API server fills in where a pod leaves them out.
 
 Source: kubernetes, pkg/apis/core/v1/defaults.go, and the admission plugins Priority and DefaultTolerationSeconds.
+
+Needed by the operator: it compares the pod that the cluster has with the one that it sent.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""What clients read first: versions, groups, and the resources of each group."""
+"""What clients read first: versions, groups, and the resources of each group.
+
+Needed by kubectl, which starts with it, and doctor, which asks for the version.
+"""
 
 from __future__ import annotations
 
@@ -113,7 +116,6 @@ def _subresource(resource: Resource, name: str, kind: str, verbs: tuple[str, ...
         "kind": kind,
         "verbs": list(verbs),
     }
-    groups_of_kind = {"Eviction": "policy", "TokenRequest": "authentication.k8s.io"}
-    if kind in groups_of_kind:
-        entry |= {"group": groups_of_kind[kind], "version": "v1"}
+    if kind == "TokenRequest":
+        entry |= {"group": "authentication.k8s.io", "version": "v1"}
     return entry

@@ -1,6 +1,8 @@
 """What Kubernetes requires of a container's environment.
 
 Source: kubernetes, pkg/apis/core/validation/validation.go (ValidateEnv, validateEnvVarValueFrom, ValidateEnvFrom).
+
+Needed by the tests of variables and file keys; no library holds these rules.
 """
 
 from __future__ import annotations

@@ -1,6 +1,8 @@
 """Nobody gives away rights that they do not hold themselves.
 
 https://kubernetes.io/docs/reference/access-authn-authz/rbac/#privilege-escalation-prevention-and-bootstrapping
+
+Kept so that who may write roles gets no more here than from Kubernetes.
 """
 
 from __future__ import annotations

@@ -1,6 +1,8 @@
 """pods/exec over websockets: the subprotocols v4.channel.k8s.io and v5.channel.k8s.io.
 
 Each message starts with its channel's number. Source: apimachinery, pkg/util/remotecommand/constants.go.
+
+Needed by `kubectl exec`, and by KubernetesPodOperator, which fetches a task's XCom so.
 """
 
 from __future__ import annotations

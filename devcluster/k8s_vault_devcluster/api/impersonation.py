@@ -1,6 +1,8 @@
 """Who a request is made as: `kubectl --as`, by the headers Impersonate-User and Impersonate-Group.
 
 https://kubernetes.io/docs/reference/access-authn-authz/authentication/#user-impersonation
+
+Needed by doctor, which asks as Airflow's worker, and by `kubectl --as`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,8 @@
 """Lists, whole or in chunks, of the newest state or of one that is not too old.
 
 https://kubernetes.io/docs/reference/using-api/api-concepts/#retrieving-large-results-sets-in-chunks
+
+Needed by the shared watch, which lists in chunks, and by kubectl.
 """
 
 from __future__ import annotations

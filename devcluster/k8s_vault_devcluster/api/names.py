@@ -1,6 +1,8 @@
 """The syntax of names, labels and annotations: functions that return what is wrong, in Kubernetes' words.
 
 Source: apimachinery, pkg/util/validation/validation.go and pkg/api/validation/objectmeta.go.
+
+Needed by the tests of labels, names and variables; no library words these rules.
 """
 
 from __future__ import annotations

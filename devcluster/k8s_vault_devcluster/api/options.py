@@ -1,4 +1,7 @@
-"""The options of requests: dryRun, DeleteOptions, and what lists and watches select."""
+"""The options of requests: dryRun, DeleteOptions, and what lists and watches select.
+
+Needed by `kubectl delete` and `apply --dry-run=server`, doctor's trials, and the shared watch.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +22,7 @@ from k8s_vault_devcluster.api.status import (
 from k8s_vault_devcluster.store import Object, Store
 
 _PROPAGATION = ["Background", "Foreground", "Orphan"]
+_ONLY_BACKGROUND = "devcluster supports Background alone"
 
 
 def dry_run(query: Mapping[str, str], options: str, sent: list[str] | None = None) -> bool:
@@ -54,6 +58,8 @@ def delete_options(body: Object, query: Mapping[str, str]) -> DeleteOptions:
         causes.append(invalid_value("gracePeriodSeconds", grace, "must be greater than or equal to 0"))
     if propagation not in _PROPAGATION:
         causes.append(not_supported("propagationPolicy", propagation, _PROPAGATION))
+    elif propagation != "Background":
+        causes.append(forbidden_value("propagationPolicy", _ONLY_BACKGROUND))
     if body.get("orphanDependents") is not None:
         causes.append(forbidden_value("orphanDependents", "devcluster wants propagationPolicy instead"))
     if causes:

@@ -2,6 +2,8 @@
 
 Pure functions on plain JSON. Strategic merge reads the lists' merge keys from the published schema:
 https://kubernetes.io/docs/tasks/manage-kubernetes-objects/update-api-object-kubectl-patch/
+
+Needed by kubectl apply and the operator's labels. JSON patches are jsonpatch's; no library merges strategically.
 """
 
 from __future__ import annotations

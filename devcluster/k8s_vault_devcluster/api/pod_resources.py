@@ -1,6 +1,8 @@
 """What a pod asks for and what it may take, and the quotas and limits of its namespace.
 
 https://kubernetes.io/docs/concepts/policy/resource-quotas/, https://kubernetes.io/docs/concepts/policy/limit-range/
+
+Needed by the compiled quotas, which doctor reads and tests run into.
 """
 
 from __future__ import annotations

@@ -1,6 +1,8 @@
 """What Kubernetes requires of a pod at its creation, and what may change afterwards.
 
 Source: kubernetes, pkg/apis/core/validation/validation.go (ValidatePodSpec, ValidatePodUpdate).
+
+Needed by the tests that a pod is refused here which Kubernetes refuses, and by the scheduling gate.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""What pods have beside the common verbs: logs, and the choice of a container."""
+"""What pods have beside the common verbs: logs, and the choice of a container.
+
+Needed by `kubectl logs`, and by every task's log.
+"""
 
 from __future__ import annotations
 

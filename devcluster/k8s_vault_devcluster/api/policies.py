@@ -2,6 +2,8 @@
 
 Source: kubernetes, apiserver/pkg/admission/plugin/policy/validating. There a policy holds a second or two later,
 here at once.
+
+Needed by the compiled admission policies.
 """
 
 from __future__ import annotations

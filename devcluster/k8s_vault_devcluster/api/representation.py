@@ -1,4 +1,7 @@
-"""How objects are shown: as they are, or as the table that kubectl prints."""
+"""How objects are shown: as they are, or as the table that kubectl prints.
+
+Needed by `kubectl get`.
+"""
 
 from __future__ import annotations
 

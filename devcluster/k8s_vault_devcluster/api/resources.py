@@ -32,7 +32,6 @@ class Resource:
 
 
 _POD_SUBRESOURCES = (
-    ("eviction", "Eviction", ("create",)),
     ("exec", "PodExecOptions", ("create", "get")),
     ("log", "Pod", ("get",)),
     ("status", "Pod", ("get", "patch", "update")),
@@ -85,6 +84,4 @@ RESOURCES = (
 )
 
 BY_NAME = {(resource.group, resource.plural): resource for resource in RESOURCES}
-# The store knows resources by plural alone: no two groups here share one.
-BY_PLURAL = {resource.plural: resource for resource in RESOURCES}
 GROUPS = tuple(sorted({resource.group for resource in RESOURCES if resource.group}))

@@ -1,4 +1,7 @@
-"""Objects that are questions: TokenReview, the access reviews, and TokenRequest. Nothing is stored."""
+"""Objects that are questions: TokenReview, the access reviews, and TokenRequest. Nothing is stored.
+
+Needed by Vault's logins (TokenReview), delivery `secret` (TokenRequest) and doctor (the access reviews).
+"""
 
 from __future__ import annotations
 

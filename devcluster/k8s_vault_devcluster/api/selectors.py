@@ -1,6 +1,8 @@
 """Label and field selectors, as query strings: parsed into predicates.
 
 Source: apimachinery, pkg/labels/selector.go and pkg/fields/selector.go.
+
+Needed by KubernetesPodOperator, which finds its pod by labels, by kubectl and by the shared watch.
 """
 
 from __future__ import annotations
@@ -16,7 +18,6 @@ Predicate = Callable[[Object], bool]
 
 _SET = re.compile(r"(?P<key>[^\s,!=()]+)\s+(?P<operator>in|notin)\s*\((?P<values>[^()]*)\)")
 _COMPARE = re.compile(r"(?P<key>[^\s,!=()]+)\s*(?P<operator>==|=|!=)\s*(?P<value>[^\s,!=()]*)")
-_NUMERIC = re.compile(r"(?P<key>[^\s,!=()<>]+)\s*(?P<operator>[<>])\s*(?P<value>-?\d+)")
 _EXISTS = re.compile(r"(?P<not>!?)\s*(?P<key>[^\s,!=()]+)")
 
 _EVENT_FIELDS = (
@@ -65,8 +66,6 @@ def _requirement(rest: str, text: str) -> tuple[Callable[[dict[str, str]], bool]
     elif result := _COMPARE.match(rest):
         values = [result["value"]]
         test = _in(_checked(result["key"], values), values, result["operator"] != "!=")
-    elif result := _NUMERIC.match(rest):
-        test = _compared(_checked(result["key"], []), result["operator"], int(result["value"]))
     elif result := _EXISTS.match(rest):
         test = _exists(_checked(result["key"], []), not result["not"])
     else:
@@ -81,16 +80,6 @@ def _in(key: str, values: list[str], expected: bool) -> Callable[[dict[str, str]
 
 def _exists(key: str, expected: bool) -> Callable[[dict[str, str]], bool]:
     return lambda labels: (key in labels) == expected
-
-
-def _compared(key: str, operator: str, limit: int) -> Callable[[dict[str, str]], bool]:
-    def test(labels: dict[str, str]) -> bool:
-        value = labels.get(key, "")
-        if not re.fullmatch(r"-?\d+", value):
-            return False
-        return int(value) > limit if operator == ">" else int(value) < limit
-
-    return test
 
 
 def _checked(key: str, values: list[str]) -> str:

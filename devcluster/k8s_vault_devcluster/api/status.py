@@ -1,6 +1,8 @@
 """Errors as Kubernetes words them: v1 Status objects with reason, code and the causes by field.
 
 Source: apimachinery, pkg/api/errors/errors.go and pkg/util/validation/field/errors.go.
+
+Needed by all refusals: the operator, doctor and kubectl show their words.
 """
 
 from __future__ import annotations

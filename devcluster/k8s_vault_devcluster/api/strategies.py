@@ -1,6 +1,8 @@
 """What each kind of object needs beside the common rules: defaults, checks, and what may change.
 
 Source: kubernetes, pkg/registry/*/strategy.go.
+
+Needed by Secrets, roles and namespaces of the compiled teams, and the immutable Secrets of delivery `secret`.
 """
 
 from __future__ import annotations

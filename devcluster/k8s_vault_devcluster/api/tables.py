@@ -1,6 +1,8 @@
 """The tables that `kubectl get` prints: meta.k8s.io/v1 Table, with a row per object.
 
 Source: kubernetes, pkg/printers/internalversion/printers.go.
+
+Needed by `kubectl get`, which prints names and ages alone without it.
 """
 
 from __future__ import annotations

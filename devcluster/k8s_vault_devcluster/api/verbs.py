@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Mapping
 
-from k8s_vault_devcluster import deletion, garbage, namespaces
+from k8s_vault_devcluster import deletion, namespaces
 from k8s_vault_devcluster.api import (
     admission,
     body,
@@ -221,10 +221,6 @@ def delete(context: Context, asked: Asked, expected: options.DeleteOptions) -> t
         raise forbidden("namespaces", "", asked.name, "this namespace may not be deleted")
     if expected.dry_run:
         return obj, False
-    if expected.propagation == "Orphan":
-        garbage.orphan(store, obj["metadata"]["uid"])
-    if expected.propagation == "Foreground":
-        garbage.collect(store, obj["metadata"]["uid"])
     deleted = deletion.delete(store, resource.plural, obj, expected.grace_seconds)
     if deleted.gone and resource.plural not in _RETURNED_WHEN_DELETED:
         return success(asked.name, resource.group, resource.plural, obj["metadata"]["uid"]), True

@@ -1,6 +1,8 @@
 """What Kubernetes requires of a pod's volumes and of the containers' mounts.
 
 Source: kubernetes, pkg/apis/core/validation/validation.go (ValidateVolumes, ValidateVolumeMounts).
+
+Needed by the tests that a pod is refused here which Kubernetes refuses; no library holds these rules.
 """
 
 from __future__ import annotations

@@ -1,6 +1,8 @@
 """Watches: a stream of changes, one JSON line each.
 
 https://kubernetes.io/docs/reference/using-api/api-concepts/#efficient-detection-of-changes
+
+Needed by the shared watch and `kubectl get -w`.
 """
 
 from __future__ import annotations

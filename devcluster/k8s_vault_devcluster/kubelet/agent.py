@@ -1,4 +1,7 @@
-"""The kubelet: a worker for each pod of this node, and what the API asks of their containers."""
+"""The kubelet: a worker for each pod of this node, and what the API asks of their containers.
+
+Needed by every pod, `kubectl logs` and `kubectl exec`.
+"""
 
 from __future__ import annotations
 

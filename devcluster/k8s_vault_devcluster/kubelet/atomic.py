@@ -1,6 +1,8 @@
 """Write the files of a volume in one step: `..data` is a link to the current set, and replacing it replaces all.
 
 pkg/volume/util/atomic_writer.go. Applications watch `..data`, and a reader never sees half of an update.
+
+Needed by Secret and projected volumes: the agent reads its token while the kubelet renews it.
 """
 
 from __future__ import annotations

@@ -2,6 +2,8 @@
 
 https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#restart-policy: 10 s, doubled up to 5 minutes,
 forgotten after 10 minutes without trouble. Shorter ones (KEP-4603) are behind a gate that is off by default.
+
+Needed by the fault tests: an image that is not there, an agent that ends again and again.
 """
 
 from __future__ import annotations

@@ -1,6 +1,8 @@
 """The life of one container: image, configuration, start, hooks, end, and again, as its restart policy says.
 
 Sources: pkg/kubelet/kuberuntime (kuberuntime_container.go, kuberuntime_manager.go).
+
+Needed by every pod: the agent is a sidecar, with its restarts, hooks and order of end.
 """
 
 from __future__ import annotations

@@ -10,6 +10,8 @@ FD holds {"pid", "env", "cwd", "command", "why"} as JSON: arguments are public i
 
 It ends with the command's exit status, 128+n for a signal. Where the command cannot be started, it writes the
 reason to the descriptor `why`; where that is closed without a word, the command runs.
+
+Needed by the agent's hook and `kubectl exec`.
 """
 
 from __future__ import annotations

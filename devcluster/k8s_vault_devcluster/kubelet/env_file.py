@@ -1,6 +1,8 @@
 """The file format of fileKeyRef (KEP-3721): `NAME='value'`, single quotes only, no escapes, newlines allowed.
 
 A line-for-line equal of ParseEnv in pkg/kubelet/util/env/env_util.go, messages included.
+
+Needed by delivery `agent`, which gives variables so, and by its tests of values that do not fit.
 """
 
 from __future__ import annotations

@@ -1,6 +1,8 @@
 """A container's environment, command and user, as kubelet_pods.go (makeEnvironmentVariables) makes them.
 
 Errors are CreateContainerConfigError in the kubelet's words; it tries again, for the object may come.
+
+Needed by every container, and by the tests that no variable of another gets in.
 """
 
 from __future__ import annotations

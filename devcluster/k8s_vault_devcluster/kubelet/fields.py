@@ -1,4 +1,7 @@
-"""What fieldRef says of a pod, in env and in downwardAPI volumes (pkg/fieldpath)."""
+"""What fieldRef says of a pod, in env and in downwardAPI volumes (pkg/fieldpath).
+
+Needed by templates with downwardAPI, and by the token volume that every pod has.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Lifecycle hooks, postStart and preStop, with exec and sleep handlers (pkg/kubelet/lifecycle/handlers.go)."""
+"""Lifecycle hooks, postStart and preStop, with exec and sleep handlers (pkg/kubelet/lifecycle/handlers.go).
+
+Needed by delivery `agent`: its postStart hook holds the main process back until the files are there.
+"""
 
 from __future__ import annotations
 

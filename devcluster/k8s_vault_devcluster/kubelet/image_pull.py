@@ -1,6 +1,8 @@
 """Getting a container's image, and what is said while it cannot be had.
 
 Source: pkg/kubelet/images/image_manager.go (EnsureImageExists).
+
+Needed by the fault tests: an image that is not there is a failed start.
 """
 
 from __future__ import annotations

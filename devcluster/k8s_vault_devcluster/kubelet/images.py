@@ -27,40 +27,9 @@ _COREUTILS = """
     sha512sum shred shuf sleep sort split stat stdbuf stty sum sync tac tail tee test timeout touch tr
     true truncate tsort tty uname unexpand uniq unlink users vdir wc who whoami yes coreutils
 """.split()  # noqa: SIM905 - a table of words
-_DEBIAN = (
-    *_COREUTILS,
-    "sh",
-    "bash",
-    "grep",
-    "sed",
-    "find",
-    "xargs",
-    "hostname",
-    "which",
-    "diff",
-    "cmp",
-    "tar",
-    "gzip",
-)
-_BUSYBOX = (
-    *_COREUTILS,
-    *(
-        "sh",
-        "grep",
-        "sed",
-        "find",
-        "xargs",
-        "hostname",
-        "which",
-        "awk",
-        "kill",
-        "pgrep",
-        "pkill",
-        "ps",
-        "diff",
-        "cmp",
-    ),
-)
+_SHELL = (*_COREUTILS, *"sh grep sed find xargs hostname which diff cmp".split())  # noqa: SIM905 - tables of words
+_DEBIAN = (*_SHELL, "bash", "tar", "gzip")
+_BUSYBOX = (*_SHELL, "awk", "kill", "pgrep", "pkill", "ps")
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,8 @@
 
 What securejoin and the kubelet's subpath code are for: a container could put a symbolic link, at any moment,
 where a subPath or a fileKeyRef is looked for. Links are followed as if the folder were the root.
+
+Needed by the attack tests: pods that put links where the kubelet is to read or write.
 """
 
 from __future__ import annotations

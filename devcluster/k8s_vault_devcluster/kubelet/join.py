@@ -1,4 +1,7 @@
-"""Start a command inside a container that runs, for pods/exec and exec hooks."""
+"""Start a command inside a container that runs, for pods/exec and exec hooks.
+
+Needed by the agent's hook and `kubectl exec`.
+"""
 
 from __future__ import annotations
 

@@ -3,6 +3,8 @@
 The file format is CRI's (`<RFC3339Nano> stdout F <line>`; P for a line that goes on), the rules are those of
 pkg/kubelet/kuberuntime/logs.
 Both streams come through one pipe: their order is then the real one, and `kubectl logs` merges them anyway.
+
+Needed by every task's log: followed, by time, by number of lines, and cut while it is read.
 """
 
 from __future__ import annotations

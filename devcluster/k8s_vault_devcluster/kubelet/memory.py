@@ -5,6 +5,8 @@ RLIMIT_DATA are no stand-ins: Go programs (the Vault agent) map far more than th
 Kinder than a cluster in three ways: what several processes take together and give back within a fifth of a second
 is not seen (what one takes is: Linux notes its peak), and neither what exec'd commands hold nor files in memory
 (emptyDir) are counted.
+
+Needed by the fault tests: an agent that is out of memory.
 """
 
 from __future__ import annotations

@@ -1,6 +1,8 @@
 """The files of secret, configMap, downwardAPI and projected volumes, as plain data: path to (content, mode).
 
 Sources: pkg/volume/secret, configmap, downwardapi, projected. Errors are worded as theirs, for FailedMount events.
+
+Needed by both deliveries: projected tokens and the items of Secrets, with their modes.
 """
 
 from __future__ import annotations

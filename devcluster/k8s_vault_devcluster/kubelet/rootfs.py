@@ -2,6 +2,8 @@
 
 Programs are copied (10 MB, once for each image) rather than bound one by one: /usr/bin of this machine would have
 to be visible somewhere for links to reach it, and Python with it. Libraries are bound folder by folder.
+
+Needed by every container; a runtime that unpacks images takes root or Docker.
 """
 
 from __future__ import annotations

@@ -3,6 +3,8 @@
 The command is PID 1 of a PID namespace, so that a signal it has no handler for does nothing, as in a container.
 Own mount, IPC, UTS, cgroup and user namespaces; the network is this machine's on purpose (pods reach loopback
 services). Everything ends when devcluster does (PR_SET_PDEATHSIG).
+
+Needed by every container; bubblewrap is the runtime, this is what it is told.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""From what became of a pod's containers to its status; the rules of kubelet_pods.go and status/generate.go."""
+"""From what became of a pod's containers to its status; the rules of kubelet_pods.go and status/generate.go.
+
+Needed by the operator, which reads from it why a pod did not start or failed.
+"""
 
 from __future__ import annotations
 

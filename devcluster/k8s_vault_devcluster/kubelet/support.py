@@ -16,6 +16,8 @@ Accepted without effect, because a sandbox of this machine cannot enforce it, or
 Stricter than a cluster: user 0 has no capabilities (no chown, no reading past file modes).
 One more thing holds where devcluster itself runs as root, which it need not: a container may change the mode
 of this machine's /dev/null and its like. Run it as an ordinary user.
+
+Needed by the promise that nothing is silently ignored.
 """
 
 from __future__ import annotations

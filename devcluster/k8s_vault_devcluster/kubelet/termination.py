@@ -1,6 +1,8 @@
 """How a container ends: the time it has left, and the message it leaves.
 
 https://kubernetes.io/docs/tasks/debug/debug-application/determine-reason-pod-failure/
+
+Needed by the agent's last words, which the operator shows.
 """
 
 from __future__ import annotations

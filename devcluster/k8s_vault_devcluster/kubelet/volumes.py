@@ -1,4 +1,7 @@
-"""The volumes of one pod: folders of this machine, and where each container sees them."""
+"""The volumes of one pod: folders of this machine, and where each container sees them.
+
+Needed by both deliveries, and by the attack tests on what a neighbour may mount.
+"""
 
 from __future__ import annotations
 

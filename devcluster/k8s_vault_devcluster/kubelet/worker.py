@@ -2,6 +2,8 @@
 
 Init containers one by one, sidecars among them, then the main containers; when those have ended, the sidecars in
 reverse order. A deletion or the active deadline may end it at any point of that.
+
+Needed by every pod: init containers, sidecars, deadlines and ends in Kubernetes' order.
 """
 
 from __future__ import annotations
