@@ -82,7 +82,7 @@ def test_get_prints_yaml_and_json_and_tables_of_every_kind(kubectl: Kubectl) -> 
 
     answers = {kind: kubectl("get", kind).returncode for kind in kinds}
 
-    assert len(kinds) == 16
+    assert len(kinds) == 17
     assert set(answers.values()) == {0}, answers
     assert json.loads(kubectl("get", "sa", "default", "-o", "json").stdout)["metadata"]["name"] == "default"
 
