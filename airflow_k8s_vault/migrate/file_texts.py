@@ -11,7 +11,6 @@ from airflow_k8s_vault.errors import MigrationError, error_list
 from airflow_k8s_vault.migrate import team_entries, team_text
 from airflow_k8s_vault.migrate.differences import Merged
 from airflow_k8s_vault.migrate.draft import Draft
-from airflow_k8s_vault.migrate.needed import TODO
 from airflow_k8s_vault.migrate.target import Target
 from airflow_k8s_vault.migrate.template_text import template, yaml_text
 from airflow_k8s_vault.policy import pod_security_violations
@@ -38,7 +37,7 @@ def texts(
             files[f"{target.team}/team.yaml"] = text
         allowed = team.pod_security
     else:
-        paths = sorted({one.path for d in drafts for one in d.needed if not one.path.startswith(f"{TODO}/")})
+        paths = sorted({path for draft in drafts for one in draft.needed if (path := one.known_path)})
         allowed = teams.platform(target.folder).pod_security
         if (
             level != "restricted"

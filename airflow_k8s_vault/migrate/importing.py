@@ -86,7 +86,10 @@ def import_pods(pods: Sequence[InputPod], target: Target) -> Imported:
     images = team_entries.aliases(cleaned, team.images if team else {})
     merged = merge(cleaned, images)
     files = file_texts.texts(drafts, merged, target, team, images)
-    notes = list(dict.fromkeys(note for draft in drafts for note in (*draft.notes, *_warnings(draft))))
+    told = (
+        note for draft in drafts for note in (*draft.notes, *_warnings(draft), *_over_the_ceiling(draft, team))
+    )
+    notes = list(dict.fromkeys(told))
     proof.require_the_same(drafts, merged, files, target)
     return Imported(
         files=files,
@@ -153,6 +156,12 @@ def _without_null(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _without_null(item) for key, item in value.items() if item is not None}
     return [_without_null(item) for item in value] if isinstance(value, list) else value
+
+
+def _over_the_ceiling(draft: Draft, team: Team | None) -> Iterator[str]:
+    for path in dict.fromkeys(one.known_path for one in draft.needed):
+        if team and path and not team.allows_path(path):
+            yield f"Team '{team.name}' may not read {path}: add it to secrets ({team.where('secrets')})."
 
 
 def _warnings(draft: Draft) -> Iterator[str]:

@@ -109,6 +109,10 @@ def _injected(draft: Draft, annotations: Mapping[str, Any], name: str, path: str
     arguments, comments = _engine(engine), []
     if engine == "kv1":
         comments.append(f"TODO: engine: the path shows no KV 2 ('{vault.partition('/')[0]}/data/…').")
+    if "/issue/" in vault:
+        comments.append(
+            "TODO: parameters= of the certificate (common_name, ttl), and the path in the team's update."
+        )
     template = str(annotations.get(f"{_INJECTOR}agent-inject-template-{name}", ""))
     variables = {found[0]: found[1] or found[2] for found in _EXPORT.findall(template)}
     file = str(annotations.get(f"{_INJECTOR}agent-inject-file-{name}", name)).rpartition("/")[2] or name

@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from airflow_k8s_vault import dag_code
+from airflow_k8s_vault import dag_code, vault_path
 from airflow_k8s_vault.vault_secret import LOOKUPS, VaultSecret
 
 # No mount is called so, and no ceiling covers it: what was not filled in is refused at import.
@@ -36,6 +36,12 @@ class Needed(NamedTuple):
             container = {key: value for key, value in self.arguments.items() if key == "container"}
             return dag_code.call(f"VaultSecret.{engine}", [self.path], container, width)
         return dag_code.call("VaultSecret", [self.path], self.arguments, width)
+
+    @property
+    def known_path(self) -> str | None:
+        """The path in Vault; None where it is to be filled in, or the secrets backend looks for it."""
+        is_todo = self.path.startswith(f"{TODO}/") or self.arguments.get("engine") in LOOKUPS
+        return None if is_todo or vault_path.errors(self.path) else self.path
 
     @property
     def is_known(self) -> bool:

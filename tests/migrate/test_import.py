@@ -394,3 +394,25 @@ def test_containers_that_differ_as_a_whole_become_one_variable(tmp_path: Path) -
 
     assert ["containers"] == list(template.variables.variables)
     assert 2 == len(template.render(list(result.variables.values())[1])["spec"]["containers"])
+
+
+def test_only_paths_of_vault_become_a_new_teams_ceiling_and_one_that_is_there_is_told_what_it_lacks(
+    tmp_path: Path,
+) -> None:
+    env = [
+        {"name": "AIRFLOW_CONN_WAREHOUSE", "value": "{{ conn.warehouse.get_uri() }}"},
+        {"name": "TOKEN", "valueFrom": {"secretKeyRef": {"name": "api", "key": "token"}}},
+        {"name": "PGPASSWORD", "value": "vault:secret/data/etl/db#password"},
+    ]
+    given = migrate.InputPod("t", yaml.safe_load(of_container(env=env)), True, "base", True)
+    target = Target(tmp_path, "etl", "pod", paths={"api": "secret/etl/api"})
+    first = migrate.import_pods([given], target)
+    root = written(first, tmp_path)
+    (root / "etl" / "team.yaml").write_text(first.files["etl/team.yaml"].replace("  - secret/etl/api\n", ""))
+    again = migrate.import_pods([given], target)
+
+    assert "secrets:\n  - secret/etl/api\n  - secret/etl/db\n" in first.files["etl/team.yaml"]
+    assert 'VaultSecret.connection("warehouse")' in first.code("t")
+    assert ["Team 'etl' may not read secret/etl/api: add it to secrets"] == [
+        n.partition(" (")[0] for n in again.notes
+    ]
