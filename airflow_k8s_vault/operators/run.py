@@ -82,8 +82,10 @@ class RunsPod(EndsPod):
         except TaskDeferred:
             goes_on = True
             raise
-        except (DeliveryUnavailable, ForeignPod):
-            raise
+        except (DeliveryUnavailable, ForeignPod) as error:
+            # Airflow's page opens at the log's end: thirty lines of where in the waiting it was noticed would push
+            # the reason out of sight. A new one: contextlib gives the same exception its old traceback back.
+            raise type(error)(*error.args) from error.__cause__
         except K8sVaultError as refusal:
             # With what caused it, but not with itself: Airflow would log the same words twice, 30 lines apart.
             raise AirflowFailException(str(refusal)) from refusal.__cause__
