@@ -370,6 +370,12 @@ FAULTS = [
         "airflow-worker may not create pods in team-payments",
     ),
     Fault(
+        "no right to watch pods",
+        right_taken("pods", "watch"),
+        "CLUSTER-RIGHTS",
+        "airflow-worker may not watch pods in team-payments",
+    ),
+    Fault(
         "no right to exec",
         right_taken("pods/exec", "create"),
         "CLUSTER-RIGHTS",
