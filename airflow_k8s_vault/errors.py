@@ -1,6 +1,6 @@
 """Everything this package raises on purpose: one base, one sentence per child.
 
-Messages name what was asked, what was found and what to do next. They never hold a secret's value.
+Messages name what was requested, what was found and what to do next. They never hold a secret's value.
 """
 
 from __future__ import annotations
@@ -85,11 +85,11 @@ def error_list(headline: str, actual: Iterable[str]) -> str:
     return "\n".join([headline, *(f"  - {problem}" for problem in actual)])
 
 
-def did_you_mean(asked: str, known: Iterable[str]) -> str:
+def did_you_mean(requested: str, known: Iterable[str]) -> str:
     """Return " Did you mean 'x'?" for the nearest known name, or "" when nothing is near.
 
     >>> did_you_mean("etk", ["etl", "default"])
     " Did you mean 'etl'?"
     """
-    near = get_close_matches(asked, list(known), n=1)
+    near = get_close_matches(requested, list(known), n=1)
     return f" Did you mean '{near[0]}'?" if near else ""

@@ -58,17 +58,17 @@ class TaskPod:
         """Return a copy of the v1 Pod manifest that KubernetesPodOperator starts from."""
         return copy.deepcopy(self.attached)
 
-    def check(self, pod: dict[str, Any], xcom_sidecar: dict[str, Any] | None, asked: Sequence[str]) -> None:
+    def check(self, pod: dict[str, Any], xcom_sidecar: dict[str, Any] | None, requested: Sequence[str]) -> None:
         """Raise PolicyError, with all that is wrong, unless the manifest is still the pod that was meant.
 
         xcom_sidecar: the manifest of the container that is added for XCom, None where there is none.
-        asked: the arguments that the DAG set, for the message.
+        requested: the arguments that the DAG set, for the message.
         """
         source = self.template.where(None)
         expected = policy.Expected(
             self.rendered, self.attached, source, xcom_sidecar, self.base_container, self.hooked
         )
-        policy.check(pod, self.template.team, expected, asked)
+        policy.check(pod, self.template.team, expected, requested)
 
 
 def find_template(name: str, team: str | None = None) -> PodTemplate:

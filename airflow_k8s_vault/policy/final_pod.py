@@ -25,16 +25,16 @@ LITERAL_WAY_OUT = (
 _UNIQUE = (("env", "name"), ("volumeMounts", "mountPath"), ("volumeDevices", "devicePath"))
 
 
-def check(pod: dict[str, Any], team: Team, expected: Expected, asked: Collection[str] = ()) -> None:
+def check(pod: dict[str, Any], team: Team, expected: Expected, requested: Collection[str] = ()) -> None:
     """Raise PolicyError, with everything that is wrong, unless the pod is one that the team may have.
 
-    pod: the manifest to be created, after pod_mutation_hook. asked: the names of the KubernetesPodOperator
+    pod: the manifest to be created, after pod_mutation_hook. requested: the names of the KubernetesPodOperator
     arguments that the DAG set, so that the message can say where a value came from.
     """
     pod = _as_sent(pod)
     # The shape first: what follows reads the manifest as a v1 Pod.
     matches = [f"{dotted(path)} {message}" for path, message in pod_shape.shape_mistakes(pod)]
-    matches = matches or list(_violations(pod, team, expected, frozenset(asked)))
+    matches = matches or list(_violations(pod, team, expected, frozenset(requested)))
     if matches:
         raise PolicyError(
             error_list(f"The pod is not one that team '{team.name}' may run:", dict.fromkeys(matches))
@@ -50,24 +50,24 @@ def _as_sent(pod: dict[str, Any]) -> dict[str, Any]:
     return sent
 
 
-def _violations(pod: dict[str, Any], team: Team, expected: Expected, asked: frozenset[str]) -> Iterator[str]:
+def _violations(pod: dict[str, Any], team: Team, expected: Expected, requested: frozenset[str]) -> Iterator[str]:
     final = flatten(pod)
     yield from _identity(final, team)
     yield from _names(pod)
     for change in changes.refused(expected, final, team):
-        yield _sentence(change, expected, team, asked)
+        yield _sentence(change, expected, team, requested)
     for path, image in images.named_images(pod):
         # The package's own images are the platform's choice, within the limits that the platform sets for all.
         is_own = path[2] in expected.own_containers
         mistakes = images.platform_image_mistakes if is_own else images.image_mistakes
         for message in mistakes(str(image), team):
-            yield f"{shown_path(path)} is {image!r}, {_who(path, image, expected, asked)}; {message}"
+            yield f"{shown_path(path)} is {image!r}, {_who(path, image, expected, requested)}; {message}"
     for path, container in containers(pod):
         if path[-1] not in expected.own_containers:
             yield from _guarded_mounts(path, container, expected)
     yield from credentials.violations(pod, expected)
     yield from pod_security.pod_security_violations(pod, team.pod_security)  # type: ignore[arg-type]
-    if ALLOW_LITERALS not in asked or not is_open(team, ALLOW_LITERALS):
+    if ALLOW_LITERALS not in requested or not is_open(team, ALLOW_LITERALS):
         yield from literals_in(pod, expected.own_containers)
 
 
@@ -157,7 +157,7 @@ def _hidden(field: str, what: str) -> str:
     return f"{field} looks like {what} (not shown); {LITERAL_WAY_OUT}."
 
 
-def _sentence(change: changes.Change, expected: Expected, team: Team, asked: frozenset[str]) -> str:
+def _sentence(change: changes.Change, expected: Expected, team: Team, requested: frozenset[str]) -> str:
     path, intended, result = change
     hidden = any(step in _NOT_SHOWN for step in path[2:]) or literals.kind_of_text(str(result)) is not None
     value = "not set any more" if result is None else "set (not shown)" if hidden else _short(result)
@@ -165,14 +165,14 @@ def _sentence(change: changes.Change, expected: Expected, team: Team, asked: fro
     openers = [item.name for item in changes.arguments_for(path) if item.rule == "team"]
     way = f" Opened by: overridable {', '.join(openers)} ({team.where('overridable')})." if openers else ""
     field = shown_path(path[:-1] if literals.kind_of_text(path[-1]) else path)
-    return f"{field} is {value}, {_who(path, result, expected, asked)}; allowed is {allowed}.{way}"
+    return f"{field} is {value}, {_who(path, result, expected, requested)}; allowed is {allowed}.{way}"
 
 
-def _who(path: FieldPath, actual: Any, expected: Expected, asked: frozenset[str]) -> str:
+def _who(path: FieldPath, actual: Any, expected: Expected, requested: frozenset[str]) -> str:
     if path in expected.flat and expected.flat[path] == actual:
         is_own = path[2:3] and path[2] in expected.own_containers
         return f"set by {_OWN_IMAGES if is_own else expected.source}"
-    named = [item.name for item in changes.arguments_for(path) if item.name in asked]
+    named = [item.name for item in changes.arguments_for(path) if item.name in requested]
     if named:
         return f"set by the task's {', '.join(named)}"
     return "set by pod_mutation_hook, a callback, or code that changed the task"

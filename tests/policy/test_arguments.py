@@ -111,7 +111,7 @@ def test_an_argument_that_slipped_past_the_import_is_refused_in_the_final_pod(
     pod = _built(plain, **{name: VALUES[name]})
 
     with pytest.raises(PolicyError) as refused:
-        check(pod, team, plain, asked=[name])
+        check(pod, team, plain, requested=[name])
     field = parsed_path(POD_ARGUMENTS_BY_NAME[name].fields[0])[-1]
     assert field in str(refused.value)
 

@@ -93,7 +93,7 @@ def test_a_refusal_names_field_value_limit_and_who_set_it(
     pod = edited(final, "spec.containers[base].image", "postgres:17")
 
     with pytest.raises(PolicyError) as by_task:
-        check(pod, team, expected, asked=["image"])
+        check(pod, team, expected, requested=["image"])
     with pytest.raises(PolicyError) as by_hook:
         check(pod, team, expected)
 
@@ -168,7 +168,7 @@ def test_a_team_that_opens_nothing_gets_nothing(final: dict[str, Any], team: Tea
     closed = replace(team, overridable=())
 
     with pytest.raises(PolicyError) as refused:
-        check(final, closed, expected, asked=["cmds"])
+        check(final, closed, expected, requested=["cmds"])
 
     message = str(refused.value)
     assert "spec.containers[base].command is set (not shown), set by the task's cmds" in message

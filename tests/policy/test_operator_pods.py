@@ -45,7 +45,7 @@ def test_the_operators_pod_passes() -> None:
         labels={"tier": "batch"},
     )
 
-    check(pod, templates.find("payments/etl", SHIPPED).team, expected, asked=["cmds"])
+    check(pod, templates.find("payments/etl", SHIPPED).team, expected, requested=["cmds"])
 
 
 @pytest.mark.parametrize(
