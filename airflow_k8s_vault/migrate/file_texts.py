@@ -21,34 +21,37 @@ from airflow_k8s_vault.templates import SUFFIX, VARIABLES_SUFFIX
 def texts(
     drafts: list[Draft], merged: Merged, target: Target, team: Team | None, images: Mapping[str, str]
 ) -> dict[str, str]:
+    """Return the text of each file by its path below the folder. images: image to alias.
+
+    Raises MigrationError where the inputs are of several teams, or the pods need more than the platform gives.
+    """
     base = f"{target.team}/{target.name}"
     names = ", ".join(FilePath(draft.name).name for draft in drafts)
     files = {f"{base}{SUFFIX}": template(merged.pod, f"Imported from {names}.")}
     if merged.variables:
         declared = {name: variable.schema for name, variable in merged.variables.items()}
         files[f"{base}{VARIABLES_SUFFIX}"] = yaml_text(declared)
-    named = {alias: image for image, alias in images.items()}
-    level = team_entries.pod_security([draft.pod for draft in drafts])
     entries: dict[str, Any] = {}
     for draft in drafts:
         _require_one_team(entries, draft)
+    named = {alias: image for image, alias in images.items()}
+    level = team_entries.pod_security([draft.pod for draft in drafts])
+    allowed = team.pod_security if team else teams.platform(target.folder).pod_security
     if team:
-        if (text := _extended(team, named, entries)) is not None:
-            files[f"{target.team}/team.yaml"] = text
-        allowed = team.pod_security
+        text = _extended(team, named, entries)
+        files |= {f"{target.team}/team.yaml": text} if text is not None else {}
     else:
+        if level != "restricted" and _is_new(target.folder):
+            files["platform.yaml"], allowed = team_text.platform(level), level
         paths = sorted({path for draft in drafts for one in draft.needed if (path := one.known_path)})
-        allowed = teams.platform(target.folder).pod_security
-        if (
-            level != "restricted"
-            and not teams.names(target.folder)
-            and not (target.folder / "platform.yaml").exists()
-        ):
-            files["platform.yaml"] = team_text.platform(level)
-            allowed = level
         files[f"{target.team}/team.yaml"] = team_text.new(target.team, entries, named, paths, level)
     _require_allowed(drafts, level, allowed)
     return files
+
+
+def _is_new(folder: FilePath) -> bool:
+    """Return whether nobody else's limits are widened by a platform.yaml here."""
+    return not teams.names(folder) and not (folder / "platform.yaml").exists()
 
 
 def _require_one_team(entries: dict[str, Any], draft: Draft) -> None:

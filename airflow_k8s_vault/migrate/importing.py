@@ -181,6 +181,9 @@ def _fates(draft: Draft, merged: Merged, team: Team | None, images: Mapping[str,
     for path, key in zip(OF_TEAM, ("namespace", "service_account"), strict=True):
         if path in fates and team and draft.team.get(key) != getattr(team, key):
             fates[path] = Fate(path, "changed", f"'{getattr(team, key)}', as {team.where(key)} has it")
+    for path, fate in draft.fates.items():
+        if fate.why == "vault_role" and team and draft.team["vault_role"] != team.vault_role:
+            fates[path] = Fate(path, "changed", f"'{team.vault_role}', as {team.where('vault_role')} has it")
     for path, _ in draft.containers():
         at = _in_input(draft, (*path, "image"))
         alias = images[str(next(c for p, c in draft.containers() if p == path)["image"])]

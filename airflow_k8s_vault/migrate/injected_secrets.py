@@ -100,13 +100,8 @@ def _engine(engine: str) -> dict[str, str]:
 
 def _injected(draft: Draft, annotations: Mapping[str, Any], name: str, path: str) -> list[Needed]:
     """Return one secret of the injector for each of the containers that get it."""
-
-    def of(kind: str) -> str:
-        own = annotations.get(f"{_INJECTOR}{kind}-{name}")
-        return str(own if own is not None else annotations.get(f"{_INJECTOR}{kind}", ""))
-
     vault, engine = vault_path(path)
-    arguments, comments = _engine(engine), []
+    comments = []
     if engine == "kv1":
         comments.append(f"TODO: engine: the path shows no KV 2 ('{vault.partition('/')[0]}/data/…').")
     if "/issue/" in vault:
@@ -115,26 +110,36 @@ def _injected(draft: Draft, annotations: Mapping[str, Any], name: str, path: str
         )
     template = str(annotations.get(f"{_INJECTOR}agent-inject-template-{name}", ""))
     variables = {found[0]: found[1] or found[2] for found in _EXPORT.findall(template)}
-    file = str(annotations.get(f"{_INJECTOR}agent-inject-file-{name}", name)).rpartition("/")[2] or name
-    names = [each.strip() for each in of("agent-inject-containers").split(",") if each.strip()]
-    containers: list[str | None] = [*names] or [str(c["name"]) for c in draft.spec["containers"]]
+    named = _said(annotations, "agent-inject-containers", name).split(",")
+    containers = [each.strip() for each in named if each.strip()] or [c["name"] for c in draft.spec["containers"]]
     if variables:
         comments.append("The command reads them as variables: it need not source a file any more.")
-        made: dict[str, Any] = {**arguments, "env": variables}
+        made: dict[str, Any] = {**_engine(engine), "env": variables}
         return [Needed(vault, {**made, "container": each}, tuple(comments)) for each in containers]
+    made = {**_engine(engine), **_file(annotations, name, template, comments)}
+    directory = _said(annotations, "secret-volume-path", name).rstrip("/") or DIRECTORY
+    return [placed(vault, made, directory, each, comments) for each in containers]
+
+
+def _said(annotations: Mapping[str, Any], kind: str, name: str) -> str:
+    """Return what an annotation says of one secret, or else of all."""
+    own = annotations.get(f"{_INJECTOR}{kind}-{name}")
+    return str(own if own is not None else annotations.get(f"{_INJECTOR}{kind}", ""))
+
+
+def _file(annotations: Mapping[str, Any], name: str, template: str, comments: list[str]) -> dict[str, Any]:
+    """Return file, key and mode of one secret, and add to the comments what is another than it was."""
+    file = str(annotations.get(f"{_INJECTOR}agent-inject-file-{name}", name)).rpartition("/")[2] or name
+    made = {"file": file}
     only = _ONLY_KEY.fullmatch(re.sub(r"\{\{-?\s*(with|end)[^}]*\}\}", "", template).strip())
-    made = {**arguments, "file": file}
     if only:
         made["key"] = only[1] or only[2]
     elif template:
         comments.append(f"TODO: a template wrote {file}; this has the whole secret, as JSON.")
     else:
         comments.append(f"The injector wrote lines of key: value into {file}; this is JSON. key= gives one value.")
-    mode = of("agent-inject-perms")
-    if mode and mode.zfill(4) in MODES:
-        made["mode"] = mode.zfill(4)
-    directory = of("secret-volume-path").rstrip("/") or DIRECTORY
-    return [placed(vault, made, directory, each, comments) for each in containers]
+    mode = _said(annotations, "agent-inject-perms", name).zfill(4)
+    return made | ({"mode": mode} if mode in MODES else {})
 
 
 def _variable(draft: Draft, path: FieldPath, variable: Mapping[str, Any]) -> None:
