@@ -35,6 +35,15 @@ def test_every_room_of_the_package_is_on_the_page() -> None:
     assert set() == {room for room in rooms if f"{room}/" not in TEXT}
 
 
+def test_every_room_has_a_contract_for_its_door() -> None:
+    rooms = {folder.name for folder in PACKAGE.iterdir() if (folder / "__init__.py").is_file()}
+    protected = set(
+        re.findall(r"^protected_modules = airflow_k8s_vault\.(\w+)\.\*$", (ROOT / "setup.cfg").read_text(), re.M)
+    )
+
+    assert rooms == protected
+
+
 def test_contributing_fits_on_two_screens() -> None:
     assert len((ROOT / "CONTRIBUTING.md").read_text().splitlines()) < 80
 
