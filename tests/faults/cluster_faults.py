@@ -22,7 +22,7 @@ TTL_SECONDS = 6
 NO_NODE = "it takes the power of a node"
 NO_CLOCK = "it takes the cluster's clock"
 # Enough for the agent as it is (11 MiB), and far less than it takes to read a secret of 24 MB (100 to 160 MiB).
-LIMIT = "40Mi"
+LIMIT = "64Mi"
 # More than Vault's own leeways for a clock that is wrong (150 s), and than the life of the token (600 s).
 SKEW_SECONDS = 1000
 

@@ -101,6 +101,14 @@ class Process:
 
 
 def _do(work: Callable[[], Any], write: int) -> None:
+    """Never return: a copy of the test that went on as if it were the test would run all that come after it."""
+    try:
+        _report(work, write)
+    finally:
+        os._exit(1)
+
+
+def _report(work: Callable[[], Any], write: int) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     log = os.open(os.environ["K8S_VAULT_TEST_WORKER_LOG"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     for stream in (1, 2):
@@ -117,7 +125,6 @@ def _do(work: Callable[[], Any], write: int) -> None:
     seen("environment", dict(os.environ))
     with os.fdopen(write, "wb") as pipe:
         pipe.write(pickle.dumps(message))
-    os._exit(0)
 
 
 def _log_everything(to: TextIO) -> None:

@@ -135,7 +135,8 @@ def test_a_strike_at_any_line_leaves_no_value_and_no_credential(
     ends, matches = set(), []
     for line, error, _ in strikes(lambda: make_backend(**settings), method, key):
         ends.add((line, type(error)))
-        matches += [(line, text) for text in leaks(error, approle.secret_id)]
+        # None: it struck where Python swallows exceptions, as in a __del__, and nobody is shown anything.
+        matches += [(line, text) for text in (leaks(error, approle.secret_id) if error else ())]
 
     assert matches == []
     assert {Struck} == {end for _, end in ends}

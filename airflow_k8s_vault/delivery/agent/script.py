@@ -37,8 +37,12 @@ remember() {{
 revoke() {{
   remember
   [ -s tokens ] || return 0
-  sort -u tokens | while read -r token; do VAULT_TOKEN=$token "$vault" token revoke -self; done
-  rm -f token tokens
+  # One that Vault did not revoke, since it did not answer, stays for the next start of the container.
+  sort -u tokens | while read -r token; do
+    VAULT_TOKEN=$token "$vault" token revoke -self >&2 || echo "$token"
+  done > left
+  mv left tokens
+  rm -f token
 }}
 empty() {{
   # Names that begin with a dot, too.
@@ -53,6 +57,7 @@ stop() {{
   done
   [ -z "$agent" ] || {{ kill "$agent" 2>/dev/null; wait "$agent"; }}
   revoke
+  [ ! -s tokens ] || revoke
   exit 0
 }}
 too_short() {{
