@@ -27,6 +27,7 @@ PAGES = [
     "/templates/hostile/python",
     "/secrets",
     "/task?{failed}",
+    "/task?{running}",
 ]
 # Whoever writes a template chooses these.
 MARKUP = "<script>window.hacked=1</script><img src=x onerror=window.hacked=1>"
@@ -71,6 +72,13 @@ def context(server: ApiServer) -> Iterator[Any]:
         yield context
 
 
+@pytest.fixture(scope="module")
+def running(demo: Demo) -> str:
+    """The tab of a task whose pod has its credentials and runs."""
+    demo.pod("waits", "runs", lambda pod: any(status.started for status in pod.status.container_statuses or ()))
+    return demo.task("waits", "runs")
+
+
 @pytest.fixture
 def page(context: Any) -> Iterator[Any]:
     """A new page that fails the test where its console shows an error."""
@@ -85,13 +93,13 @@ def page(context: Any) -> Iterator[Any]:
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_every_page_is_readable_for_all_in_both_themes_and_widths(
-    page: Any, demo: Demo, server: ApiServer, theme: str
+    page: Any, demo: Demo, server: ApiServer, running: str, theme: str
 ) -> None:
     from axe_playwright_python.sync_playwright import Axe
 
     page.add_init_script(f"localStorage.setItem('theme', '{theme}')")
     failed = demo.failed("kubernetes_sample", "failing-task")
-    for path in (path.format(failed=failed) for path in PAGES):
+    for path in (path.format(failed=failed, running=running) for path in PAGES):
         page.goto(f"{server.url}/k8s-vault{path}")
         assert theme == page.evaluate("document.documentElement.dataset.theme")
         for width in (1280, 390):
@@ -106,7 +114,7 @@ def test_every_page_is_readable_for_all_in_both_themes_and_widths(
             ]
 
             if pictures := os.environ.get("K8S_VAULT_TEST_PICTURES"):
-                name = re.sub("[^a-z]+", "-", path.partition("?")[0]).strip("-")
+                name = re.sub("[^a-z]+", "-", path.split("?")[0] + path.rpartition("task_id")[2]).strip("-")
                 page.screenshot(path=Path(pictures) / f"{name}-{width}-{theme}.png", full_page=True)
             assert overflow <= 0, f"{path} is {overflow} pixels wider than {width}"
             assert [] == serious
@@ -194,13 +202,6 @@ def test_the_page_is_walked_by_keyboard(page: Any, server: ApiServer) -> None:
 
 
 # The tab of a task that runs: from the cluster, as Airflow's worker may look.
-
-
-@pytest.fixture(scope="module")
-def running(demo: Demo) -> str:
-    """The tab of a task whose pod has its credentials and runs."""
-    demo.pod("waits", "runs", lambda pod: any(status.started for status in pod.status.container_statuses or ()))
-    return demo.task("waits", "runs")
 
 
 def test_the_tab_of_a_running_pod_is_read_from_the_cluster(demo: Demo, server: ApiServer, running: str) -> None:
