@@ -10,6 +10,7 @@ from airflow_k8s_vault import vault_path
 
 DIRECTORY = "/vault/secrets"
 # The mount is read-only, so nobody may write; the first digit is the owner's.
+DEFAULT_MODE = "0444"
 MODES = ("0400", "0440", "0444", "0500", "0550", "0555")
 DECODINGS = ("base64",)
 _LONGEST_NAME_BYTES, _LONGEST_KEY_BYTES, _LONGEST_DIRECTORY_BYTES = 255, 4096, 3072
@@ -44,7 +45,7 @@ class VaultFile:
 
     name: str
     key: str | None = field(default=None, kw_only=True)
-    mode: str = field(default="0444", kw_only=True)
+    mode: str = field(default=DEFAULT_MODE, kw_only=True)
     directory: str = field(default=DIRECTORY, kw_only=True)
     decode: str | None = field(default=None, kw_only=True)
 

@@ -13,6 +13,7 @@ from airflow_k8s_vault.commands import dag_secrets, output
 from airflow_k8s_vault.compile import Declared
 from airflow_k8s_vault.errors import K8sVaultError, did_you_mean
 from airflow_k8s_vault.teams import Team
+from airflow_k8s_vault.vault_file import DEFAULT_MODE, VaultFile
 
 
 @output.reports_errors
@@ -30,6 +31,9 @@ def list_(arguments: Namespace) -> int:
     rows = [_row(declared, path, ceilings) for declared, path in shown]
     if arguments.by == "path":
         rows = sorted(({"path": row["path"], **row} for row in rows), key=lambda row: str(row["path"]))
+    if arguments.output == "table" and all(row["version"] in ("newest", "") for row in rows):
+        # There is little room on a terminal.
+        rows = [{name: value for name, value in row.items() if name != "version"} for row in rows]
     if rows or arguments.output != "table":
         output.show(rows, arguments.output)
     errors = [f"{file} could not be imported: {error}" for file, error in result.broken.items()]
@@ -98,6 +102,16 @@ def _row(declared: Declared, path: str, ceilings: _Ceilings) -> dict[str, Any]:
         "path": path,
         "ceiling": ceilings.word(declared, path),
         "engine": secret.engine,
-        "as": list(secret.targets),
+        "version": secret.version or ("newest" if secret.engine == "kv2" else ""),
+        "as": [*secret.variables, *map(_shown, secret.outputs)],
         "parameters": [f"{name}={value}" for name, value in given.items()],
     }
+
+
+def _shown(file: VaultFile) -> str:
+    """Return where a file lies, and what is not as usual about it."""
+    unusual = [
+        *([f"mode {file.mode}"] if file.mode != DEFAULT_MODE else []),
+        *([file.decode] if file.decode else []),
+    ]
+    return f"{file.path} ({', '.join(unusual)})" if unusual else file.path

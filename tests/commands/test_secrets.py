@@ -83,9 +83,15 @@ def test_it_lists_what_a_task_has_vault_make_with_its_parameters(
     ran = run("secrets", "list", "--dags", dags, "-o", "json")
 
     assert [
-        ("pki/issue/web", "below", ["/home/app/.tls/.key"], ["common_name=etl.example.com", "ttl=24h"]),
+        (
+            "pki/issue/web",
+            "below",
+            ["/home/app/.tls/.key (mode 0400)"],
+            ["common_name=etl.example.com", "ttl=24h"],
+        ),
         ("secret/payments/db", "below", ["DB_HOST", "DB_PASS_WORD"], []),
     ] == [(row["path"], row["ceiling"], row["as"], row["parameters"]) for row in ran.json()], ran.err
+    assert [("dynamic", ""), ("kv2", 3)] == [(row["engine"], row["version"]) for row in ran.json()]
 
 
 def test_it_lists_who_gets_a_path(dags: Path) -> None:

@@ -22,7 +22,7 @@ from airflow_k8s_vault.delivery import base64_text, ownership, sizes
 from airflow_k8s_vault.delivery.annotations import REQUEST_ANNOTATION
 from airflow_k8s_vault.delivery.placement import add_variables, by_container, mount_files, refuse_clashes
 from airflow_k8s_vault.errors import DeliveryRefused, error_list
-from airflow_k8s_vault.vault_file import VaultFile
+from airflow_k8s_vault.vault_file import DEFAULT_MODE, VaultFile
 from airflow_k8s_vault.vault_secret import VaultSecret
 
 GATE = "airflow-k8s-vault/credentials"
@@ -171,7 +171,7 @@ def _variable(place: Place, secret: str) -> dict[str, Any]:
 def _item(key: str, file: VaultFile | None) -> dict[str, Any]:
     item = {"key": key, "path": file.name if file else ""}
     # The mode of the volume, unless the file has another.
-    return item if file is None or file.mode == "0444" else {**item, "mode": int(file.mode, 8)}
+    return item if file is None or file.mode == DEFAULT_MODE else {**item, "mode": int(file.mode, 8)}
 
 
 def _text(place: Place, holds: Mapping[str, Any]) -> str:
