@@ -62,7 +62,7 @@ def find(namespace: str, dag_id: str, task_id: str, run_id: str, map_index: int)
         return LivePod(None, [], f"Not seen: the cluster answered the API server's account with {reason}.")
     except (HTTPError, OSError, KeyError, ValueError) as error:
         return LivePod(None, [], f"Not seen: the cluster could not be asked ({type(error).__name__}).")
-    return LivePod(pod, [_event(item) for item in events["items"]], "")
+    return LivePod(pod, [_event(item) for item in sorted(events["items"], key=_when)], "")
 
 
 @lru_cache(maxsize=1)
@@ -92,6 +92,11 @@ def _get(api: Any, deadline: float, path: str, **query: Any) -> Any:
         _request_timeout=max(0.1, deadline - time.monotonic()),
     )
     return json.loads(answer.data)
+
+
+def _when(item: Mapping[str, Any]) -> tuple[str, str]:
+    """Times are whole seconds; within one, versions grow with each write."""
+    return _event(item)["at"], str(item["metadata"].get("resourceVersion") or "").zfill(20)
 
 
 def _event(item: Mapping[str, Any]) -> dict[str, str]:

@@ -211,7 +211,8 @@ def test_the_tab_of_a_running_pod_is_read_from_the_cluster(demo: Demo, server: A
     assert ["created", "scheduled", "agent started", "credentials ready", "main process started"] == [
         step["name"] for step in twin["steps"]
     ]
-    assert "Scheduled" in {event["reason"] for event in twin["events"]}
+    assert "Scheduled" == twin["events"][0]["reason"]
+    assert "Started" == twin["events"][-1]["reason"]
     assert [("secret/payments/partner", "/vault/secrets/partner.key")] == [
         (given["path"], given["target"]) for given in twin["credentials"]
     ]
