@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
+from airflow_k8s_vault import config
 from airflow_k8s_vault.compile import Source, account_names, kubernetes_objects
 from airflow_k8s_vault.doctor import rights, trials
 from airflow_k8s_vault.doctor.check import Check, Outcome
@@ -22,7 +23,9 @@ def checks(kube: Kube, sources: list[Source]) -> Iterator[Check]:
     yield Check("CLUSTER-REACHED", lambda: reached(kube))
     after = ("CLUSTER-REACHED",)
     if by_agent := [source for source in sources if "agent" in source.deliveries]:
-        yield Check("CLUSTER-FILE-KEY-REF", lambda: file_key_ref(kube, by_agent[0]), after=after)
+        yield Check(
+            "CLUSTER-FILE-KEY-REF", lambda: _by_default(file_key_ref(kube, by_agent[0]), by_agent), after=after
+        )
     yield Check("CLUSTER-CLOCK", lambda: clock(kube), after=after)
     for source in sources:
         yield from _of_team(kube, source, after)
@@ -76,6 +79,17 @@ def file_key_ref(kube: Kube, source: Source) -> Outcome:
         unread = error.status == 400 and "fileKeyRef" in str(error)
         return missing if unread or _NO_SOURCE in str(error) else Outcome("success")
     return Outcome("success")
+
+
+def _by_default(outcome: Outcome, by_agent: list[Source]) -> Outcome:
+    """Return the outcome; with `auto` no error where all these teams may use `secret` instead."""
+    if config.get("default_delivery") != config.AUTO or outcome.result not in ("success", "error"):
+        return outcome
+    if outcome.result == "success":
+        return Outcome("success", "default_delivery is auto: variables are delivered by agent here.")
+    if any("secret" not in source.deliveries for source in by_agent):
+        return outcome
+    return Outcome("success", "default_delivery is auto: variables are delivered by secret here.")
 
 
 def clock(kube: Kube) -> Outcome:

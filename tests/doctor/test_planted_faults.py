@@ -433,3 +433,30 @@ def test_a_planted_fault_is_found_by_its_check_and_no_other_is_red(
     assert red <= {fault.code, *fault.also}, json.dumps(checks, indent=1)
     assert report["success"] is (fault.result != "error")
     assert report["status"] == (1 if fault.result == "error" else 0)
+
+
+@pytest.mark.usefixtures("no_pauses")
+@pytest.mark.parametrize("deliveries", [[], ["agent"]], ids=["both deliveries", "agent alone"])
+def test_auto_makes_an_old_cluster_no_fault_unless_a_team_has_the_agent_alone(
+    world: World, examine: Examine, deliveries: list[str]
+) -> None:
+    world.setting("default_delivery", "auto")
+    team = world.ground.templates_dir / "payments" / "team.yaml"
+    before = team.read_text()
+    without = "\n".join(line for line in before.splitlines() if not line.startswith("deliveries:"))
+    team.write_text(f"{without}\ndeliveries: {deliveries}\n" if deliveries else without)
+    try:
+        with older_release(world):
+            report = examine()
+    finally:
+        team.write_text(before)
+
+    checks = [check for category in report["categories"] for check in category["checks"]]
+    (check,) = [check for check in checks if check["code"] == "CLUSTER-FILE-KEY-REF"]
+    if deliveries:
+        assert ("error", True) == (check["result"], "does not know the field" in check["error"])
+    else:
+        assert ("success", "default_delivery is auto: variables are delivered by secret here.") == (
+            check["result"],
+            check["error"],
+        )
