@@ -13,7 +13,7 @@ import yaml
 
 from airflow_k8s_vault import VaultSecret
 from tests.faults.case import finish
-from tests.faults.fault_environment import NAMESPACE, FaultEnvironment
+from tests.faults.fault_environment import KEY, LOGIN, NAMESPACE, FaultEnvironment
 from tests.faults.fault_proxy import Fault
 from tests.faults.worker import WatchedOperator, run
 
@@ -155,7 +155,9 @@ def test_a_pod_whose_delivery_failed_may_be_kept_and_never_starts_its_main_proce
 def test_a_task_says_in_one_line_what_its_pod_got(
     arena: FaultEnvironment, deferrable: bool, delivery: str, how: str
 ) -> None:
-    state, message = ended(arena.operator(delivery=delivery, deferrable=deferrable))
+    state, message = ended(
+        arena.operator(secrets=(LOGIN, KEY), cmds=["true"], delivery=delivery, deferrable=deferrable)
+    )
 
     assert state == "ok", message
     line = rf"This pod got 2 secrets \(PGUSER, PGPASSWORD, partner\.key\) as role payments, {how}\."

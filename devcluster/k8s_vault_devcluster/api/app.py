@@ -15,6 +15,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response, Strea
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
+from k8s_vault_devcluster import deletion
 from k8s_vault_devcluster.api import apply, body, discovery, exec, lists, options, pods, reviews, verbs
 from k8s_vault_devcluster.api.authentication import authenticate, authorize
 from k8s_vault_devcluster.api.context import Asked, Context, parse
@@ -26,6 +27,7 @@ from k8s_vault_devcluster.api.status import (
     bad_request,
     method_not_allowed,
     no_such_path,
+    success,
     unauthorized,
 )
 from k8s_vault_devcluster.api.watches import Watch
@@ -146,8 +148,15 @@ class Server:
         if asked.subresource == "exec":
             raise bad_request("Upgrade request required: devcluster serves exec over websockets only, not SPDY")
         content, header = await request.body(), request.headers.get("content-type", "")
-        expected = body.decode(content, header, "authentication.k8s.io/v1", "TokenRequest")
-        return JSONResponse(reviews.request_token(self.context, asked, expected), 201)
+        if asked.subresource == "token":
+            expected = body.decode(content, header, "authentication.k8s.io/v1", "TokenRequest")
+            return JSONResponse(reviews.request_token(self.context, asked, expected), 201)
+        # Eviction, by which the fault tests end a pod as the drain of a node does.
+        eviction = body.decode(content, header, "policy/v1", "Eviction")
+        wanted_options = options.delete_options(eviction.get("deleteOptions", {}), request.query_params)
+        pod = verbs.read(self.context.store, asked)
+        deletion.delete(self.context.store, "pods", pod, wanted_options.grace_seconds)
+        return JSONResponse(success(asked.name, "", "pods"), 201)
 
     def _document(self, path: str, verb: str) -> Response:
         """Answer the paths that are no resources: health, discovery, OpenAPI, OIDC."""

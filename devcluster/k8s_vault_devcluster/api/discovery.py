@@ -116,6 +116,7 @@ def _subresource(resource: Resource, name: str, kind: str, verbs: tuple[str, ...
         "kind": kind,
         "verbs": list(verbs),
     }
-    if kind == "TokenRequest":
-        entry |= {"group": "authentication.k8s.io", "version": "v1"}
+    groups_of_kind = {"Eviction": "policy", "TokenRequest": "authentication.k8s.io"}
+    if kind in groups_of_kind:
+        entry |= {"group": groups_of_kind[kind], "version": "v1"}
     return entry

@@ -32,6 +32,7 @@ class Resource:
 
 
 _POD_SUBRESOURCES = (
+    ("eviction", "Eviction", ("create",)),
     ("exec", "PodExecOptions", ("create", "get")),
     ("log", "Pod", ("get",)),
     ("status", "Pod", ("get", "patch", "update")),
