@@ -276,9 +276,8 @@ def command(code: str, team: str = "{team}") -> str:
     >>> command("VAULT-LOGIN", "payments")
     'airflow k8s-vault doctor --team payments'
     """
-    return " ".join(
-        filter(None, ["airflow k8s-vault doctor", f"--team {team}" if team else "", BY_CODE[code].options])
-    )
+    words = ["airflow k8s-vault doctor", f"--team {team}" if team else "", BY_CODE[code].options]
+    return " ".join(filter(None, words))
 
 
 def step_of(message: str) -> str:
