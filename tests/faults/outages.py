@@ -8,9 +8,9 @@ from typing import Any
 
 from tests.faults.case import Case, whole
 from tests.faults.endings import DELIVERIES, MODES
-from tests.faults.fault_environment import PKI, FaultEnvironment
+from tests.faults.fault_environment import NAMESPACE, PKI, FaultEnvironment
 from tests.faults.fault_proxy import Fault
-from tests.faults.worker import WatchedOperator, run
+from tests.faults.worker import WatchedOperator, run, wait_until
 
 LOGIN, LEASE, KV = r"(POST|PUT) /v1/auth/.*/login", "GET /v1/database/creds", "GET /v1/secret/data"
 ISSUE = rf"(POST|PUT) /v1/{PKI}/issue"
@@ -118,7 +118,10 @@ def failing_api(request: str, kind: Any, times: int | None) -> Any:
 def sealed(arena: FaultEnvironment, operator: WatchedOperator) -> tuple[str, Any]:
     arena.seal()
     try:
-        return whole(arena, operator)
+        ended = whole(arena, operator)
+        # Its agent tries again until it is told to end: it must not find Vault open then.
+        wait_until(lambda: not arena.core.list_namespaced_pod(NAMESPACE).items)
+        return ended
     finally:
         arena.unseal()
 

@@ -27,9 +27,10 @@ _LOOK_SECONDS = 0.02
 #
 # `check` asks Vault to let the leases live as long as the task may: what a variable holds is never replaced. It
 # asks that of the token, too, only to learn how long it can live, and then takes that back: a token that nobody
-# renews, as on a lost node, has to end soon. Without an increment Vault gives it what it gave at the login; the
-# main process does not wait for that. Where the role may not ask, nothing is known and nothing is refused. Each of
-# these requests starts Vault's program, which takes longer than the request: there are no more than it takes.
+# renews, as on a lost node, has to end soon. Without an increment Vault gives it what it gave at the login, which
+# is done while the leases are looked at. Where the role may not ask, nothing is known and nothing is refused.
+# Each of these requests starts Vault's program, which takes longer than the request: there are no more than it
+# takes.
 SCRIPT = f"""\
 remember() {{
   [ ! -s token ] || {{ cat token && echo; }} >> tokens
@@ -70,7 +71,7 @@ check() {{
   VAULT_TOKEN=$(cat token)
   export VAULT_TOKEN
   renew="$vault write -force -field=token_duration auth/token/renew-self"
-  too_short "the login, and with it every lease," "$($renew "increment=$AGENT_LIMIT")" &
+  {{ too_short "the login, and with it every lease," "$($renew "increment=$AGENT_LIMIT")"; $renew > /dev/null; }} &
   until [ -e leases ]; do sleep {_LOOK_SECONDS}; done
   while read -r seconds renewable && read -r lease && read -r path; do
     if [ "$renewable" = true ] && [ "$seconds" -lt "$AGENT_LIMIT" ]; then
@@ -81,7 +82,6 @@ check() {{
   wait
   [ ! -e refused ] || {{ kill "$1"; return; }}
   : > checked
-  $renew > /dev/null
 }}
 umask 077
 cd /vault/agent || exit 1
