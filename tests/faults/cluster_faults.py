@@ -133,7 +133,8 @@ def cut_off(arena: FaultEnvironment, operator: WatchedOperator) -> tuple[str, An
 
 def out_of_memory(arena: FaultEnvironment, operator: WatchedOperator) -> tuple[str, Any]:
     """A secret is more than the agent's limit takes, and the agent waits for the other one until that is seen."""
-    arena.vault.faults = [Fault(LEASE, "hang", None)]
+    # Not before the agent has written its login down: what dies in that moment only the TTL can end.
+    arena.vault.faults = [Fault(LEASE, "hang", None), Fault("GET /v1/secret/data/payments/partner", 1.5, None)]
     with _large_secret(arena), _agent(arena, LIMIT):
         return whole(arena, operator)
 
