@@ -82,6 +82,7 @@ def cases() -> Iterator[Case]:
             for kind in API_FAULTS:
                 name, slow = f"API server, {what}: {_named(kind)}", (what, kind) not in _API_FAULTS_IN_TEST
                 yield Case(name, delivery, failing_api(request, kind, 1), slow=slow)
+    yield Case("Vault answers 500 to the agent's revocation", "agent", failing_revocation)
     lost: dict[str, Any] = {"ends": UNAVAILABLE, "ran": False}
     # For good, or not: where a cluster has no way out, its DNS may just not answer.
     yield Case("agent image missing", "agent", no_image, ends="cannot start (", **none)
@@ -105,6 +106,15 @@ def failing_vault(request: str, kind: Any) -> Any:
             return whole(arena, operator)
 
     return script
+
+
+def failing_revocation(arena: FaultEnvironment, operator: WatchedOperator) -> tuple[str, Any]:
+    """Vault's program asks twice before it gives up: the agent's script has to try again."""
+    revocation = Fault("(POST|PUT) /v1/auth/token/revoke-self", 500, 2)
+    arena.vault.faults = [revocation]
+    ended = whole(arena, operator)
+    wait_until(lambda: revocation.times == 0)
+    return ended
 
 
 def failing_api(request: str, kind: Any, times: int | None) -> Any:
