@@ -40,10 +40,10 @@ def errors(path: object, env: object, prefix: object, any_name: bool) -> list[st
     if not env:
         return [f"env of {path!r} maps nothing: give variable to key, or leave it out."]
     keys: list[Any] = list(env.values()) if isinstance(env, dict) else env
-    mistakes_found = [error for key in keys for error in key_errors(key)]
-    if mistakes_found and type(env) is list:
-        return mistakes_found
-    return [*([] if any_name else _name_errors(path, env, prefix)), *mistakes_found]
+    messages = [error for key in keys for error in key_errors(key)]
+    if messages and type(env) is list:
+        return messages
+    return [*([] if any_name else _name_errors(path, env, prefix)), *messages]
 
 
 def _name_errors(path: object, env: Any, prefix: str) -> list[str]:

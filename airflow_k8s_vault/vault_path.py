@@ -45,25 +45,25 @@ def errors(path: str) -> tuple[str, ...]:
     >>> errors("warehouse")
     ("needs a mount first, then the secret: 'secret/payments/warehouse'",)
     """
-    mistakes_found = []
+    messages = []
     segments = path.split("/")
     if is_templated(path):
         return ("holds Jinja, and paths are not templated: write it out",)
     if len([segment for segment in segments if segment]) < 2:
-        mistakes_found.append("needs a mount first, then the secret: 'secret/payments/warehouse'")
+        messages.append("needs a mount first, then the secret: 'secret/payments/warehouse'")
     elif "" in segments:
-        mistakes_found.append("has an empty segment: write single slashes, and none at its ends")
+        messages.append("has an empty segment: write single slashes, and none at its ends")
     if path != path.strip():
-        mistakes_found.append("begins or ends with a blank, which `vault` would cut off")
+        messages.append("begins or ends with a blank, which `vault` would cut off")
     if any(_climbs(segment) for segment in segments):
-        mistakes_found.append("has a segment that is '.' or '..', or that a proxy would read as such")
+        messages.append("has a segment that is '.' or '..', or that a proxy would read as such")
     if "?version=" in path:
-        mistakes_found.append("holds a query: give version= beside it")
+        messages.append("holds a query: give version= beside it")
     if not path.isprintable():
-        mistakes_found.append("holds a character that cannot be printed, which Vault refuses")
+        messages.append("holds a character that cannot be printed, which Vault refuses")
     if len(path.encode(errors="surrogatepass")) > _LONGEST_BYTES:
-        mistakes_found.append(f"is longer than {_LONGEST_BYTES} bytes")
-    return tuple(mistakes_found)
+        messages.append(f"is longer than {_LONGEST_BYTES} bytes")
+    return tuple(messages)
 
 
 def is_templated(text: str) -> bool:

@@ -233,14 +233,14 @@ name of an environment variable: printable ASCII characters but =, and no Jinja.
         path: object = self.path
         if type(path) is not str:
             return [f"path is {self.path!r}; it is text: 'secret/payments/warehouse'."]
-        mistakes_found = [f"path {self.path!r} {error}." for error in vault_path.errors(self.path)]
+        messages = [f"path {self.path!r} {error}." for error in vault_path.errors(self.path)]
         mount, folder, *rest = [*self.path.split("/"), "", ""]
-        if not mistakes_found and folder == "data" and self.engine == "kv2" and not self.kind and rest[0]:
-            mistakes_found.append(
+        if not messages and folder == "data" and self.engine == "kv2" and not self.kind and rest[0]:
+            messages.append(
                 f"path {self.path!r} may be the API's path of '{mount}/{'/'.join(rest).strip('/')}', or a secret "
                 "in a folder 'data': write the first as `vault kv get` takes it, and rename the second's folder."
             )
-        return mistakes_found
+        return messages
 
     def _lookup_errors(self) -> list[str]:
         errors = []

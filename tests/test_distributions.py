@@ -105,7 +105,7 @@ MENDED = {"id": "PYSEC-1", "fix_versions": ["2"]}
 
 
 @pytest.mark.parametrize(
-    ("packages", "status", "words"),
+    ("packages", "status", "reason"),
     [
         ([{"name": "a", "version": "1", "vulns": []}], 0, "No advisory is known for the 1 pinned packages"),
         ([{"name": "a", "version": "1", "vulns": [MENDED]}], 1, "a 1: PYSEC-1 (mended in 2)"),
@@ -114,10 +114,10 @@ MENDED = {"id": "PYSEC-1", "fix_versions": ["2"]}
     ],
     ids=["none", "one", "skipped", "no report"],
 )
-def test_what_could_not_be_looked_up_is_never_told_as_sound(packages: Any, status: int, words: str) -> None:
+def test_what_could_not_be_looked_up_is_never_told_as_sound(packages: Any, status: int, reason: str) -> None:
     report = json.dumps({"dependencies": packages}) if packages is not None else ""
 
     ended, message = advisories().judged(report, "pypi")
 
     assert status == ended
-    assert words in message
+    assert reason in message

@@ -13,7 +13,7 @@ from airflow_k8s_vault import teams
 SHIPPED = Path(__file__).parents[1] / "pod_templates"
 
 
-class PreparedGround(Environment):
+class PreparedEnvironment(Environment):
     """Servers on which all teams use both deliveries, and the administrator may look into their pods."""
 
     deliveries = "[agent, secret]"
@@ -22,7 +22,7 @@ class PreparedGround(Environment):
         prepare(self.templates_dir, self.api, self.deliveries)
 
 
-class AgentGround(PreparedGround):
+class AgentEnvironment(PreparedEnvironment):
     """The same with delivery `agent` alone."""
 
     deliveries = "[agent]"

@@ -50,7 +50,7 @@ def run(arguments: Namespace) -> int:
         _print(answers, _counted(files), arguments.output)
         bad = bool(answers["alarms"] or answers["outlived"])
     _tell_oddities(files)
-    return output.FOUND_PROBLEMS if bad else 0
+    return output.HAS_ERRORS if bad else 0
 
 
 def _teams(arguments: Namespace) -> list[Team]:

@@ -22,7 +22,7 @@ from airflow_k8s_vault.teams import Team
 class CompileError(K8sVaultError):
     """What the files say cannot be compiled."""
 
-    exit_status = output.FOUND_PROBLEMS
+    exit_status = output.HAS_ERRORS
 
 
 def read(arguments: Namespace) -> list[Source]:

@@ -34,7 +34,7 @@ def run(arguments: Namespace) -> int:
         output.document(report.document(), arguments.output)
     else:
         console.print(Text(f"\n{_summary(report)}", style="bold"))
-    return 0 if report.success else output.FOUND_PROBLEMS
+    return 0 if report.success else output.HAS_ERRORS
 
 
 def _teller(console: Console) -> Callable[[doctor.Done], None]:

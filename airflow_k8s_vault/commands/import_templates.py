@@ -37,7 +37,7 @@ def run(arguments: Namespace) -> int:
         _print(imported, written, target, others)
     else:
         output.document(_document(imported, written, target, others), arguments.output)
-    return output.FOUND_PROBLEMS if _todos(imported) or imported.notes else 0
+    return output.HAS_ERRORS if _todos(imported) or imported.notes else 0
 
 
 def _pods(arguments: Namespace) -> tuple[list[InputPod], list[str]]:

@@ -26,19 +26,19 @@ from airflow_k8s_vault.templates import PodTemplate, template_folder
 def run(arguments: Namespace) -> int:
     """Print the report, or with --patch the patch; status 1 where a task is left to do by hand."""
     root = folder_of(arguments)
-    found = dag_pods.read(Path(arguments.dags))
+    tasks_of_dags = dag_pods.read(Path(arguments.dags))
     known = _templates(root, arguments.team)
     paths = pairs("--vault-path", arguments.vault_path, "warehouse=secret/payments/warehouse")
     target = Target(root, arguments.team or "", "", paths=paths)
-    reports = [_report(task, known, target, Path(arguments.dags)) for task in found.tasks]
-    for file, reason in found.broken.items():
+    reports = [_report(task, known, target, Path(arguments.dags)) for task in tasks_of_dags.tasks]
+    for file, reason in tasks_of_dags.broken.items():
         print(f"{file} could not be imported: {reason}", file=sys.stderr)
     if arguments.patch or arguments.write:
-        left = _patch(found.tasks, reports, root, arguments.write)
+        left = _patch(tasks_of_dags.tasks, reports, root, arguments.write)
     else:
         left = any(report.by_hand or report.credentials for report in reports)
         _print(reports, arguments.output)
-    return output.FOUND_PROBLEMS if left or found.broken else 0
+    return output.HAS_ERRORS if left or tasks_of_dags.broken else 0
 
 
 def _templates(root: Path, team: str | None) -> list[PodTemplate]:

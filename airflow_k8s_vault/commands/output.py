@@ -30,7 +30,7 @@ _SENTENCE_WIDTH = 24
 _STYLES = {"error": "red", "over": "red", "warning": "yellow", "yes": "green"}
 
 # Exit statuses, as diff and grep have them.
-FOUND_PROBLEMS = 1
+HAS_ERRORS = 1
 TROUBLE = 2
 
 

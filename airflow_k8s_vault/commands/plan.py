@@ -54,7 +54,7 @@ def _explain(sources: Sequence[Source], what: str) -> int:
     rows = [*_paths(sources, what), *_rights(sources, what)]
     if not rows:
         print(f"Nobody asks for {what}: no task, and no line of a team's file.", file=sys.stderr)
-        return output.FOUND_PROBLEMS
+        return output.HAS_ERRORS
     output.show(rows, "table")
     return 0
 

@@ -45,7 +45,7 @@ def list_(arguments: Namespace) -> int:
         print(f"No task in {arguments.dags} gets a secret.", file=sys.stderr)
     for sentence in errors:
         print(sentence, file=sys.stderr)
-    return output.FOUND_PROBLEMS if errors else 0
+    return output.HAS_ERRORS if errors else 0
 
 
 def _nobody(expected: str, paths: Sequence[str], dags: str) -> str:

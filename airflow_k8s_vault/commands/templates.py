@@ -47,7 +47,7 @@ def list_(arguments: Namespace) -> int:
     root = folder_of(arguments)
     rows = [_row(name, root) for name in every(root)]
     output.show(rows, arguments.output)
-    return output.FOUND_PROBLEMS if any(row["broken"] for row in rows) else 0
+    return output.HAS_ERRORS if any(row["broken"] for row in rows) else 0
 
 
 def _row(name: str, root: Path) -> dict[str, Any]:
@@ -136,7 +136,7 @@ def lint(arguments: Namespace) -> int:
         matches += lint_templates(team, root)
     rows = [finding._asdict() for finding in dict.fromkeys(matches)]
     output.show(rows, arguments.output)
-    return output.FOUND_PROBLEMS if any(row["severity"] == "error" for row in rows) else 0
+    return output.HAS_ERRORS if any(row["severity"] == "error" for row in rows) else 0
 
 
 @output.reports_errors
@@ -148,7 +148,7 @@ def diff(arguments: Namespace) -> int:
         output.coloured_diff(line for change in changes for line in change.lines())
     else:
         output.document([change._asdict() for change in changes], arguments.output)
-    return output.FOUND_PROBLEMS if changes else 0
+    return output.HAS_ERRORS if changes else 0
 
 
 @output.reports_errors

@@ -35,24 +35,24 @@ def attempt(what: str, send: Callable[[], T], already: Callable[[], T | None] | 
     holds the request, which may hold a secret.
     """
     for wait_seconds in (*_WAITS_SECONDS, None):
-        status, words = 0, ""
+        status, reason = 0, ""
         try:
             return send()
         except ApiException as refusal:
-            status, words = refusal.status or 0, f"{refusal.status} {refusal.reason}"
+            status, reason = refusal.status or 0, f"{refusal.status} {refusal.reason}"
         except HTTPError as broken:
-            words = type(broken).__name__
+            reason = type(broken).__name__
         if status in (409, 422) and already and (made := unless_gone(what, already)) is not None:
             return made
         if status and status not in _BUSY:
             break
         if wait_seconds is None:
             raise DeliveryUnavailable(
-                f"The Kubernetes API did not answer when asked to {what}: {words}.{_hint(status)}"
+                f"The Kubernetes API did not answer when asked to {what}: {reason}.{_hint(status)}"
             )
-        log.debug("Kubernetes API: %s, when asked to %s. Next try in %.1f s.", words, what, wait_seconds)
+        log.debug("Kubernetes API: %s, when asked to %s. Next try in %.1f s.", reason, what, wait_seconds)
         time.sleep(wait_seconds)
-    raise DeliveryRefused(f"The Kubernetes API refused to {what} ({words}).{_hint(status)}")
+    raise DeliveryRefused(f"The Kubernetes API refused to {what} ({reason}).{_hint(status)}")
 
 
 def unless_gone(what: str, send: Callable[[], T]) -> T | None:

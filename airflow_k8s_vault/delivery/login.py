@@ -77,8 +77,8 @@ class VaultLogin:
         >>> VaultLogin("", "payments", team="payments", is_of_dag=True).compile_and_apply("vault")
         'compile and apply (airflow k8s-vault compile vault --team payments --dags DIR).'
         """
-        words = f"{f' --team {self.team}' if self.team else ''}{' --dags DIR' if self.is_of_dag else ''}"
-        return f"compile and apply (airflow k8s-vault compile {what}{words})."
+        options = f"{f' --team {self.team}' if self.team else ''}{' --dags DIR' if self.is_of_dag else ''}"
+        return f"compile and apply (airflow k8s-vault compile {what}{options})."
 
 
 def _certificate(setting: str) -> str:

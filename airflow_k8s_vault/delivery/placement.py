@@ -72,23 +72,23 @@ def refuse_clashes(
         section: [_with_variables(c, variables.get(c["name"], ())) for c in spec.get(section) or ()]
         for section in ("initContainers", "containers")
     }
-    mistakes_found = [*others, *(f"the pod template's {sentence}." for sentence in openings(pod, variables))]
+    messages = [*others, *(f"the pod template's {sentence}." for sentence in openings(pod, variables))]
     for name, secrets in expected.items():
         if name not in containers:
-            mistakes_found.append(f"there is no container '{name}'; the pod has: {', '.join(containers)}.")
+            messages.append(f"there is no container '{name}'; the pod has: {', '.join(containers)}.")
             continue
         own = {variable["name"] for variable in containers[name].get("env", [])}
         for variable in sorted(own & {v for secret in secrets for v in secret.variables}):
-            mistakes_found.append(f"container '{name}' sets {variable} itself, and a VaultSecret does too.")
+            messages.append(f"container '{name}' sets {variable} itself, and a VaultSecret does too.")
         taken = [m["mountPath"] for m in containers[name].get("volumeMounts", [])]
-        mistakes_found += [
+        messages += [
             f"container '{name}' mounts a volume of its own over {directory}."
             for directory in directories(secrets)
             if any(_overlap(path, directory) for path in taken)
         ]
-    mistakes_found += references.errors({"spec": with_secrets})
-    if mistakes_found:
-        raise DeliveryRefused("\n  - ".join(["The secrets cannot be delivered:", *mistakes_found]))
+    messages += references.errors({"spec": with_secrets})
+    if messages:
+        raise DeliveryRefused("\n  - ".join(["The secrets cannot be delivered:", *messages]))
 
 
 def add_variables(container: dict[str, Any], variables: Iterable[dict[str, Any]]) -> None:

@@ -78,7 +78,7 @@ class Handover:
                 log.error("%s", str(failure).splitlines()[0])
             self.discard(pod)
             if isinstance(failure, VaultError):
-                raise self._in_words(failure) from None
+                raise self._as_delivery_error(failure) from None
             raise
         # Its own pod's age is next to nothing, and written by the cluster's clock: the worker's may be another.
         self._collect_abandoned(belongings.namespace, pod.metadata.creation_timestamp)
@@ -169,7 +169,7 @@ class Handover:
             f"  {login.advice(refused)}{login.doctor('VAULT-LOGIN')}"
         )
 
-    def _in_words(self, failure: VaultError) -> DeliveryRefused | DeliveryUnavailable:
+    def _as_delivery_error(self, failure: VaultError) -> DeliveryRefused | DeliveryUnavailable:
         login = self._login
         if isinstance(failure, VaultUnavailable):
             step = login.doctor("VAULT-REACHED")

@@ -12,7 +12,7 @@ from airflow_k8s_vault.delivery import secret as delivery
 from airflow_k8s_vault.errors import DeliveryRefused, SecretShapeError, VaultRefused, error_list
 from airflow_k8s_vault.lookups import connection_text, value_text
 from airflow_k8s_vault.secret_value import SecretValue
-from airflow_k8s_vault.vault import LONGEST_SECONDS, Found, Session
+from airflow_k8s_vault.vault import LONGEST_SECONDS, ReadResult, Session
 from airflow_k8s_vault.vault_path import Location
 from airflow_k8s_vault.vault_secret import VaultSecret
 
@@ -43,13 +43,13 @@ class PodValues:
         if self.are_leased:
             lives = session.live(self._lifetime_seconds or LONGEST_SECONDS)
             short += self._too_short("the login, and with it every lease", lives)
-        reads: dict[tuple[Any, ...], Found] = {}
+        reads: dict[tuple[Any, ...], ReadResult] = {}
         for secret in self._secrets:
             if secret.source not in reads:
                 reads[secret.source] = _read(session, secret)
-                short += self._lease_problems(session, secret.path, reads[secret.source])
+                short += self._lease_errors(session, secret.path, reads[secret.source])
                 if secret.engine == "dynamic":
-                    short += self._certificate_problems(secret.path, reads[secret.source])
+                    short += self._certificate_errors(secret.path, reads[secret.source])
         answers = {secret: reads[secret.source] for secret in self._secrets}
         if short and self._lifetime_seconds:
             raise DeliveryRefused(error_list(TOO_SHORT, short))
@@ -58,7 +58,7 @@ class PodValues:
         # In no variable of this frame: an error tracker shows those of every frame of an exception.
         return SecretValue(delivery.values(self._places, {s: _data(s, answer) for s, answer in answers.items()}))
 
-    def _lease_problems(self, session: Session, path: str, answer: Found) -> list[str]:
+    def _lease_errors(self, session: Session, path: str, answer: ReadResult) -> list[str]:
         if not answer.lease_id:
             return []
         lives, expected = answer.lease_seconds, self._lifetime_seconds or LONGEST_SECONDS
@@ -66,7 +66,7 @@ class PodValues:
             lives = max(lives, session.extend(answer.lease_id, expected))
         return self._too_short(f"the lease of '{path}'", lives)
 
-    def _certificate_problems(self, path: str, answer: Found) -> list[str]:
+    def _certificate_errors(self, path: str, answer: ReadResult) -> list[str]:
         """Nobody renews what is in a Secret: a certificate without a lease has to live as long as the task."""
         ends = answer.data.reveal().get("expiration")
         if answer.lease_id or "certificate" not in answer.data.reveal() or not isinstance(ends, int):
@@ -88,7 +88,7 @@ class PodValues:
         ]
 
 
-def _read(session: Session, secret: VaultSecret) -> Found:
+def _read(session: Session, secret: VaultSecret) -> ReadResult:
     for location in secret.locations:
         refused = ""
         try:
@@ -114,13 +114,13 @@ def _read(session: Session, secret: VaultSecret) -> Found:
     raise DeliveryRefused(f"There is no {what} at '{places}' in Vault at {session.settings.url}{why}.")
 
 
-def _written(session: Session, secret: VaultSecret) -> Found | None:
+def _written(session: Session, secret: VaultSecret) -> ReadResult | None:
     if session.engine_of(secret.path) == "kv":
         raise DeliveryRefused(f"'{secret.path}' is in a KV engine, which takes no parameters.")
     return session.write(secret.path, vault_parameters.texts(secret.parameters or {}))
 
 
-def _read_kv2(session: Session, location: Location, version: int | None) -> Found | None:
+def _read_kv2(session: Session, location: Location, version: int | None) -> ReadResult | None:
     """Read below the first segment as the mount, as most are; ask Vault for the mount where that leads nowhere."""
     refused = ""
     try:
@@ -136,7 +136,7 @@ def _read_kv2(session: Session, location: Location, version: int | None) -> Foun
     return None
 
 
-def _data(secret: VaultSecret, answer: Found) -> dict[str, Any]:
+def _data(secret: VaultSecret, answer: ReadResult) -> dict[str, Any]:
     data, kind = answer.data.reveal(), {"kv2": "KV 2", "kv1": "KV 1", "dynamic": "dynamic"}[secret.engine]
     if secret.engine == "kv2":
         is_of_engine = isinstance(data.get("data"), dict) and bool(data["data"])

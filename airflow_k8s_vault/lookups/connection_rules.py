@@ -58,16 +58,14 @@ def errors(data: dict[str, Any]) -> list[str]:
     >>> errors({"conn_type": "http", "port": "eighty", "password": 1234})
     ['password is no text: put it in quotes', 'port is no whole number']
     """
-    mistakes_found = [
-        _RULES.NO_TEXT % name for name in _RULES.TEXT_FIELDS if not isinstance(data.get(name), str | None)
-    ]
+    messages = [_RULES.NO_TEXT % name for name in _RULES.TEXT_FIELDS if not isinstance(data.get(name), str | None)]
     if not _is_port(data.get("port")):
-        mistakes_found.append(_RULES.NO_PORT)
+        messages.append(_RULES.NO_PORT)
     if not _is_extra(data.get("extra")):
-        mistakes_found.append(_RULES.NO_EXTRA)
+        messages.append(_RULES.NO_EXTRA)
     if "uri" in data:
-        mistakes_found += [_RULES.URI_NOT_ALONE] if len(data) > 1 else uri_errors(data["uri"], "uri")
-    return mistakes_found
+        messages += [_RULES.URI_NOT_ALONE] if len(data) > 1 else uri_errors(data["uri"], "uri")
+    return messages
 
 
 def uri_errors(uri: object, name: str) -> list[str]:

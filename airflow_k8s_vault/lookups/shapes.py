@@ -38,19 +38,19 @@ def connection_text(data: dict[str, Any], where: str) -> str:
     known = (*ConnectionRules.FIELDS, "conn_uri")
     uri = data.get("conn_uri")
     if uri:
-        mistakes_found = connection_rules.uri_errors(uri, "conn_uri")
+        messages = connection_rules.uri_errors(uri, "conn_uri")
     else:
-        mistakes_found = [
+        messages = [
             f"{name!r} is no field of a connection.{did_you_mean(name, known)}"
             for name in data
             if name not in known
         ]
-        mistakes_found += ["conn_uri is empty"] if "conn_uri" in data else connection_rules.errors(data)
+        messages += ["conn_uri is empty"] if "conn_uri" in data else connection_rules.errors(data)
     if not data:
-        mistakes_found.append("it has no keys")
-    if mistakes_found:
+        messages.append("it has no keys")
+    if messages:
         headline = f"The secret at {where!r} is no connection (its keys: {_keys(data)}):"
-        sentences = [sentence if sentence.endswith(("?", ".")) else f"{sentence}." for sentence in mistakes_found]
+        sentences = [sentence if sentence.endswith(("?", ".")) else f"{sentence}." for sentence in messages]
         raise SecretShapeError(
             error_list(headline, [*sentences, f"It takes conn_uri, or {', '.join(ConnectionRules.FIELDS)}."])
         )

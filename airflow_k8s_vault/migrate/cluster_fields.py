@@ -84,9 +84,9 @@ def _unknown(draft: Draft) -> None:
 def _unknown_fields(pod: dict[str, Any]) -> list[tuple[FieldPath, str]]:
     """Return path and reason of each field that no pod has; paths go by names, as in the draft."""
     result = []
-    for wrong in shape_mistakes(pod):
-        if wrong.is_unknown:
-            result.append((_by_name(pod, wrong.path), wrong.sentence.replace("is no key", "no field")))
+    for mistake in shape_mistakes(pod):
+        if mistake.is_unknown:
+            result.append((_by_name(pod, mistake.path), mistake.sentence.replace("is no key", "no field")))
     return result
 
 

@@ -86,10 +86,6 @@ class Draft:
             self.tell(path, verdict, why)
         return value
 
-    def told(self, path: FieldPath) -> Fate | None:
-        """Return the fate of a field: its own, or that of what holds it."""
-        return next((self.fates[path[:n]] for n in range(len(path), 0, -1) if path[:n] in self.fates), None)
-
 
 def _index(items: list[Any], list_name: str, step: str) -> int | None:
     key = MERGE_KEYS.get(list_name)

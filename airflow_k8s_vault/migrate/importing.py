@@ -86,10 +86,10 @@ def import_pods(pods: Sequence[InputPod], target: Target) -> Imported:
     images = team_entries.aliases(cleaned, team.images if team else {})
     merged = merge(cleaned, images)
     files = file_texts.texts(drafts, merged, target, team, images)
-    told = (
+    every_note = (
         note for draft in drafts for note in (*draft.notes, *_warnings(draft), *_over_the_ceiling(draft, team))
     )
-    notes = list(dict.fromkeys(told))
+    notes = list(dict.fromkeys(every_note))
     proof.require_the_same(drafts, merged, files, target)
     return Imported(
         files=files,
@@ -123,11 +123,11 @@ def drafted(pod: InputPod, target: Target) -> Draft:
 def _require_shape(draft: Draft) -> None:
     # Without the value, which may be a credential in a wrong place.
     errors = [
-        f"{dotted(wrong.path)} {'must be' if '; it must be' in wrong.sentence else ''}"
-        f"{wrong.sentence.partition('; it must be')[2] or wrong.sentence}"
-        for wrong in shape_mistakes(draft.pod)
+        f"{dotted(mistake.path)} {'must be' if '; it must be' in mistake.sentence else ''}"
+        f"{mistake.sentence.partition('; it must be')[2] or mistake.sentence}"
+        for mistake in shape_mistakes(draft.pod)
         # These are left out.
-        if not wrong.is_unknown and wrong.path != ("status",)
+        if not mistake.is_unknown and mistake.path != ("status",)
     ]
     if errors:
         raise MigrationError(error_list(f"{draft.name} is no valid pod:", errors))

@@ -109,7 +109,7 @@ def _injected(draft: Draft, annotations: Mapping[str, Any], name: str, path: str
             "TODO: parameters= of the certificate (common_name, ttl), and the path in the team's update."
         )
     template = str(annotations.get(f"{_INJECTOR}agent-inject-template-{name}", ""))
-    variables = {found[0]: found[1] or found[2] for found in _EXPORT.findall(template)}
+    variables = {match[0]: match[1] or match[2] for match in _EXPORT.findall(template)}
     named = _said(annotations, "agent-inject-containers", name).split(",")
     containers = [each.strip() for each in named if each.strip()] or [c["name"] for c in draft.spec["containers"]]
     if variables:

@@ -55,14 +55,14 @@ def patched(text: str, changes: Mapping[str, Change]) -> Patched:
     calls = _Calls(names)
     wrapper.module.visit(calls)
     left = {task: reason for task, change in changes.items() if (reason := _reason(calls, task, change))}
-    wanted = {task: change for task, change in changes.items() if task not in left}
-    if not wanted:
+    applicable = {task: change for task, change in changes.items() if task not in left}
+    if not applicable:
         return Patched(text, (), left)
     context = CodemodContext(wrapper=wrapper, filename=None)
-    module = wrapper.module.visit(_Replacer(names, wanted, context))
+    module = wrapper.module.visit(_Replacer(names, applicable, context))
     module = AddImportsVisitor(context).transform_module(module)
     module = RemoveImportsVisitor(context).transform_module(module)
-    return Patched(module.code, tuple(wanted), left)
+    return Patched(module.code, tuple(applicable), left)
 
 
 def _names(module: cst.Module) -> frozenset[str]:

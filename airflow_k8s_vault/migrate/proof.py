@@ -24,17 +24,17 @@ def require_the_same(drafts: Sequence[Draft], merged: Merged, files: Mapping[str
                 _write(root / name, (target.folder / name).read_text(encoding="utf-8"))
         for name, text in files.items():
             _write(root / name, text)
-        matches = [*lint_folder(root), *lint_templates(target.team, root)]
-        errors = [f"{found.where}: {found.what}" for found in matches if found.severity == "error"]
+        findings = [*lint_folder(root), *lint_templates(target.team, root)]
+        errors = [f"{finding.where}: {finding.what}" for finding in findings if finding.severity == "error"]
         if any("name a version" in error for error in errors):
             errors.append("Say which with --image python=python:3.12-slim, or by digest.")
         if errors:
             raise MigrationError(
                 error_list("The template would not pass `templates lint`:", dict.fromkeys(errors))
             )
-        found = templates.find(f"{target.team}/{target.name}", root)
+        template = templates.find(f"{target.team}/{target.name}", root)
         for number, draft in enumerate(drafts):
-            given = flatten(found.render(merged.values(number), SAMPLE_CONTEXT))
+            given = flatten(template.render(merged.values(number), SAMPLE_CONTEXT))
             expected = flatten(draft.pod)
             other = [p for p in {**given, **expected} if given.get(p) != expected.get(p) and p not in OF_TEAM]
             if other:

@@ -185,7 +185,7 @@ def _credentials(arguments: Mapping[str, Any]) -> Iterator[str]:
         if what := kind_of_variable(str(name), str(value)):
             yield f"env_vars[{name}]: looks like {what} (not shown)"
     for name, value in arguments.items():
-        for one in dict.fromkeys(found.shown for text in _texts(value) for found in lookups(text)):
+        for one in dict.fromkeys(match.shown for text in _texts(value) for match in lookups(text)):
             yield f"{name}: {one}, by Jinja"
 
 

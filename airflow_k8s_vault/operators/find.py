@@ -75,21 +75,21 @@ class FindsPod(BuildsPod):
             meta = pod.metadata
             store.set(_STATE_KEY, {"name": meta.name, "namespace": meta.namespace, "uid": meta.uid})
 
-    def _is_own(self, pod: V1Pod, how_found: str) -> bool:
+    def _is_own(self, pod: V1Pod, how_known: str) -> bool:
         """Whether a pod that was found is the task's; says so where it is not."""
         if pod in self._own_pods:
             return True
         differences = own_pods.different(manifest_of(pod), self._sent)
         if differences:
-            self._leave_alone(pod, how_found, differences)
+            self._leave_alone(pod, how_known, differences)
             return False
         self._own_pods.add(pod)
         return True
 
-    def _leave_alone(self, pod: V1Pod, how_found: str, differences: list[str]) -> None:
+    def _leave_alone(self, pod: V1Pod, how_known: str, differences: list[str]) -> None:
         if pod.metadata.uid not in self._left_alone:
             self._left_alone.add(pod.metadata.uid)
-            self.log.warning("%s", own_pods.left_alone(pod, how_found, differences))
+            self.log.warning("%s", own_pods.left_alone(pod, how_known, differences))
 
     @cached_property
     def _left_alone(self) -> set[str]:

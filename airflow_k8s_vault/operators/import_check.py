@@ -161,21 +161,21 @@ def credentials(request: TaskRequest) -> None:
     if request.arguments.get(ALLOW_LITERALS):
         # Whether the team opens that is looked at with the other arguments.
         return
-    mistakes_found = []
+    messages = []
     env_vars = request.arguments.get("env_vars")
     for name, value in env_vars.items() if isinstance(env_vars, Mapping) else ():
         if "{{" not in str(value) and (what := kind_of_variable(str(name), str(value))):
-            mistakes_found.append(f"env_vars[{name}] looks like {what}")
+            messages.append(f"env_vars[{name}] looks like {what}")
     before: tuple[str, ...] = ()
     for name in ("cmds", "arguments"):
         words = request.arguments.get(name)
         if isinstance(words, list):
             before += tuple(map(str, words))
             if what := _kind_of_words(before):
-                mistakes_found.append(f"{name} looks like {what}")
+                messages.append(f"{name} looks like {what}")
                 break
-    if mistakes_found:
-        errors = [f"{line} (not shown); {LITERAL_WAY_OUT}." for line in mistakes_found]
+    if messages:
+        errors = [f"{line} (not shown); {LITERAL_WAY_OUT}." for line in messages]
         raise PolicyError(error_list(f"Task '{request.task_id}' holds what belongs into Vault:", errors))
 
 

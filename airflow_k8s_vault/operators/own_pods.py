@@ -79,11 +79,11 @@ def different(live: Mapping[str, Any], sent: Mapping[str, Any]) -> list[str]:
     return policy.differences(live, json.loads(json.dumps(sent).replace(ours, theirs)))
 
 
-def left_alone(pod: Any, how_found: str, fields: list[str]) -> str:
+def left_alone(pod: Any, how_known: str, fields: list[str]) -> str:
     """Return what to say of a pod that was found and is not the task's: by these fields."""
     more = len(fields) - _MOST_SHOWN
     shown = ", ".join(fields[:_MOST_SHOWN]) + (f" and {more} more" if more > 0 else "")
-    return f"Pod {named(pod)}, which {how_found}, is not this task's (by its {shown}). It is left alone."
+    return f"Pod {named(pod)}, which {how_known}, is not this task's (by its {shown}). It is left alone."
 
 
 def named(pod: Any) -> str:

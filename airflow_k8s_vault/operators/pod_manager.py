@@ -49,12 +49,12 @@ class WatchfulPodManager(PodWaits):
                 raise
 
         def already() -> Any:
-            found = self._client.read_namespaced_pod(pod.metadata.name, pod.metadata.namespace)
-            if _request_of(found) != _request_of(pod):
+            existing = self._client.read_namespaced_pod(pod.metadata.name, pod.metadata.namespace)
+            if _request_of(existing) != _request_of(pod):
                 raise DeliveryRefused(
                     f"There is a pod {pod.metadata.namespace}/{pod.metadata.name} of another task."
                 )
-            return found
+            return existing
 
         try:
             self.created = attempt(f"create pod {pod.metadata.namespace}/{pod.metadata.name}", send, already)

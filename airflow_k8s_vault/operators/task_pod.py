@@ -77,11 +77,11 @@ def find_template(name: str, team: str | None = None) -> PodTemplate:
     Raises what templates.find raises. A DAG file may make a thousand operators in a second: the files are looked
     at again each second, not each time.
     """
-    return _found(name, team, config.get("templates_dir"), int(time.monotonic()))
+    return _template(name, team, config.get("templates_dir"), int(time.monotonic()))
 
 
 @lru_cache(maxsize=1024)
-def _found(name: str, team: str | None, folder: str, second: int) -> PodTemplate:
+def _template(name: str, team: str | None, folder: str, second: int) -> PodTemplate:
     return templates.find(name, templates_dir=Path(folder), team=team)
 
 

@@ -20,15 +20,15 @@ _Stamp = tuple[tuple[str, int, int], ...]
 
 
 class TeamPage(NamedTuple):
-    """One team as the page shows it; `team` is None where its file is broken, and `problems` says how."""
+    """One team as the page shows it; `team` is None where its file is broken, and `findings` says how."""
 
     name: str
     team: Team | None
     templates: list[str]
     dags: int
     tasks: int
-    problems: list[Finding]
-    # False: its templates were not rendered to look for problems, because the page lists too many.
+    findings: list[Finding]
+    # False: its templates were not rendered to look for mistakes, because the page lists too many.
     is_checked: bool
 
     def facts(self) -> list[dict[str, Any]]:
@@ -67,11 +67,11 @@ def team_pages(names: Iterable[str], tasks: Iterable[Task]) -> list[TeamPage]:
 
 
 def _team_page(name: str, dags: int, tasks: int, stamp: _Stamp) -> TeamPage:
-    team, problems = _read(name)
+    team, findings = _read(name)
     available = template_folder(root()).available(name) if team is not None else []
     if stamp:
-        problems += _linted(name, stamp)
-    return TeamPage(name, team, available, dags, tasks, problems, bool(stamp))
+        findings += _linted(name, stamp)
+    return TeamPage(name, team, available, dags, tasks, findings, bool(stamp))
 
 
 def _read(name: str) -> tuple[Team | None, list[Finding]]:

@@ -56,15 +56,15 @@ def read(template: PodTemplate, parameters: Mapping[str, str]) -> Form:
     fields = []
     for name, variable in variables.items():
         text = typed.get(name, "")
-        wrong: list[str] = []
+        messages: list[str] = []
         if len(text) > LONGEST_TEXT:
-            wrong = [f"{name}: has {len(text)} characters; the page takes {LONGEST_TEXT}."]
+            messages = [f"{name}: has {len(text)} characters; the page takes {LONGEST_TEXT}."]
         elif text:
             values[name] = _typed(variable, text)
-            wrong = variable.mistakes(values[name])
+            messages = variable.mistakes(values[name])
         elif variable.required and typed:
-            wrong = [f"{name} is missing."]
-        fields.append(_field(variable, text, wrong))
+            messages = [f"{name} is missing."]
+        fields.append(_field(variable, text, messages))
     return Form(fields, values, errors)
 
 

@@ -139,7 +139,7 @@ def _team_facts(page: catalog.TeamPage) -> dict[str, Any]:
         "templates": page.templates,
         "dags": page.dags,
         "tasks": page.tasks,
-        "problems": [problem._asdict() for problem in page.problems],
+        "findings": [finding._asdict() for finding in page.findings],
         "is_checked": page.is_checked,
     }
 

@@ -40,8 +40,8 @@ class Change(NamedTuple):
     """One field of the final pod that is not as it was meant to be. None: not set."""
 
     path: FieldPath
-    meant: Any
-    found: Any
+    expected: Any
+    actual: Any
 
 
 def refused(expected: Expected, final: Flat, team: Team) -> Iterator[Change]:
@@ -66,10 +66,10 @@ def _by_hook(change: Change, expected: Expected, team: Team, opened: Iterable[Fi
     path, hooked = change.path, expected.hooked
     if hooked is None or not any(_is_opened(path, pattern) for pattern in opened):
         return False
-    before = Change(path, change.meant, hooked.flat_before.get(path))
+    before = Change(path, change.expected, hooked.flat_before.get(path))
     after = hooked.flat_after.get(path)
-    as_hook_left_it = _same(Change(path, after, change.found))
-    made_by_hook = not _same(Change(path, before.found, after))
+    as_hook_left_it = _same(Change(path, after, change.actual))
+    made_by_hook = not _same(Change(path, before.actual, after))
     # What the hook found has to be right as well: it may have added to a list that somebody else had begun.
     return as_hook_left_it and made_by_hook and (_same(before) or _is_allowed(before, expected, team))
 
@@ -90,9 +90,9 @@ def arguments_for(path: FieldPath) -> list[PodArgument]:
 def _same(change: Change) -> bool:
     if "resources" in change.path[-3:]:
         # A quantity: the client makes text of numbers.
-        return str(change.meant) == str(change.found)
+        return str(change.expected) == str(change.actual)
     # 1 and True are equal in Python, and are not in JSON.
-    return type(change.meant) is type(change.found) and bool(change.meant == change.found)
+    return type(change.expected) is type(change.actual) and bool(change.expected == change.actual)
 
 
 def _below(path: FieldPath, pattern: FieldPath) -> bool:
@@ -100,7 +100,7 @@ def _below(path: FieldPath, pattern: FieldPath) -> bool:
 
 
 def _by_operator(change: Change) -> bool:
-    path, result = change.path, change.found
+    path, result = change.path, change.actual
     if path == ("metadata", "name"):
         return isinstance(result, str)
     if path == ("spec", "restartPolicy"):
@@ -128,9 +128,9 @@ def _env_value(rest: FieldPath) -> bool:
 
 
 def _env_from(change: Change, expected: Expected) -> bool:
-    intended = change.meant or []
-    added = [source for source in change.found or [] if source not in intended]
-    return all(source in (change.found or []) for source in intended) and _only_configmaps(added)
+    intended = change.expected or []
+    added = [source for source in change.actual or [] if source not in intended]
+    return all(source in (change.actual or []) for source in intended) and _only_configmaps(added)
 
 
 def _only_configmaps(sources: Iterable[Any]) -> bool:
@@ -138,12 +138,12 @@ def _only_configmaps(sources: Iterable[Any]) -> bool:
 
 
 def _deadline(change: Change, expected: Expected) -> bool:
-    earlier = change.meant is None or (isinstance(change.found, int) and change.found <= change.meant)
-    return change.found is not None and earlier
+    earlier = change.expected is None or (isinstance(change.actual, int) and change.actual <= change.expected)
+    return change.actual is not None and earlier
 
 
 def _prefixed(change: Change, expected: Expected) -> bool:
-    if change.meant is not None:
+    if change.expected is not None:
         # Network policies, services and quotas select pods by what the template says.
         return False
     return _is_free(change.path[2])
@@ -171,7 +171,7 @@ def _init_container(change: Change, expected: Expected) -> bool:
         return False
     if rest[0] == "env":
         return len(rest) > 2 and _env_value(rest[2:])
-    return rest[0] != "envFrom" or _only_configmaps(change.found or ())
+    return rest[0] != "envFrom" or _only_configmaps(change.actual or ())
 
 
 _GUARDS: dict[str, Callable[[Change, Expected], bool]] = {

@@ -108,10 +108,10 @@ def kind_of_words(words: Sequence[str]) -> str | None:
     ('a credential after an option', None)
     >>> kind_of_words(["python", "-c", "password = os.environ['PW']"])
     """
-    return next(_found_in(list(words), 0), None)
+    return next(_credentials_in(list(words), 0), None)
 
 
-def _found_in(words: list[str], depth: int) -> Iterator[str]:
+def _credentials_in(words: list[str], depth: int) -> Iterator[str]:
     plain = [folded(word) for word in words]
     for word, text in zip(words, plain, strict=True):
         if result := kind_of_text(word) if depth == 0 else None:
@@ -120,7 +120,7 @@ def _found_in(words: list[str], depth: int) -> Iterator[str]:
         if result := _assigned(text, is_code):
             yield result
         if depth < _DEEPEST and not is_code and any(character in text for character in " \n\t"):
-            yield from _found_in(_split(text), depth + 1)
+            yield from _credentials_in(_split(text), depth + 1)
     yield from _after_options(plain)
 
 

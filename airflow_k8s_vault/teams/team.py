@@ -80,7 +80,7 @@ class Team:
     lines: dict[str, int]
     platform: Platform
     # What the file lists, before the platform narrowed it.
-    asked_overridable: tuple[str, ...] = ()
+    requested_overridable: tuple[str, ...] = ()
     walls: Walls = _NO_WALLS
     agent: AgentSettings = _DEFAULT_AGENT
     update: tuple[str, ...] = ()
@@ -230,7 +230,7 @@ def _read_team(file: Path, limits: Platform, text: str) -> Team:
         file=file,
         lines=_lines(parsed),
         platform=limits,
-        asked_overridable=tuple(data.get("overridable", ())),
+        requested_overridable=tuple(data.get("overridable", ())),
         walls=read_walls(data, limits.token),
         agent=limits.agent.with_those_of(data),
         update=tuple(data.get("update", ())),

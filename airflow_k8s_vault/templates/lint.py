@@ -46,7 +46,7 @@ def lint_folder(templates_dir: Path) -> Iterator[Finding]:
         try:
             team = teams.load(name, templates_dir)
         except K8sVaultError as error:
-            yield from _told("error", error)
+            yield from _findings("error", error)
             continue
         namespaces[team.namespace].append(team)
         yield from lint_team.of_team(team)
@@ -104,7 +104,7 @@ def _of_template(template: PodTemplate, used: set[str]) -> Iterator[Finding]:
                 break
         yield from _of_open_arguments(template)
     except K8sVaultError as error:
-        for finding in _told("error", error):
+        for finding in _findings("error", error):
             # A parent's line that only this template trips over is found by the name of this template.
             own = template.file in finding.where or template.name in finding.where
             yield finding if own else finding._replace(where=f"{finding.where} ({template.name})")
@@ -172,7 +172,7 @@ def _of_pod(pod: dict[str, Any], team: Team) -> Iterator[tuple[str, str]]:
             )
 
 
-def _told(severity: str, error: K8sVaultError) -> Iterator[Finding]:
+def _findings(severity: str, error: K8sVaultError) -> Iterator[Finding]:
     """Yield the lines of an error that lists several mistakes, each with its file and line."""
     headline, *lines = str(error).split("\n")
     listed = [line.strip().removeprefix("- ") for line in lines if line.startswith("  - ")]

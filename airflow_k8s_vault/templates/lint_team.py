@@ -27,9 +27,9 @@ def of_team(team: Team) -> Iterator[Finding]:
         for index, ceiling in enumerate(getattr(team, key)):
             if message := _too_wide(ceiling):
                 yield Finding("warning", team.where(dotted((key, index))), f"'{ceiling}' {message}")
-    for name in sorted(set(team.asked_overridable) - set(team.overridable)):
+    for name in sorted(set(team.requested_overridable) - set(team.overridable)):
         closed = team.platform_where("overridable")
-        where = team.where(dotted(("overridable", team.asked_overridable.index(name))))
+        where = team.where(dotted(("overridable", team.requested_overridable.index(name))))
         yield Finding("error", where, f"opens {name}, which {closed} keeps closed.")
 
 

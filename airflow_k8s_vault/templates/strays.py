@@ -63,11 +63,11 @@ def _in_folder(folder: Path, prefix: str, referenced: frozenset[str]) -> Iterato
             template = f"{name.removesuffix(VARIABLES_SUFFIX)}{SUFFIX}"
             if template not in files and f"_{template}" not in files:
                 yield Stray(f"{prefix}{name}", f"declares variables of {template}, which is not there", "")
-        elif expected := _wanted(name, is_team=bool(prefix)):
+        elif expected := _expected_name(name, is_team=bool(prefix)):
             yield Stray(f"{prefix}{name}", f"is never used: name it {expected}", expected)
 
 
-def _wanted(name: str, *, is_team: bool) -> str | None:
+def _expected_name(name: str, *, is_team: bool) -> str | None:
     """Return the name that a file should have; None where it has that, or looks like no file of this folder."""
     ending = next((ending for ending in _ENDINGS if name.lower().endswith(ending)), None)
     if ending is None:

@@ -226,12 +226,12 @@ def _maximum(_: Any, limit: Any, value: Any, schema: Any) -> Iterable[Any]:
     return _outside(limit, value, "more than the maximum of", 1)
 
 
-def _outside(limit: Any, value: Any, words: str, sign: int) -> Iterator[Any]:
+def _outside(limit: Any, value: Any, comparison: str, sign: int) -> Iterator[Any]:
     import jsonschema
 
     requested, allowed = quantity.parse(value), quantity.parse(limit)
     if requested is not None and allowed is not None and (requested - allowed) * sign > 0:
-        yield jsonschema.ValidationError(f"{value!r} is {words} {limit}")
+        yield jsonschema.ValidationError(f"{value!r} is {comparison} {limit}")
 
 
 def _sentence(name: str, error: Any) -> str:

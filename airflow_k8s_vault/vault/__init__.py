@@ -14,13 +14,13 @@ from airflow_k8s_vault.vault.client import VaultClient, team_settings
 from airflow_k8s_vault.vault.deadline import Deadline
 from airflow_k8s_vault.vault.reader import Reply, VaultReader
 from airflow_k8s_vault.vault.reading import settings_from
-from airflow_k8s_vault.vault.session import LONGEST_SECONDS, Found, Session
+from airflow_k8s_vault.vault.session import LONGEST_SECONDS, ReadResult, Session
 from airflow_k8s_vault.vault.settings import Settings
 
 __all__ = [
     "LONGEST_SECONDS",
     "Deadline",
-    "Found",
+    "ReadResult",
     "Reply",
     "SecretValue",
     "Session",

@@ -84,13 +84,13 @@ class VaultClient:
             try:
                 return self._get(path, token, deadline)
             except Rejected as rejected:
-                status, words = rejected.status, str(rejected)
+                status, message = rejected.status, str(rejected)
             if not tries_left or status != 403 or not self.keeper.may_help_to_replace(token, deadline):
                 break
             token = self.keeper.replacement(token, deadline)
         # Outside of `except`: the frames of the request hold the token.
         raise VaultRefused(
-            f"Vault at {self.settings.url} refused path {path!r} ({words}).\n  {who_asks(self.settings, token)}"
+            f"Vault at {self.settings.url} refused path {path!r} ({message}).\n  {who_asks(self.settings, token)}"
         )
 
     def _get(self, path: str, token: Token, deadline: Deadline) -> SecretValue[dict[str, Any]] | None:

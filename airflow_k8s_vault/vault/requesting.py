@@ -73,11 +73,11 @@ class Requests:
             wait = max(self._wait_seconds(tries), outcome.wait_seconds)
             if (once and outcome.perhaps_done) or not self._retry or wait >= self._deadline.remaining_seconds():
                 break
-            log.debug("Vault at %s: %s. Next try in %.2f s.", self._settings.url, outcome.words, wait)
+            log.debug("Vault at %s: %s. Next try in %.2f s.", self._settings.url, outcome.message, wait)
             time.sleep(wait)
         again = f" {tries} times" if tries > 1 else ""
         # Raised here, not where it was caught: the library's frames hold tokens in their variables.
-        unavailable = VaultUnavailable(f"Vault at {self._settings.url} did not answer{again}: {outcome.words}.")
+        unavailable = VaultUnavailable(f"Vault at {self._settings.url} did not answer{again}: {outcome.message}.")
         unavailable.status = outcome.status
         raise unavailable
 
@@ -93,8 +93,8 @@ class Requests:
             return self._judged(self._transport.send(method, path, self._headers(), content, timeout))
         except (HTTPError, OSError) as problem:
             refused = self._distrust(problem)
-            words = _plain_words(problem)
-            failure = _Failure(words, perhaps_done=words != _REFUSED)
+            message = _plain_message(problem)
+            failure = _Failure(message, perhaps_done=message != _REFUSED)
         except VaultRefused as problem:
             refused = str(problem)
         finally:
@@ -125,16 +125,16 @@ class Requests:
 
     def _judged(self, answer: Answer) -> dict[str, Any] | _Failure:
         body = _json_of(answer)
-        words = _words(answer, body)
+        message = _message(answer, body)
         if answer.status >= 500 or answer.status in RETRIED:
-            message = f"{answer.status} {words}".strip()
+            message = f"{answer.status} {message}".strip()
             return _Failure(message, _retry_after_seconds(answer), answer.status not in NOT_DONE, answer.status)
         if answer.status == 404 and not (body and {"errors", "data"} & body.keys()):
             # Another server, or a proxy that does not know the path: this does not say what Vault has.
             return _Failure("404, but not in Vault's words: is this really its address?")
         if answer.status >= 400:
             hint = [*((body or {}).get("errors") or []), *((body or {}).get("warnings") or []), *_gone(body or {})]
-            raise Rejected(answer.status, words, " ".join(map(str, hint)))
+            raise Rejected(answer.status, message, " ".join(map(str, hint)))
         if body is None or answer.status >= 300:
             return _Failure(f"{answer.status} with a body that is no JSON: is this really Vault's address?")
         return body
@@ -144,9 +144,9 @@ class _Failure:
     """A try that may be repeated. perhaps_done: Vault may have done it, and only the answer is missing."""
 
     def __init__(
-        self, words: str, wait_seconds: float = 0, perhaps_done: bool = True, status: int | None = None
+        self, message: str, wait_seconds: float = 0, perhaps_done: bool = True, status: int | None = None
     ) -> None:
-        self.words = words
+        self.message = message
         self.status = status
         self.wait_seconds = wait_seconds
         self.perhaps_done = perhaps_done
@@ -163,7 +163,7 @@ def _json_of(answer: Answer) -> dict[str, Any] | None:
     return body if isinstance(body, dict) else None
 
 
-def _words(answer: Answer, body: dict[str, Any] | None) -> str:
+def _message(answer: Answer, body: dict[str, Any] | None) -> str:
     """Vault's own words. Of an answer that is not Vault's only the status: a proxy may echo the request."""
     errors = body.get("errors") if body else None
     if isinstance(errors, list) and errors:
@@ -186,7 +186,7 @@ def _retry_after_seconds(answer: Answer) -> float:
     return float(answer.retry_after) if answer.retry_after.isascii() and answer.retry_after.isdigit() else 0
 
 
-def _plain_words(problem: Exception) -> str:
+def _plain_message(problem: Exception) -> str:
     """Say what happened in a few words; the libraries' own texts are long and name their objects."""
     parts = _chain(problem)
     # In this order: urllib3 calls a refused connection a kind of timeout.
@@ -197,9 +197,9 @@ def _plain_words(problem: Exception) -> str:
         Urllib3Timeout: "no answer in time",
         TimeoutError: "no answer in time",
     }
-    for kind, words in kinds.items():
+    for kind, message in kinds.items():
         if any(isinstance(part, kind) for part in parts):
-            return words
+            return message
     systems = [part.strerror for part in parts if isinstance(part, OSError) and part.strerror]
     return systems[0].lower() if systems else "the connection broke"
 

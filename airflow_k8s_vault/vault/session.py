@@ -22,7 +22,7 @@ LONGEST_SECONDS = 10 * 365 * 24 * 3600
 
 
 @dataclass(frozen=True)
-class Found:
+class ReadResult:
     """What Vault answered to one read. lease_seconds: 0 where it is no lease."""
 
     data: SecretValue[dict[str, Any]]
@@ -62,20 +62,22 @@ class Session:
 
     def live(self, seconds: int) -> int:
         """Let the token live for that long from now, shorter or longer than it would; return what it got."""
-        answer = self._asked(lambda: self._requests().post("/v1/auth/token/renew-self", {"increment": seconds}))
+        answer = self._answer(lambda: self._requests().post("/v1/auth/token/renew-self", {"increment": seconds}))
         return int(answer["auth"].get("lease_duration") or 0)
 
-    def read(self, path: str, once: bool, version: int | None = None) -> Found | None:
+    def read(self, path: str, once: bool, version: int | None = None) -> ReadResult | None:
         """GET a path of the API below /v1/; None where there is nothing.
 
         once: the read makes a credential. version: of a secret in KV 2, None for the newest.
         """
         query = f"?version={version}" if version else ""
-        return self._found(lambda: self._requests().get(f"/v1/{vault_path.encoded(path)}{query}", once=once))
+        return self._read_result(lambda: self._requests().get(f"/v1/{vault_path.encoded(path)}{query}", once=once))
 
-    def write(self, path: str, parameters: dict[str, str]) -> Found | None:
+    def write(self, path: str, parameters: dict[str, str]) -> ReadResult | None:
         """POST to a path of the API below /v1/, once, for the credential that Vault makes; None for none."""
-        return self._found(lambda: self._requests().post(f"/v1/{vault_path.encoded(path)}", parameters, once=True))
+        return self._read_result(
+            lambda: self._requests().post(f"/v1/{vault_path.encoded(path)}", parameters, once=True)
+        )
 
     def mount_of(self, path: str) -> str:
         """Return the mount that a path is in, with its slash at the end; "" where Vault does not say."""
@@ -92,26 +94,26 @@ class Session:
             return {}
         return answer.get("data") or {}
 
-    def _found(self, ask: Callable[[], dict[str, Any]]) -> Found | None:
+    def _read_result(self, ask: Callable[[], dict[str, Any]]) -> ReadResult | None:
         try:
             answer = ask()
         except Rejected as rejected:
             if rejected.status == 404:
                 self.absence = rejected.hint
                 return None
-            words = str(rejected)
+            message = str(rejected)
         else:
-            return Found(
+            return ReadResult(
                 SecretValue(answer.get("data") or {}),
                 str(answer.get("lease_id") or ""),
                 int(answer.get("lease_duration") or 0),
                 bool(answer.get("renewable")),
             )
-        raise VaultRefused(words)
+        raise VaultRefused(message)
 
     def list(self, path: str) -> list[str] | None:
         """LIST a path of the API below /v1/; None where there is nothing."""
-        words = ""
+        message = ""
         try:
             answer = self._requests().get(f"/v1/{vault_path.encoded(path)}?list=true")
             return [str(key) for key in (answer.get("data") or {}).get("keys") or ()]
@@ -119,8 +121,8 @@ class Session:
             if rejected.status == 404:
                 self.absence = rejected.hint
                 return None
-            words = str(rejected)
-        raise VaultRefused(words)
+            message = str(rejected)
+        raise VaultRefused(message)
 
     def extend(self, lease_id: str, seconds: int) -> int:
         """Let a lease live for that long from now; return what it got, 0 where the role may not extend it."""
@@ -141,12 +143,12 @@ class Session:
             if rejected.status != 403:
                 raise VaultRefused(str(rejected)) from None
 
-    def _asked(self, work: Any) -> dict[str, Any]:
+    def _answer(self, work: Any) -> dict[str, Any]:
         try:
             return dict(work())
         except Rejected as rejected:
-            words = str(rejected)
-        raise VaultRefused(words)
+            message = str(rejected)
+        raise VaultRefused(message)
 
     def _requests(self) -> Requests:
         return self._connection.requests(Deadline(self.settings.deadline_seconds), self.token)

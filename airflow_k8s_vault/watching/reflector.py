@@ -123,7 +123,7 @@ class Reflector:
     _may_watch: bool = field(default=True, init=False)
     _allowed: set[type] = field(default_factory=set, init=False)
     _refused_since: float | None = field(default=None, init=False)
-    _told: bool = field(default=False, init=False)
+    _informed: bool = field(default=False, init=False)
     _step: Step = field(default=Pause(0), init=False)
 
     def steps(self) -> Steps:
@@ -146,7 +146,7 @@ class Reflector:
         self._is_allowed()
         event = decoded(_EVENT.decode, content)
         if event.type in ("ADDED", "MODIFIED", "DELETED"):
-            decoded(lambda found: self.sink.changed(event.type, found), event.object)
+            decoded(lambda changed: self.sink.changed(event.type, changed), event.object)
             # Versions of the events that stand for a list are in no order: the bookmark at their end is the first.
             if not self._listing:
                 self.version = decoded(_OBJECT.decode, event.object).metadata.resource_version
@@ -256,8 +256,8 @@ class Reflector:
             return self.pauses.next()
         if isinstance(self._step, List):
             raise WatchUnavailable(str(failure)) from failure
-        if not self._told:
-            self._told = True
+        if not self._informed:
+            self._informed = True
             self.refused(failure)
         self._may_watch = False
         return 0

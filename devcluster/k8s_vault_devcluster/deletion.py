@@ -43,10 +43,10 @@ def delete(store: Store, resource: str, obj: Object, grace_seconds: int | None =
     return Deleted(store.update(*key, lambda pod: _mark(pod, grace)), gone=False)
 
 
-def _pod_grace(pod: Object, asked: int | None) -> int:
+def _pod_grace(pod: Object, requested: int | None) -> int:
     if not pod["spec"].get("nodeName") or pod.get("status", {}).get("phase") in ("Failed", "Succeeded"):
         return 0
-    grace = asked if asked is not None else int(pod["spec"]["terminationGracePeriodSeconds"])
+    grace = requested if requested is not None else int(pod["spec"]["terminationGracePeriodSeconds"])
     return grace if grace >= 0 else 1
 
 

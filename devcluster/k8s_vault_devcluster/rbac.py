@@ -42,11 +42,11 @@ class Attributes:
         )
 
 
-def allowed(store: Store, user: Object, asked: Attributes) -> bool:
+def allowed(store: Store, user: Object, requested: Attributes) -> bool:
     """Whether a role bound to this user or one of its groups allows it. system:masters may do everything."""
     if MASTERS in user.get("groups", []):
         return True
-    return any(_matches(rule, asked) for rule in rules(store, user, asked.namespace))
+    return any(_matches(rule, requested) for rule in rules(store, user, requested.namespace))
 
 
 def rules(store: Store, user: Object, namespace: str) -> Iterator[Object]:
@@ -83,16 +83,16 @@ def _binds(binding: Object, user: Object) -> bool:
     return False
 
 
-def _matches(rule: Object, asked: Attributes) -> bool:
-    if not _listed(rule.get("verbs", []), asked.verb):
+def _matches(rule: Object, requested: Attributes) -> bool:
+    if not _listed(rule.get("verbs", []), requested.verb):
         return False
-    if asked.path:
-        return any(_path_matches(pattern, asked.path) for pattern in rule.get("nonResourceURLs", []))
+    if requested.path:
+        return any(_path_matches(pattern, requested.path) for pattern in rule.get("nonResourceURLs", []))
     names = rule.get("resourceNames", [])
     return (
-        _listed(rule.get("apiGroups", []), asked.group)
-        and _resource_listed(rule.get("resources", []), asked.resource)
-        and (not names or asked.name in names)
+        _listed(rule.get("apiGroups", []), requested.group)
+        and _resource_listed(rule.get("resources", []), requested.resource)
+        and (not names or requested.name in names)
     )
 
 

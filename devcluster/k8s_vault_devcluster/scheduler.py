@@ -44,9 +44,9 @@ def schedule(store: Store, pod: Object) -> None:
     if why := claims.missing(store, pod):
         _unschedulable(store, pod, f"0/1 nodes are available: {why}. {_NO_HELP}")
         return
-    problems = unmet(spec)
-    if problems:
-        why = ", ".join(f"1 {problem}" for problem in sorted(problems))
+    reasons = unmet(spec)
+    if reasons:
+        why = ", ".join(f"1 {problem}" for problem in sorted(reasons))
         _unschedulable(store, pod, f"0/1 nodes are available: {why}. {_NO_HELP}")
         return
     claims.bind(store, pod)
@@ -95,14 +95,14 @@ def _set_condition(pod: Object, condition: Object) -> None:
 
 def unmet(spec: Object) -> list[str]:
     """Return why the node does not fit, in the scheduler's words; nothing where it does."""
-    problems = []
+    reasons = []
     if not _selected(spec):
-        problems.append("node(s) didn't match Pod's node affinity/selector")
+        reasons.append("node(s) didn't match Pod's node affinity/selector")
     for name, amount in pod_resources.total(spec, "requests").items():
         available = quantity.parse(CAPACITY.get(name, "0"))
         if available is None or amount > available:
-            problems.append(f"Insufficient {name}")
-    return problems
+            reasons.append(f"Insufficient {name}")
+    return reasons
 
 
 def _selected(spec: Object) -> bool:

@@ -28,24 +28,24 @@ WAITS = "echo their-log-$((40 + 2)); trap 'exit 0' TERM; sleep 60 & wait"
 
 
 @pytest.fixture(scope="module")
-def arena(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FaultEnvironment]:
-    with pytest.MonkeyPatch.context() as patch, FaultEnvironment(tmp_path_factory.mktemp("arena")) as made:
+def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FaultEnvironment]:
+    with pytest.MonkeyPatch.context() as patch, FaultEnvironment(tmp_path_factory.mktemp("environment")) as made:
         patch.setenv("K8S_VAULT_TEST_DEBUG", "1")
         yield made
 
 
 @pytest.fixture(autouse=True)
 def templates_dir() -> None:
-    """The arena's: this room's own is for tests without a cluster."""
+    """The environment's: this room's own is for tests without a cluster."""
 
 
 @pytest.fixture(autouse=True)
-def clean(arena: FaultEnvironment) -> Iterator[None]:
-    arena.begin()
+def clean(environment: FaultEnvironment) -> Iterator[None]:
+    environment.begin()
     yield
-    arena.clean()
-    for pod in arena.core.list_namespaced_pod(ELSEWHERE).items:
-        arena.core.delete_namespaced_pod(pod.metadata.name, ELSEWHERE, grace_period_seconds=0)
+    environment.clean()
+    for pod in environment.core.list_namespaced_pod(ELSEWHERE).items:
+        environment.core.delete_namespaced_pod(pod.metadata.name, ELSEWHERE, grace_period_seconds=0)
 
 
 class StateStore:
@@ -62,11 +62,11 @@ class StateStore:
         self._file.write_text(json.dumps({**json.loads(self._file.read_text()), key: value}))
 
 
-def sent(arena: FaultEnvironment, operator: WatchedOperator) -> Manifest:
+def sent(environment: FaultEnvironment, operator: WatchedOperator) -> Manifest:
     """Return the manifest that the task would send, which is what an attacker would copy."""
     # A copy: a task whose pod was built before it begins is refused.
     pod = copy.copy(operator).build_pod_request_obj(context(operator))
-    manifest: Manifest = arena.core.api_client.sanitize_for_serialization(pod)
+    manifest: Manifest = environment.core.api_client.sanitize_for_serialization(pod)
     manifest["metadata"]["name"] = "theirs"
     manifest["spec"].pop("schedulingGates", None)
     manifest["spec"]["containers"][0]["command"] = ["sh", "-c", WAITS]
@@ -136,77 +136,79 @@ def log_of_workers() -> str:
     return Path(os.environ["K8S_VAULT_TEST_WORKER_LOG"]).read_text(errors="replace")
 
 
-def is_untouched(arena: FaultEnvironment, pod: Any) -> bool:
+def is_untouched(environment: FaultEnvironment, pod: Any) -> bool:
     """Whether a pod runs as it did, and nobody read its log or wrote on it."""
-    requests = [request for request in arena.kube.done if f"/{pod.metadata.name}/log" in request]
+    requests = [request for request in environment.kube.done if f"/{pod.metadata.name}/log" in request]
     try:
-        now = arena.core.read_namespaced_pod(pod.metadata.name, pod.metadata.namespace)
+        now = environment.core.read_namespaced_pod(pod.metadata.name, pod.metadata.namespace)
     except ApiException:
         return False
     same = now.metadata.uid == pod.metadata.uid and now.metadata.labels == pod.metadata.labels
     return same and now.metadata.deletion_timestamp is None and not requests and THEIRS not in log_of_workers()
 
 
-def killed_while_its_pod_runs(arena: FaultEnvironment, operator: WatchedOperator) -> Any:
+def killed_while_its_pod_runs(environment: FaultEnvironment, operator: WatchedOperator) -> Any:
     """Run a task until its worker dies; return the pod."""
     worker = run(operator)
-    name = wait_until(lambda: arena.running(operator))["metadata"]["name"]
+    name = wait_until(lambda: environment.running(operator))["metadata"]["name"]
     worker.kill()
     worker.outcome()
-    return arena.core.read_namespaced_pod(name, NAMESPACE)
+    return environment.core.read_namespaced_pod(name, NAMESPACE)
 
 
-def replaced(arena: FaultEnvironment, pod: Any) -> Any:
+def replaced(environment: FaultEnvironment, pod: Any) -> Any:
     """Put another pod in its place, of the same name and with all that can be copied; return that."""
-    copied = arena.core.api_client.sanitize_for_serialization(pod)
-    arena.core.delete_namespaced_pod(pod.metadata.name, NAMESPACE, grace_period_seconds=0)
-    wait_until(lambda: not arena.core.list_namespaced_pod(NAMESPACE).items)
+    copied = environment.core.api_client.sanitize_for_serialization(pod)
+    environment.core.delete_namespaced_pod(pod.metadata.name, NAMESPACE, grace_period_seconds=0)
+    wait_until(lambda: not environment.core.list_namespaced_pod(NAMESPACE).items)
     copied["metadata"] = {key: copied["metadata"][key] for key in ("name", "annotations", "labels")}
     copied["spec"].pop("nodeName", None)
     plain(copied)
     copied["spec"]["containers"][0]["command"] = ["sh", "-c", WAITS]
     # What was read until now was the task's own.
-    arena.kube.forget()
-    return arena.core.create_namespaced_pod(NAMESPACE, copied)
+    environment.kube.forget()
+    return environment.core.create_namespaced_pod(NAMESPACE, copied)
 
 
 @pytest.mark.parametrize(
     ("forge", "found_by"), FORGED, ids=[f"{forge.__name__} by {found_by}" for forge, found_by in FORGED]
 )
 def test_a_pod_of_somebody_else_is_left_alone_and_the_task_makes_its_own(
-    arena: FaultEnvironment, forge: Callable[[Manifest], None], found_by: str, tmp_path: Path
+    environment: FaultEnvironment, forge: Callable[[Manifest], None], found_by: str, tmp_path: Path
 ) -> None:
-    operator = arena.operator(delivery="secret" if forge is plain else "agent")
-    manifest = sent(arena, operator)
+    operator = environment.operator(delivery="secret" if forge is plain else "agent")
+    manifest = sent(environment, operator)
     forge(manifest)
     if found_by == "store":
         manifest["metadata"]["labels"] = {"dag_id": "other", "try_number": "1"}
-    theirs = arena.core.create_namespaced_pod(NAMESPACE, manifest)
+    theirs = environment.core.create_namespaced_pod(NAMESPACE, manifest)
     if found_by == "store":
         operator.state_store = StateStore(tmp_path, pod_identifier={"name": "theirs", "namespace": NAMESPACE})
 
     ended = run(operator).outcome()
 
     assert ended == ("ok", None), ended[1]
-    assert is_untouched(arena, theirs)
+    assert is_untouched(environment, theirs)
     assert "Pod team-payments/theirs, which " in log_of_workers()
-    assert arena.started(operator)
+    assert environment.started(operator)
 
 
-def test_a_pod_in_a_namespace_of_others_is_not_even_looked_at(arena: FaultEnvironment, tmp_path: Path) -> None:
-    operator = arena.operator(delivery="secret")
-    manifest = sent(arena, operator)
+def test_a_pod_in_a_namespace_of_others_is_not_even_looked_at(
+    environment: FaultEnvironment, tmp_path: Path
+) -> None:
+    operator = environment.operator(delivery="secret")
+    manifest = sent(environment, operator)
     manifest["metadata"]["namespace"] = ELSEWHERE
     manifest["spec"]["serviceAccountName"] = "airflow-data-science"
     plain(manifest)
-    theirs = arena.core.create_namespaced_pod(ELSEWHERE, manifest)
+    theirs = environment.core.create_namespaced_pod(ELSEWHERE, manifest)
     operator.state_store = StateStore(tmp_path, pod_identifier={"name": "theirs", "namespace": ELSEWHERE})
 
     ended = run(operator).outcome()
 
     assert ended == ("ok", None), ended[1]
-    assert is_untouched(arena, theirs)
-    assert not [request for request in arena.kube.done if ELSEWHERE in request]
+    assert is_untouched(environment, theirs)
+    assert not [request for request in environment.kube.done if ELSEWHERE in request]
 
 
 @pytest.mark.parametrize(
@@ -215,63 +217,67 @@ def test_a_pod_in_a_namespace_of_others_is_not_even_looked_at(arena: FaultEnviro
     ids=repr,
 )
 def test_what_no_task_wrote_into_the_store_names_no_pod(
-    arena: FaultEnvironment, stored: Any, tmp_path: Path
+    environment: FaultEnvironment, stored: Any, tmp_path: Path
 ) -> None:
-    operator = arena.operator(secrets=[], cmds=["true"])
+    operator = environment.operator(secrets=[], cmds=["true"])
     operator.state_store = StateStore(tmp_path, pod_identifier=stored)
 
     assert run(operator).outcome() == ("ok", None)
 
 
 def test_the_very_same_pod_is_another_one_where_kubernetes_gave_another_uid(
-    arena: FaultEnvironment, tmp_path: Path
+    environment: FaultEnvironment, tmp_path: Path
 ) -> None:
-    operator = arena.operator("sleep 2")
+    operator = environment.operator("sleep 2")
     operator.state_store = StateStore(tmp_path)
-    theirs = replaced(arena, killed_while_its_pod_runs(arena, operator))
+    theirs = replaced(environment, killed_while_its_pod_runs(environment, operator))
 
     ended = run(operator, try_number=2).outcome()
 
     assert ended == ("ok", None), ended[1]
-    assert is_untouched(arena, theirs)
+    assert is_untouched(environment, theirs)
 
 
 @pytest.mark.parametrize("with_store", [True, False])
 @pytest.mark.parametrize("delivery", ["agent", "secret"])
 def test_the_next_try_goes_on_with_its_own_pod(
-    arena: FaultEnvironment, delivery: str, with_store: bool, tmp_path: Path
+    environment: FaultEnvironment, delivery: str, with_store: bool, tmp_path: Path
 ) -> None:
-    operator = arena.operator("until [ -e /tmp/go ]; do sleep 0.1; done", delivery=delivery)
+    operator = environment.operator("until [ -e /tmp/go ]; do sleep 0.1; done", delivery=delivery)
     if with_store:
         operator.state_store = StateStore(tmp_path)
-    pod = killed_while_its_pod_runs(arena, operator)
+    pod = killed_while_its_pod_runs(environment, operator)
 
     second = run(operator, try_number=2)
     wait_until(lambda: f"Reusing existing pod '{pod.metadata.name}'" in log_of_workers())
-    arena.run_in(pod.metadata.name, "base", "touch /tmp/go")
+    environment.run_in(pod.metadata.name, "base", "touch /tmp/go")
     ended = second.outcome()
 
     assert ended == ("ok", None), ended[1]
-    assert len(arena.pods_of(operator)) == 1
+    assert len(environment.pods_of(operator)) == 1
 
 
 @pytest.mark.parametrize("event", ["no uid", "uid"])
-def test_a_task_that_goes_on_after_its_trigger_reads_no_other_pod(arena: FaultEnvironment, event: str) -> None:
-    operator = arena.operator(deferrable=True, **LONG)
+def test_a_task_that_goes_on_after_its_trigger_reads_no_other_pod(
+    environment: FaultEnvironment, event: str
+) -> None:
+    operator = environment.operator(deferrable=True, **LONG)
     payload = run(operator).outcome()[1][1]
-    name = wait_until(lambda: arena.running(operator))["metadata"]["name"]
-    theirs = replaced(arena, arena.core.read_namespaced_pod(name, NAMESPACE))
+    name = wait_until(lambda: environment.running(operator))["metadata"]["name"]
+    theirs = replaced(environment, environment.core.read_namespaced_pod(name, NAMESPACE))
     event_ = {"status": "success", "name": name, "namespace": NAMESPACE}
     event_ |= {"uid": payload["uid"]} if event == "uid" else {}
 
     state, message = resume(operator, event_).outcome()
 
     assert (state, "is not this task's" in message) == ("failed", True), message
-    assert is_untouched(arena, theirs)
+    assert is_untouched(environment, theirs)
 
 
-def test_a_task_that_goes_on_after_its_trigger_looks_into_no_other_namespace(arena: FaultEnvironment) -> None:
-    operator = arena.operator(deferrable=True)
+def test_a_task_that_goes_on_after_its_trigger_looks_into_no_other_namespace(
+    environment: FaultEnvironment,
+) -> None:
+    operator = environment.operator(deferrable=True)
 
     state, message = resume(operator, {"status": "success", "name": "x", "namespace": ELSEWHERE}).outcome()
 
@@ -279,38 +285,38 @@ def test_a_task_that_goes_on_after_its_trigger_looks_into_no_other_namespace(are
 
 
 @pytest.mark.parametrize("then", ["", "on_kill"])
-def test_a_trigger_neither_watches_nor_deletes_another_pod(arena: FaultEnvironment, then: str) -> None:
-    operator = arena.operator(deferrable=True, **LONG)
+def test_a_trigger_neither_watches_nor_deletes_another_pod(environment: FaultEnvironment, then: str) -> None:
+    operator = environment.operator(deferrable=True, **LONG)
     serialized = run(operator).outcome()[1]
-    name = wait_until(lambda: arena.running(operator))["metadata"]["name"]
-    theirs = replaced(arena, arena.core.read_namespaced_pod(name, NAMESPACE))
+    name = wait_until(lambda: environment.running(operator))["metadata"]["name"]
+    theirs = replaced(environment, environment.core.read_namespaced_pod(name, NAMESPACE))
 
     state, event = trigger(serialized, then).outcome()
 
     assert state == "ok", event
-    assert is_untouched(arena, theirs)
+    assert is_untouched(environment, theirs)
     assert then or event["status"] in ("failed", "error")
 
 
-def test_a_worker_whose_pod_was_replaced_says_so_and_leaves_the_other_alone(arena: FaultEnvironment) -> None:
-    operator = arena.operator(**LONG)
+def test_a_worker_whose_pod_was_replaced_says_so_and_leaves_the_other_alone(environment: FaultEnvironment) -> None:
+    operator = environment.operator(**LONG)
     worker = run(operator)
-    name = wait_until(lambda: arena.running(operator))["metadata"]["name"]
-    theirs = replaced(arena, arena.core.read_namespaced_pod(name, NAMESPACE))
+    name = wait_until(lambda: environment.running(operator))["metadata"]["name"]
+    theirs = replaced(environment, environment.core.read_namespaced_pod(name, NAMESPACE))
 
     state, message = worker.outcome()
 
     # It may look in the moment between the two.
     assert state == "failed"
     assert "another one took its name" in message or GONE in message, message
-    assert is_untouched(arena, theirs)
+    assert is_untouched(environment, theirs)
 
 
-def test_on_kill_deletes_no_other_pod(arena: FaultEnvironment) -> None:
-    operator = arena.operator(secrets=[], cmds=["sleep", "60"])
+def test_on_kill_deletes_no_other_pod(environment: FaultEnvironment) -> None:
+    operator = environment.operator(secrets=[], cmds=["sleep", "60"])
     mine = operator.get_or_create_pod(operator.build_pod_request_obj(context(operator)), context(operator))
-    theirs = replaced(arena, arena.core.read_namespaced_pod(mine.metadata.name, NAMESPACE))
+    theirs = replaced(environment, environment.core.read_namespaced_pod(mine.metadata.name, NAMESPACE))
 
     operator.on_kill()
 
-    assert is_untouched(arena, theirs)
+    assert is_untouched(environment, theirs)

@@ -89,20 +89,20 @@ def _tokens_of_pods(openbao: OpenBao) -> list[str]:
     return [token["data"]["path"] for token in matches if token["data"]["path"].startswith("auth/attacked/")]
 
 
-def _said(ran: Ran, container: str) -> dict[str, str]:
+def _printed(ran: Ran, container: str) -> dict[str, str]:
     lines = [line.partition(": ") for line in ran.logs[container].splitlines()]
     return {name: result.strip() for name, _, result in lines}
 
 
 def test_only_the_container_that_was_given_the_secret_has_it(ran: Ran) -> None:
-    assert _said(ran, "base")["has"] == "a variable and a file"
-    assert _said(ran, "neighbour")["has"] == ""
-    assert _said(ran, "before")["has"] == ""
+    assert _printed(ran, "base")["has"] == "a variable and a file"
+    assert _printed(ran, "neighbour")["has"] == ""
+    assert _printed(ran, "before")["has"] == ""
 
 
 @pytest.mark.parametrize("container", ["base", "neighbour", "before"])
 def test_no_container_finds_the_agents_token_or_its_configuration(ran: Ran, container: str) -> None:
-    message = _said(ran, container)
+    message = _printed(ran, container)
 
     assert message["files"] == message["roots"] == ""
     assert message["environments"] == message["commands"] == "0"

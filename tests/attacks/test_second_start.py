@@ -49,10 +49,10 @@ def setup(
         cluster.stop()
 
 
-def _until(found: Callable[[], Any]) -> Any:
+def _until(value: Callable[[], Any]) -> Any:
     deadline = time.monotonic() + 240
     while time.monotonic() < deadline:
-        if value := found():
+        if value := value():
             return value
         time.sleep(0.05)
     raise AssertionError("it did not come to that")

@@ -23,7 +23,7 @@ class Outcome(NamedTuple):
     """The rendered file, None where the agent refused, and all that the agent said."""
 
     content: bytes | None
-    said: str
+    reason: str
 
 
 @pytest.fixture
@@ -82,7 +82,7 @@ def test_a_value_that_would_end_the_variable_is_refused_and_not_quoted(
     outcome = deliver(VaultSecret(f"{kv_mount}/a/b", env={"A": "key"}))
 
     assert outcome.content is None
-    assert CANARY not in outcome.said
+    assert CANARY not in outcome.reason
 
 
 UNDELIVERABLE: list[Any] = [
@@ -102,7 +102,7 @@ def test_a_value_that_a_variable_cannot_carry_is_refused(
     outcome = deliver(VaultSecret(f"{kv_mount}/a/b", env={"A": "key"}))
 
     assert outcome.content is None
-    assert CANARY not in outcome.said
+    assert CANARY not in outcome.reason
 
 
 @pytest.mark.parametrize("goes", [{"env": {"A": "key"}}, {"file": "f"}, {"file": "f", "key": "key"}], ids=str)
@@ -120,7 +120,7 @@ def test_a_deleted_version_is_never_delivered(
     outcome = deliver(VaultSecret(f"{kv_mount}/a/b", engine=engine, **goes))
 
     assert outcome.content is None
-    assert CANARY not in outcome.said
+    assert CANARY not in outcome.reason
 
 
 @pytest.mark.parametrize("state", ["empty", "destroyed"])
@@ -144,7 +144,7 @@ def test_a_wrong_engine_is_refused_and_no_value_quoted(
     outcome = deliver(VaultSecret(f"{kv_mount}/a/b", engine=engine, env={"A": "key"}))
 
     assert outcome.content is None
-    assert CANARY not in outcome.said
+    assert CANARY not in outcome.reason
 
 
 @pytest.mark.parametrize("engine", ["kv1", "dynamic"])
@@ -167,7 +167,7 @@ def test_text_where_a_mapping_should_be_is_not_quoted(
     outcome = deliver(VaultSecret(f"{mount}/old", **goes))
 
     assert outcome.content is None
-    assert CANARY not in outcome.said
+    assert CANARY not in outcome.reason
 
 
 def test_names_of_keys_cannot_forge_a_message(
@@ -179,5 +179,5 @@ def test_names_of_keys_cannot_forge_a_message(
     outcome = deliver(VaultSecret(f"{kv_mount}/a/b", env={"A": "key"}))
 
     assert outcome.content is None
-    assert "has no key 'key'" in outcome.said
-    assert CANARY not in outcome.said
+    assert "has no key 'key'" in outcome.reason
+    assert CANARY not in outcome.reason

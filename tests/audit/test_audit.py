@@ -27,9 +27,9 @@ PARTNER = frozenset({"secret/payments/partner"})
 def sessions(tmp_path: Path) -> Callable[..., audit.Sessions]:
     def of(*lines: str) -> audit.Sessions:
         (tmp_path / "audit.log").write_text("".join(f"{text}\n" for text in lines))
-        found = audit.Sessions(roles())
-        found.take(audit.LogFiles([str(tmp_path / "audit.log")]).entries())
-        return found
+        matches = audit.Sessions(roles())
+        matches.take(audit.LogFiles([str(tmp_path / "audit.log")]).entries())
+        return matches
 
     return of
 
@@ -44,9 +44,9 @@ def task(task_id: str, at: float, until: float | None = 60, pod: str = "", paths
     return audit.TaskRun("load", task_id, "run", 1, -1, "payments", pod, BEGIN + at, end, window, paths)
 
 
-def joined(found: audit.Sessions, *tasks: audit.TaskRun) -> list[tuple[str, str]]:
+def joined(matches: audit.Sessions, *tasks: audit.TaskRun) -> list[tuple[str, str]]:
     """How each login was matched, and with which tasks."""
-    matches = audit.join(found.all(), tasks, roles())
+    matches = audit.join(matches.all(), tasks, roles())
     return [(match.how, " ".join(sorted(one.task_id for one in match.tasks))) for match in matches]
 
 
@@ -252,18 +252,18 @@ def test_the_command_without_airflow_shows_logins_and_tells_what_it_could_not_re
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "reason"),
     [
         (("none.log",), "none.log cannot be read: No such file"),
         (("-", "--since", "yesterday"), "--since yesterday is no time"),
         (("-", "--team", "paymets"), "Did you mean 'payments'?"),
     ],
 )
-def test_what_it_cannot_do_is_told_with_status_2(words: tuple[str, ...], said: str) -> None:
+def test_what_it_cannot_do_is_told_with_status_2(words: tuple[str, ...], reason: str) -> None:
     ran = run("audit", *words, "--no-airflow", "--templates-dir", SHIPPED)
 
     assert (2, "") == (ran.status, ran.out)
-    assert said in ran.err
+    assert reason in ran.err
 
 
 def test_an_airflow_that_is_not_there_is_named() -> None:

@@ -65,18 +65,18 @@ def run() -> list[Row]:
         "SCRIPT": _stamped(sidecar.SCRIPT, _IN_SCRIPT).replace("stop() {\n", "stop() {\n  cat stamps >&2\n"),
         "WAIT_FOR_FILES": _stamped(sidecar.WAIT_FOR_FILES, _IN_HOOK),
     }
-    with FaultEnvironment(Path(tempfile.mkdtemp())) as arena, mock.patch.multiple(sidecar, **stamped):
+    with FaultEnvironment(Path(tempfile.mkdtemp())) as environment, mock.patch.multiple(sidecar, **stamped):
         login = VaultLogin.of_role("payments")
-        direct = VaultLogin(arena.ground.vault.address, "payments", auth_mount=login.auth_mount)
-        found = templates.find("payments/etl", templates_dir=arena.ground.templates_dir)
-        plain = found.render({}, context=NAMES)
+        direct = VaultLogin(environment.servers.vault.address, "payments", auth_mount=login.auth_mount)
+        pod_template = templates.find("payments/etl", templates_dir=environment.servers.templates_dir)
+        plain = pod_template.render({}, context=NAMES)
         plain["spec"]["activeDeadlineSeconds"] = 600
         attached = agent.attach(plain, [LOGIN, KEY], direct)
         kinds = {"plain": plain, "idle": _idle(attached), "agent": attached}
         times: dict[str, list[dict[str, float]]] = {name: [] for name in kinds}
         for _ in range(PODS):
             for name, pod in kinds.items():
-                times[name].append(_one(arena.core, NAMESPACE, pod))
+                times[name].append(_one(environment.core, NAMESPACE, pod))
     return _rows(times)
 
 

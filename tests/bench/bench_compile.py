@@ -72,11 +72,11 @@ def run() -> list[Row]:
     try:
         write(folder)
         begin = time.process_time()
-        found = read_dag_secrets(folder / "dags")
+        sources = read_dag_secrets(folder / "dags")
         imported = time.process_time() - begin
-        assert len(found.declared) == 2 * DAGS, found.broken
+        assert len(sources.declared) == 2 * DAGS, sources.broken
         # The import is Airflow's; what is measured is all that comes after it.
-        compile_sources.dags_of = lambda arguments: found
+        compile_sources.dags_of = lambda arguments: sources
         arguments = Namespace(templates_dir=None, team=None, dags="dags", format="cli", out=None)
         kubernetes, objects = timed(command.kubernetes, arguments)
         vault, commands = timed(command.vault, arguments)

@@ -44,7 +44,7 @@ class AirflowEnvironment:
 
 
 @contextmanager
-def stage() -> Iterator[AirflowEnvironment]:
+def environment() -> Iterator[AirflowEnvironment]:
     server = OpenBao(Path(tempfile.mkdtemp()))
     server.request("POST", "secret/data/connections/db", {"data": {"conn_uri": "postgres://me:pass-word@host/db"}})
     server.request("POST", "secret/data/variables/x", {"data": {"value": "a value"}})
@@ -86,7 +86,7 @@ def in_process(code: str, **environment: str) -> str:
     return done.stdout.splitlines()[-1]
 
 
-def cached(stage: AirflowEnvironment) -> list[Row]:
+def cached(environment: AirflowEnvironment) -> list[Row]:
     rows = []
     for what, method, key, kind in (
         ("variable", "get_variable", "x", "airflow.sdk.Connection"),
@@ -95,10 +95,10 @@ def cached(stage: AirflowEnvironment) -> list[Row]:
     ):
 
         def measure(name: str, method: str = method, key: str = key, kind: str = kind) -> float:
-            look_up = getattr(backend(name, stage.direct, kind), method)
+            look_up = getattr(backend(name, environment.direct, kind), method)
             return per_call(lambda: look_up(key), 200 if name == PEER else 20_000)
 
-        peer, ours = stage.both(measure)
+        peer, ours = environment.both(measure)
         rows.append(Row(f"look-up of a cached {what}", peer, ours, "s", "200 ×", peer / ours >= 200))
     return rows
 
@@ -114,18 +114,18 @@ print(time.perf_counter() - begin)
 """
 
 
-def first(stage: AirflowEnvironment) -> list[Row]:
+def first(environment: AirflowEnvironment) -> list[Row]:
     def one(name: str, settings: dict[str, Any]) -> float:
         return float(in_process(FIRST.format(name=name, settings=json.dumps(settings))))
 
     def requests(name: str) -> float:
-        one(name, stage.counted)
-        return len(stage.proxy.seen)
+        one(name, environment.counted)
+        return len(environment.proxy.seen)
 
     # Taken in turn, so that whatever else the machine does meets both; the first of each compiles.
-    times = [(one(PEER, stage.direct), one(OURS, stage.direct)) for _ in range(6)][1:]
+    times = [(one(PEER, environment.direct), one(OURS, environment.direct)) for _ in range(6)][1:]
     peer, ours = (statistics.median(column) for column in zip(*times, strict=True))
-    peers, our_requests = stage.both(requests)
+    peers, our_requests = environment.both(requests)
     return [
         Row(
             "first look-up in a new process, approle",
@@ -139,35 +139,35 @@ def first(stage: AirflowEnvironment) -> list[Row]:
     ]
 
 
-def secret_option(stage: AirflowEnvironment) -> list[Row]:
+def secret_option(environment: AirflowEnvironment) -> list[Row]:
     code = "import airflow.configuration as c; print(c.conf.get('database', 'sql_alchemy_conn'))"
 
     def logins(name: str) -> float:
         settings = {
             "AIRFLOW__SECRETS__BACKEND": name,
-            "AIRFLOW__SECRETS__BACKEND_KWARGS": json.dumps(stage.counted),
+            "AIRFLOW__SECRETS__BACKEND_KWARGS": json.dumps(environment.counted),
         }
         in_process(code, **settings, AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_SECRET="sql")
-        return stage.proxy.count("login")
+        return environment.proxy.count("login")
 
-    peer, ours = stage.both(logins)
+    peer, ours = environment.both(logins)
     return [Row("import airflow.configuration, one _secret option", peer, ours, "logins", "1", ours == 1)]
 
 
-def five_look_ups(stage: AirflowEnvironment) -> list[Row]:
+def five_look_ups(environment: AirflowEnvironment) -> list[Row]:
     def reads(name: str) -> float:
-        made = backend(name, stage.counted)
+        made = backend(name, environment.counted)
         for _ in range(5):
             made.get_connection("db")
-        return stage.proxy.count("GET")
+        return environment.proxy.count("GET")
 
-    peer, ours = stage.both(reads)
+    peer, ours = environment.both(reads)
     return [Row("5 look-ups of one connection in a task", peer, ours, "reads", "1", ours == 1)]
 
 
-def hundred_threads(stage: AirflowEnvironment) -> list[Row]:
+def hundred_threads(environment: AirflowEnvironment) -> list[Row]:
     def requests(name: str) -> float:
-        made, start = backend(name, stage.counted), threading.Barrier(100)
+        made, start = backend(name, environment.counted), threading.Barrier(100)
 
         def ask() -> None:
             start.wait()
@@ -178,13 +178,13 @@ def hundred_threads(stage: AirflowEnvironment) -> list[Row]:
             thread.start()
         for thread in threads:
             thread.join()
-        return stage.proxy.count("GET")
+        return environment.proxy.count("GET")
 
-    peer, ours = stage.both(requests)
+    peer, ours = environment.both(requests)
     return [Row("100 threads, one cold key", peer, ours, "reads", "1", ours == 1)]
 
 
-def hanging(stage: AirflowEnvironment) -> list[Row]:
+def hanging(environment: AirflowEnvironment) -> list[Row]:
     def ten(made: Any, times: int) -> float:
         begin = time.perf_counter()
         for _ in range(times):
@@ -194,12 +194,12 @@ def hanging(stage: AirflowEnvironment) -> list[Row]:
                 continue
         return time.perf_counter() - begin
 
-    settings = {**stage.counted, "auth_type": "token", "token": "t"}
-    stage.proxy.fault = "hang"
+    settings = {**environment.counted, "auth_type": "token", "token": "t"}
+    environment.proxy.fault = "hang"
     ours = ten(backend(OURS, settings), 10)
     # Its own limit of 30 s a request would make this benchmark last for 20 minutes: measured with 1 s.
     peer = ten(backend(PEER, {**settings, "timeout": 1}), 1) * 30 * 10
-    stage.proxy.fault = None
+    environment.proxy.fault = None
     note = "the peer's is one look-up with timeout=1, times 30 for its default of 30 s, times 10."
     return [Row("10 look-ups while Vault hangs", peer, ours, "s", "11 s", ours <= 11, note)]
 
@@ -213,16 +213,16 @@ print(time.perf_counter() - begin)
 """
 
 
-def importing(stage: AirflowEnvironment) -> list[Row]:
+def importing(environment: AirflowEnvironment) -> list[Row]:
     def seconds(path: str) -> float:
         module, _, name = path.rpartition(".")
         return min(float(in_process(IMPORT.format(module=module, name=name))) for _ in range(3))
 
-    peer, ours = stage.both(seconds)
+    peer, ours = environment.both(seconds)
     return [Row("import beyond airflow.configuration and hvac", peer, ours, "s", "0.15 s", ours < 0.15)]
 
 
 def run() -> list[Row]:
-    with stage() as made:
+    with environment() as made:
         works = (cached, first, secret_option, five_look_ups, hundred_threads, hanging, importing)
         return [row for work in works for row in work(made)]

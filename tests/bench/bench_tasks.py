@@ -29,7 +29,7 @@ from tests.bench.row import Row
 TIMES = 5
 # Of the main process.
 SHORT_SECONDS, LONG_SECONDS = 0.4, 10
-WANTED_SYNC_SECONDS, WANTED_DEFERRED_SECONDS, WANTED_REQUESTS = 1.0, 0.8, 10
+TARGET_SYNC_SECONDS, TARGET_DEFERRED_SECONDS, TARGET_REQUESTS = 1.0, 0.8, 10
 PEERS_NAMESPACE = "default"
 # For how long a real node's pod is Pending: measured there, image present.
 START_SECONDS = 0.5
@@ -56,8 +56,8 @@ def run() -> list[Row]:
 
     follow_the_environment()
     late = {"payments/late.yaml.j2": LATE}
-    with FaultEnvironment(Path(tempfile.mkdtemp()), late) as arena, _Peer(arena).connected() as peer:
-        ours = _Ours(arena)
+    with FaultEnvironment(Path(tempfile.mkdtemp()), late) as environment, _Peer(environment).connected() as peer:
+        ours = _Ours(environment)
         for side in (peer, ours):
             # First connections and imports are no part of what is measured.
             side.execute(side.operator(0))
@@ -68,11 +68,11 @@ def run() -> list[Row]:
         deferred = _in_turn(peer, ours, lambda side: side.to_event(side.operator(SHORT_SECONDS, deferrable=True)))
         what = f"a pod that is done in {SHORT_SECONDS} s"
         return [
-            _row(f"{what}: execute, sync", sync, WANTED_SYNC_SECONDS),
+            _row(f"{what}: execute, sync", sync, TARGET_SYNC_SECONDS),
             _row(
-                f"{what}, {START_SECONDS} s to start: execute, sync", started, WANTED_SYNC_SECONDS + START_SECONDS
+                f"{what}, {START_SECONDS} s to start: execute, sync", started, TARGET_SYNC_SECONDS + START_SECONDS
             ),
-            _row(f"{what}: creation to event, deferrable", deferred, WANTED_DEFERRED_SECONDS),
+            _row(f"{what}: creation to event, deferrable", deferred, TARGET_DEFERRED_SECONDS),
             *_requests(peer, ours),
             _imported(),
         ]
@@ -83,9 +83,9 @@ def _in_turn(peer: Any, ours: Any, measured: Any) -> tuple[list[float], list[flo
     return [one for one, _ in both], [one for _, one in both]
 
 
-def _row(name: str, taken: tuple[list[float], list[float]], wanted: float) -> Row:
+def _row(name: str, taken: tuple[list[float], list[float]], target: float) -> Row:
     peer, ours = (statistics.median(times) for times in taken)
-    return Row(f"{name}, p50 of {TIMES}", peer, ours, "s", f"{wanted} s", ours <= wanted)
+    return Row(f"{name}, p50 of {TIMES}", peer, ours, "s", f"{target} s", ours <= target)
 
 
 def _requests(peer: Any, ours: Any) -> Iterator[Row]:
@@ -94,11 +94,15 @@ def _requests(peer: Any, ours: Any) -> Iterator[Row]:
     peer.execute(peer.operator(LONG_SECONDS))
     counted = len(peer.proxy.done)
     for delivery in ("agent", "secret"):
-        ours.arena.begin()
+        ours.environment.begin()
         ours.execute(ours.operator(LONG_SECONDS, delivery=delivery))
-        name, api, vault = f"a sync task of {LONG_SECONDS} s, {delivery}", ours.proxy.done, ours.arena.vault.done
-        wanted = f"{WANTED_REQUESTS}"
-        yield Row(f"{name}: API requests", counted, len(api), "requests", wanted, len(api) <= WANTED_REQUESTS)
+        name, api, vault = (
+            f"a sync task of {LONG_SECONDS} s, {delivery}",
+            ours.proxy.done,
+            ours.environment.vault.done,
+        )
+        target = f"{TARGET_REQUESTS}"
+        yield Row(f"{name}: API requests", counted, len(api), "requests", target, len(api) <= TARGET_REQUESTS)
         yield Row(f"{name}: Vault requests", None, len(vault), "requests", "", True)
 
 
@@ -106,7 +110,7 @@ class _Side:
     """One of the two operators. proxy: before its API server."""
 
     proxy: Any
-    environment: dict[str, str]
+    variables: dict[str, str]
 
     def execute(self, operator: Any) -> float:
         """Run a task; return how many seconds its execute took, in a process that had imported everything."""
@@ -117,7 +121,7 @@ class _Side:
             operator.execute(worker.context(operator))
             return time.monotonic() - begin
 
-        with mock.patch.dict(os.environ, self.environment):
+        with mock.patch.dict(os.environ, self.variables):
             state, seconds = worker.Process(work).outcome()
         assert state == "ok", seconds
         return float(seconds)
@@ -127,7 +131,7 @@ class _Side:
         from tests.faults import worker
 
         seen = self.proxy.count("POST .*/pods")
-        with mock.patch.dict(os.environ, self.environment):
+        with mock.patch.dict(os.environ, self.variables):
             deferring = worker.run(operator)
             worker.wait_until(lambda: self.proxy.count("POST .*/pods") > seen)
             begin = time.monotonic()
@@ -144,16 +148,16 @@ class _Side:
 
 
 class _Ours(_Side):
-    environment: dict[str, str] = {}
+    variables: dict[str, str] = {}
 
-    def __init__(self, arena: Any) -> None:
-        self.arena, self.proxy = arena, arena.kube
+    def __init__(self, environment: Any) -> None:
+        self.environment, self.proxy = environment, environment.kube
 
     def operator(self, seconds: float, delivery: str = "", template: str = "payments/etl", **given: Any) -> Any:
         secrets = {"delivery": delivery, "script": f"sleep {seconds}"} if delivery else {}
         plain = {} if delivery else {"secrets": [], "cmds": ["sleep", str(seconds)]}
         # As with the peer, all else is as a DAG author finds it.
-        return self.arena.operator(poll_interval=2, pod_template=template, **plain, **secrets, **given)
+        return self.environment.operator(poll_interval=2, pod_template=template, **plain, **secrets, **given)
 
     def trigger(self, row: dict[str, Any]) -> Any:
         from airflow_k8s_vault.operators import VaultPodTrigger
@@ -167,20 +171,20 @@ class _Ours(_Side):
 
 
 class _Peer(_Side):
-    def __init__(self, arena: Any) -> None:
-        self.arena = arena
+    def __init__(self, environment: Any) -> None:
+        self.environment = environment
 
     @contextmanager
     def connected(self) -> Iterator[_Peer]:
         """Have it act as the administrator: a team's namespace takes no pods but ours."""
         from tests.faults.fault_environment import proxy_of, through
 
-        ground = self.arena.ground
-        self.proxy = proxy_of(ground.api.configuration)
-        kubeconfig = ground.folder / "kubeconfig-of-the-peer"
-        kubeconfig.write_text(yaml.safe_dump(through(ground.kubeconfig, self.proxy.address)))
+        servers = self.environment.servers
+        self.proxy = proxy_of(servers.api.configuration)
+        kubeconfig = servers.folder / "kubeconfig-of-the-peer"
+        kubeconfig.write_text(yaml.safe_dump(through(servers.kubeconfig, self.proxy.address)))
         connection = {"conn_type": "kubernetes", "extra": {"kube_config_path": str(kubeconfig)}}
-        self.environment = {"AIRFLOW_CONN_KUBERNETES_DEFAULT": json.dumps(connection)}
+        self.variables = {"AIRFLOW_CONN_KUBERNETES_DEFAULT": json.dumps(connection)}
         try:
             yield self
         finally:
@@ -192,8 +196,8 @@ class _Peer(_Side):
 
         from tests.bench.bench_pods import NAMES
 
-        found = templates.find(template, templates_dir=self.arena.ground.templates_dir)
-        pod = found.render({}, context=NAMES)
+        pod_template = templates.find(template, templates_dir=self.environment.servers.templates_dir)
+        pod = pod_template.render({}, context=NAMES)
         pod["metadata"] = {"name": "peer", "namespace": PEERS_NAMESPACE}
         pod["spec"].pop("serviceAccountName", None)
         with DAG(f"dag-{time.monotonic_ns()}", schedule=None):
@@ -209,7 +213,7 @@ class _Peer(_Side):
         return KubernetesPodTrigger(**row)
 
     def clean(self, operator: Any, event: dict[str, Any]) -> None:
-        self.arena.core.delete_namespaced_pod(event["name"], PEERS_NAMESPACE, grace_period_seconds=0)
+        self.environment.core.delete_namespaced_pod(event["name"], PEERS_NAMESPACE, grace_period_seconds=0)
 
 
 def _imported() -> Row:

@@ -102,24 +102,24 @@ def _constant(ours: Figures, more: Figures) -> list[Row]:
     ]
 
 
-def _large(found: Figures, size: int) -> list[Row]:
+def _large(figures: Figures, size: int) -> list[Row]:
     what = f"{size} deferred pods in {NAMESPACES} namespaces"
-    p99 = statistics.quantiles(found.delays, n=100)[98]
-    each = found.requests_a_second / NAMESPACES
+    p99 = statistics.quantiles(figures.delays, n=100)[98]
+    each = figures.requests_a_second / NAMESPACES
     return [
         Row(f"{what}: API requests a second and namespace", None, each, "requests", "1", each <= 1),
-        Row(f"{what}: memory", None, found.memory / 1e6, "MB", "150 MB", found.memory <= 150e6),
+        Row(f"{what}: memory", None, figures.memory / 1e6, "MB", "150 MB", figures.memory <= 150e6),
         Row(
             f"… {LINES_A_SECOND} changes a second: CPU for one",
             None,
-            found.cpu_an_event,
+            figures.cpu_an_event,
             "s",
             "0.25 ms",
-            found.cpu_an_event <= 0.25e-3,
+            figures.cpu_an_event <= 0.25e-3,
         ),
         Row("… end to event, p99", None, p99, "s", "0.5 s", p99 <= 0.5),
-        Row("… longest block of the event loop", None, found.block, "s", "0.1 s", found.block <= 0.1),
-        Row("… longest garbage collection, which is one", None, found.collection, "s", "", True),
+        Row("… longest block of the event loop", None, figures.block, "s", "0.1 s", figures.block <= 0.1),
+        Row("… longest garbage collection, which is one", None, figures.collection, "s", "", True),
     ]
 
 

@@ -16,7 +16,7 @@ class Row:
     peer: float | None
     ours: float
     unit: str
-    wanted: str
+    target: str
     met: bool
     note: str = ""
 
@@ -46,6 +46,6 @@ def table(rows: list[Row]) -> str:
     for row in rows:
         ratio = "" if row.ratio is None else f"{row.ratio:.3g} ×"
         verdict = "ok" if row.met else "MISSED"
-        cells = (row.work, figure(row.peer, row.unit), figure(row.ours, row.unit), ratio, row.wanted, verdict)
+        cells = (row.work, figure(row.peer, row.unit), figure(row.ours, row.unit), ratio, row.target, verdict)
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join([*lines, "", *(f"{row.work}: {row.note}" for row in rows if row.note)])

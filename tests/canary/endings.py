@@ -42,48 +42,48 @@ EXPECTED = {
 }
 
 
-def all_of(arena: FaultEnvironment, delivery: str) -> Ended:
+def all_of(environment: FaultEnvironment, delivery: str) -> Ended:
     """Run a task to each kind of end and return how it ended."""
-    ended = _side_by_side(arena, delivery)
-    ended |= _alone(arena, delivery)
-    _looked_at(arena, delivery, ended)
+    ended = _side_by_side(environment, delivery)
+    ended |= _alone(environment, delivery)
+    _looked_at(environment, delivery, ended)
     return ended
 
 
-def _task(arena: FaultEnvironment, delivery: str, script: str = "true", **arguments: Any) -> WatchedOperator:
-    return arena.operator(**{"script": script, "delivery": delivery, **arguments})
+def _task(environment: FaultEnvironment, delivery: str, script: str = "true", **arguments: Any) -> WatchedOperator:
+    return environment.operator(**{"script": script, "delivery": delivery, **arguments})
 
 
-def _side_by_side(arena: FaultEnvironment, delivery: str) -> Ended:
+def _side_by_side(environment: FaultEnvironment, delivery: str) -> Ended:
     tasks = {
-        "success, sync": _task(arena, delivery),
-        "success, deferred": _task(arena, delivery, deferrable=True),
-        "success with XCom": _task(arena, delivery, XCOM, do_xcom_push=True),
-        "failure, sync": _task(arena, delivery, "exit 3"),
-        "failure, deferred": _task(arena, delivery, "exit 3", deferrable=True),
-        "execution_timeout": _task(arena, delivery, **LONG, execution_timeout=timedelta(seconds=8)),
-        "a key that is not there": _task(arena, delivery, secrets=[*ALL, NO_SUCH_KEY]),
+        "success, sync": _task(environment, delivery),
+        "success, deferred": _task(environment, delivery, deferrable=True),
+        "success with XCom": _task(environment, delivery, XCOM, do_xcom_push=True),
+        "failure, sync": _task(environment, delivery, "exit 3"),
+        "failure, deferred": _task(environment, delivery, "exit 3", deferrable=True),
+        "execution_timeout": _task(environment, delivery, **LONG, execution_timeout=timedelta(seconds=8)),
+        "a key that is not there": _task(environment, delivery, secrets=[*ALL, NO_SUCH_KEY]),
     }
     started = {name: run(operator) for name, operator in tasks.items()}
     return {name: finish(tasks[name], process) for name, process in started.items()}
 
 
-def _alone(arena: FaultEnvironment, delivery: str) -> Ended:
+def _alone(environment: FaultEnvironment, delivery: str) -> Ended:
     """What changes Vault, or needs two tries."""
     ended = {}
     for name, status in (("refused", 403), ("Vault answers 500", 500)):
-        arena.vault.faults = [Fault("/login", status, None)]
-        ended[name] = run(_task(arena, delivery)).outcome()
-        arena.vault.faults = []
+        environment.vault.faults = [Fault("/login", status, None)]
+        ended[name] = run(_task(environment, delivery)).outcome()
+        environment.vault.faults = []
     if delivery == "secret":
-        arena.kube.faults = [Fault(r"POST .*/secrets(\?|$)", 403, None)]
-        ended[REFUSED_SECRET] = run(_task(arena, delivery)).outcome()
-        arena.kube.faults = []
-        late = _task(arena, delivery)
+        environment.kube.faults = [Fault(r"POST .*/secrets(\?|$)", 403, None)]
+        ended[REFUSED_SECRET] = run(_task(environment, delivery)).outcome()
+        environment.kube.faults = []
+        late = _task(environment, delivery)
         late.at_step = Dying("read", lambda: signal.raise_signal(signal.SIGALRM))
         ended[TIMED_OUT] = run(late).outcome()
     # The second try is the same task but for its end: else its pod would not be this task's (decision 0008).
-    again = _task(arena, delivery, "exit 3" if delivery == "agent" else "true")
+    again = _task(environment, delivery, "exit 3" if delivery == "agent" else "true")
     # `agent` has no steps: its first try fails.
     again.at_step = Dying("secret")
     run(again).outcome()
@@ -93,22 +93,23 @@ def _alone(arena: FaultEnvironment, delivery: str) -> Ended:
     return ended
 
 
-def _looked_at(arena: FaultEnvironment, delivery: str, ended: Ended) -> None:
+def _looked_at(environment: FaultEnvironment, delivery: str, ended: Ended) -> None:
     """Two pods with secrets and one without are looked at from everywhere, then a user ends the tasks."""
-    deferred = _task(arena, delivery, **LONG, deferrable=True, do_xcom_push=True)
-    sync = _task(arena, delivery, **LONG, pod_template="payments/beside")
+    deferred = _task(environment, delivery, **LONG, deferrable=True, do_xcom_push=True)
+    sync = _task(environment, delivery, **LONG, pod_template="payments/beside")
     starting, process = run(deferred), run(sync)
     serialized = starting.outcome()[1]
-    with pods.running(arena, {"name": "base", "command": pods.WAITS}) as stranger:
+    with pods.running(environment, {"name": "base", "command": pods.WAITS}) as stranger:
         names = [
-            wait_until(lambda task=task: arena.running(task))["metadata"]["name"] for task in (deferred, sync)
+            wait_until(lambda task=task: environment.running(task))["metadata"]["name"]
+            for task in (deferred, sync)
         ]
-        keep_all(arena)
+        keep_all(environment)
         for pod, container in zip((*names, stranger), ("airflow-xcom-sidecar", "beside", "base"), strict=True):
-            pods.look(arena, pod, container)
+            pods.look(environment, pod, container)
     ended["ended by a user, deferred"] = trigger(serialized, then="on_kill").outcome()
     process.kill(signal.SIGTERM)
     ended["ended by a user, sync"] = process.outcome()
     # Airflow's sidecar ignores SIGTERM: its pod would take the 30 s that it has.
-    arena.core.delete_collection_namespaced_pod(NAMESPACE, grace_period_seconds=2)
-    wait_until(lambda: not arena.core.list_namespaced_pod(NAMESPACE).items)
+    environment.core.delete_collection_namespaced_pod(NAMESPACE, grace_period_seconds=2)
+    wait_until(lambda: not environment.core.list_namespaced_pod(NAMESPACE).items)

@@ -22,15 +22,15 @@ _DAGS = ROOT / "dags"
 _BEGIN = time.time()
 
 
-def keep_all(arena: FaultEnvironment) -> None:
+def keep_all(environment: FaultEnvironment) -> None:
     """Keep what can be seen now."""
-    keep_processes(arena)
-    arena.keep("disk of devcluster", disk_of_devcluster(arena))
-    arena.keep("disk of workers", disk_of_workers(arena))
-    arena.keep("outputs", outputs(arena))
+    keep_processes(environment)
+    environment.keep("disk of devcluster", disk_of_devcluster(environment))
+    environment.keep("disk of workers", disk_of_workers(environment))
+    environment.keep("outputs", outputs(environment))
 
 
-def keep_processes(arena: FaultEnvironment) -> None:
+def keep_processes(environment: FaultEnvironment) -> None:
     """Keep the arguments of all processes, and the environment of Python's that are in no container."""
     arguments, environments = {}, {}
     for path in Path("/proc").glob("[0-9]*"):
@@ -39,18 +39,18 @@ def keep_processes(arena: FaultEnvironment) -> None:
             arguments[path.name] = command
             if (path / "root").resolve() == Path("/") and "python" in command:
                 environments[path.name] = (path / "environ").read_bytes().decode(errors="replace")
-    arena.keep("process arguments", arguments)
-    arena.keep("environments", environments)
+    environment.keep("process arguments", arguments)
+    environment.keep("environments", environments)
 
 
-def disk_of_devcluster(arena: FaultEnvironment) -> Texts:
+def disk_of_devcluster(environment: FaultEnvironment) -> Texts:
     """All files of the cluster, and the logs of the servers; with a cluster of your own, these alone."""
-    return dict(_files(arena.ground.folder / "cluster", *arena.ground.folder.glob("*.log")))
+    return dict(_files(environment.servers.folder / "cluster", *environment.servers.folder.glob("*.log")))
 
 
-def disk_of_workers(arena: FaultEnvironment) -> Texts:
+def disk_of_workers(environment: FaultEnvironment) -> Texts:
     """Airflow's home, the folder of temporary files, and what lies beside the servers' logs."""
-    beside = [path for path in arena.ground.folder.iterdir() if path.is_file()]
+    beside = [path for path in environment.servers.folder.iterdir() if path.is_file()]
     return dict(_files(Path(os.environ["AIRFLOW_HOME"]), Path(tempfile.gettempdir()), *beside))
 
 
@@ -64,19 +64,28 @@ def _files(*places: Path) -> Iterator[tuple[str, str]]:
                     yield str(path), path.read_bytes().decode(errors="replace")
 
 
-def outputs(arena: FaultEnvironment) -> Texts:
+def outputs(environment: FaultEnvironment) -> Texts:
     """What this package's commands print for each template and DAG, and kubectl of pods and Secrets."""
-    result = {f"pod {pod.metadata.name}": str(pod) for pod in arena.core.list_namespaced_pod(NAMESPACE).items}
+    result = {
+        f"pod {pod.metadata.name}": str(pod) for pod in environment.core.list_namespaced_pod(NAMESPACE).items
+    }
     names = [
-        str(path.relative_to(arena.ground.templates_dir)).removesuffix(".yaml.j2")
-        for path in arena.ground.templates_dir.glob("*/*.yaml.j2")
+        str(path.relative_to(environment.servers.templates_dir)).removesuffix(".yaml.j2")
+        for path in environment.servers.templates_dir.glob("*/*.yaml.j2")
     ]
     commands = [f"templates {verb} {name}" for verb in ("show", "render", "explain") for name in names]
     for command in ("templates list", f"secrets list --dags {_DAGS}", *commands):
         result[command] = _printed(f"k8s-vault {command} -o json")
     if kubectl := shutil.which("kubectl"):
         for words in ("get pods -o yaml", "describe pods,secrets,events", "get pods,secrets,events -o wide"):
-            command = [kubectl, "--kubeconfig", str(arena.ground.kubeconfig), "-n", NAMESPACE, *words.split()]
+            command = [
+                kubectl,
+                "--kubeconfig",
+                str(environment.servers.kubeconfig),
+                "-n",
+                NAMESPACE,
+                *words.split(),
+            ]
             done = subprocess.run(command, capture_output=True, text=True, check=False)
             result[f"kubectl {words}"] = done.stdout + done.stderr
     return result

@@ -31,7 +31,9 @@ _SECURITY = {"runAsNonRoot": True, "runAsUser": 10001, "seccompProfile": {"type"
 WAITS = ["sh", "-c", "trap 'exit 0' TERM; sleep 60 & wait"]
 
 
-def create(arena: FaultEnvironment, *containers: dict[str, Any], annotations: Any = None, **spec: Any) -> str:
+def create(
+    environment: FaultEnvironment, *containers: dict[str, Any], annotations: Any = None, **spec: Any
+) -> str:
     """Create a pod of these containers (`base` has to be named too) and return its name."""
     name = f"planted-{os.urandom(4).hex()}"
     body = {
@@ -43,41 +45,41 @@ def create(arena: FaultEnvironment, *containers: dict[str, Any], annotations: An
             **spec,
         },
     }
-    arena.core.create_namespaced_pod(NAMESPACE, body)
+    environment.core.create_namespaced_pod(NAMESPACE, body)
     return name
 
 
-def run_to_its_end(arena: FaultEnvironment, annotations: Any = None, **container: Any) -> None:
+def run_to_its_end(environment: FaultEnvironment, annotations: Any = None, **container: Any) -> None:
     """Run a pod of one container; returns when the record of pods has its end."""
-    name = create(arena, {"name": "base", **container}, annotations=annotations)
-    wait_until(lambda: state(arena, name).get("phase") in ("Succeeded", "Failed"))
+    name = create(environment, {"name": "base", **container}, annotations=annotations)
+    wait_until(lambda: state(environment, name).get("phase") in ("Succeeded", "Failed"))
 
 
-def state(arena: FaultEnvironment, name: str) -> dict[str, Any]:
-    matches = [pod for pod in arena.record.pods.values() if pod["metadata"]["name"] == name]
+def state(environment: FaultEnvironment, name: str) -> dict[str, Any]:
+    matches = [pod for pod in environment.record.pods.values() if pod["metadata"]["name"] == name]
     return dict(matches[0].get("status", {})) if matches else {}
 
 
 @contextlib.contextmanager
-def running(arena: FaultEnvironment, *containers: dict[str, Any], **spec: Any) -> Iterator[str]:
+def running(environment: FaultEnvironment, *containers: dict[str, Any], **spec: Any) -> Iterator[str]:
     """A pod while all its containers run; it is gone afterwards."""
-    name = create(arena, *containers, **spec)
+    name = create(environment, *containers, **spec)
     try:
-        wait_until(lambda: _all_run(arena, name))
+        wait_until(lambda: _all_run(environment, name))
         yield name
     finally:
-        arena.core.delete_namespaced_pod(name, NAMESPACE, grace_period_seconds=0)
+        environment.core.delete_namespaced_pod(name, NAMESPACE, grace_period_seconds=0)
 
 
-def _all_run(arena: FaultEnvironment, name: str) -> bool:
-    statuses = state(arena, name).get("containerStatuses", [])
+def _all_run(environment: FaultEnvironment, name: str) -> bool:
+    statuses = state(environment, name).get("containerStatuses", [])
     return bool(statuses) and all("running" in status["state"] for status in statuses)
 
 
-def look(arena: FaultEnvironment, pod: str, container: str) -> None:
+def look(environment: FaultEnvironment, pod: str, container: str) -> None:
     """Keep what a process in that container can see: variables and files."""
-    message = arena.run_in(pod, container, LOOK)
-    environment, mark, files = message.partition("FILES\n")
+    message = environment.run_in(pod, container, LOOK)
+    variables, mark, files = message.partition("FILES\n")
     assert mark, f"could not look around in {container} of {pod}"
-    arena.keep("other environment", {f"{pod}/{container}": environment})
-    arena.keep("other files", {f"{pod}/{container}": files})
+    environment.keep("other environment", {f"{pod}/{container}": variables})
+    environment.keep("other files", {f"{pod}/{container}": files})

@@ -31,23 +31,23 @@ class Surface:
     plant: Callable[[FaultEnvironment, str], Any]
 
 
-def _states(arena: FaultEnvironment, part: str) -> Texts:
-    return {f"state {number}": json.dumps(pod.get(part)) for number, pod in enumerate(arena.record.states)}
+def _states(environment: FaultEnvironment, part: str) -> Texts:
+    return {f"state {number}": json.dumps(pod.get(part)) for number, pod in enumerate(environment.record.states)}
 
 
-def _events(arena: FaultEnvironment) -> Texts:
-    return {e.metadata.name: str(e.to_dict()) for e in arena.core.list_namespaced_event(NAMESPACE).items}
+def _events(environment: FaultEnvironment) -> Texts:
+    return {e.metadata.name: str(e.to_dict()) for e in environment.core.list_namespaced_event(NAMESPACE).items}
 
 
-def _plant_event(arena: FaultEnvironment, value: str) -> None:
+def _plant_event(environment: FaultEnvironment, value: str) -> None:
     """The kubelet repeats in an event what it could not do."""
-    name = pods.create(arena, {"name": "base", "image": f"registry.invalid/{value}:1"})
-    wait_until(lambda: any(value in text for text in _events(arena).values()))
-    arena.core.delete_namespaced_pod(name, NAMESPACE, grace_period_seconds=0)
+    name = pods.create(environment, {"name": "base", "image": f"registry.invalid/{value}:1"})
+    wait_until(lambda: any(value in text for text in _events(environment).values()))
+    environment.core.delete_namespaced_pod(name, NAMESPACE, grace_period_seconds=0)
 
 
-def _secrets(arena: FaultEnvironment) -> Texts:
-    answer = arena.core.list_secret_for_all_namespaces()
+def _secrets(environment: FaultEnvironment) -> Texts:
+    answer = environment.core.list_secret_for_all_namespaces()
     result = {"the list itself": str(answer.metadata)}
     for secret in answer.items:
         data = {key: base64.b64decode(text).decode(errors="replace") for key, text in (secret.data or {}).items()}
@@ -55,38 +55,38 @@ def _secrets(arena: FaultEnvironment) -> Texts:
     return result
 
 
-def _plant_secret(arena: FaultEnvironment, value: str) -> None:
+def _plant_secret(environment: FaultEnvironment, value: str) -> None:
     head = {"name": f"vault-{os.urandom(4).hex()}"}
-    arena.core.create_namespaced_secret(NAMESPACE, {"metadata": head, "stringData": {"a": value}})
+    environment.core.create_namespaced_secret(NAMESPACE, {"metadata": head, "stringData": {"a": value}})
 
 
-def _config_maps(arena: FaultEnvironment) -> Texts:
-    items = arena.core.list_config_map_for_all_namespaces().items
+def _config_maps(environment: FaultEnvironment) -> Texts:
+    items = environment.core.list_config_map_for_all_namespaces().items
     return {f"{item.metadata.namespace}/{item.metadata.name}": str(item) for item in items}
 
 
-def _plant_config_map(arena: FaultEnvironment, value: str) -> None:
+def _plant_config_map(environment: FaultEnvironment, value: str) -> None:
     head = {"name": f"planted-{os.urandom(4).hex()}"}
-    arena.core.create_namespaced_config_map(NAMESPACE, {"metadata": head, "data": {"a": value}})
+    environment.core.create_namespaced_config_map(NAMESPACE, {"metadata": head, "data": {"a": value}})
 
 
-def _said(suffix: str) -> Callable[[FaultEnvironment], Texts]:
+def _printed(suffix: str) -> Callable[[FaultEnvironment], Texts]:
     """What worker processes wrote down: their log, or what would go into Airflow's database (worker.seen)."""
 
-    def texts(arena: FaultEnvironment) -> Texts:
+    def texts(environment: FaultEnvironment) -> Texts:
         path = Path(os.environ["K8S_VAULT_TEST_WORKER_LOG"] + suffix)
         return {path.name: path.read_text(errors="replace")} if path.exists() else {}
 
     return texts
 
 
-def _plant_log(arena: FaultEnvironment, value: str) -> None:
+def _plant_log(environment: FaultEnvironment, value: str) -> None:
     """The operator's own logger, in a worker."""
-    operator = arena.operator(secrets=[])
+    operator = environment.operator(secrets=[])
     Process(lambda: operator.log.debug("the value is %s", value)).outcome()
 
 
-def _plant_exception(arena: FaultEnvironment, value: str) -> None:
+def _plant_exception(environment: FaultEnvironment, value: str) -> None:
     """A function that fails while it holds the value; its message does not have it."""
 
     def fails(held: str) -> None:
@@ -95,18 +95,18 @@ def _plant_exception(arena: FaultEnvironment, value: str) -> None:
     Process(lambda: fails(value)).outcome()
 
 
-def _plant_xcom(arena: FaultEnvironment, value: str) -> None:
+def _plant_xcom(environment: FaultEnvironment, value: str) -> None:
     """In halves, which the pod puts together: whole, it would also be in the task's rendered fields."""
     halves = f"{value[:20]} {value[20:]}"
     script = f'mkdir -p /airflow/xcom && printf \'{{"who": "%s%s"}}\' {halves} > /airflow/xcom/return.json'
-    run(arena.operator(secrets=[], cmds=["sh", "-c", script], do_xcom_push=True)).outcome()
+    run(environment.operator(secrets=[], cmds=["sh", "-c", script], do_xcom_push=True)).outcome()
 
 
-def _plant_rendered(arena: FaultEnvironment, value: str) -> None:
-    run(arena.operator(secrets=[], cmds=["true"], env_vars={"NOTE": value})).outcome()
+def _plant_rendered(environment: FaultEnvironment, value: str) -> None:
+    run(environment.operator(secrets=[], cmds=["true"], env_vars={"NOTE": value})).outcome()
 
 
-def _plant_trigger(arena: FaultEnvironment, value: str) -> None:
+def _plant_trigger(environment: FaultEnvironment, value: str) -> None:
     """What the Kubernetes connection holds goes along to the triggerer."""
     name = "AIRFLOW_CONN_KUBERNETES_DEFAULT"
     before = os.environ[name]
@@ -114,55 +114,55 @@ def _plant_trigger(arena: FaultEnvironment, value: str) -> None:
     connection["extra"]["note"] = value
     os.environ[name] = json.dumps(connection)
     try:
-        run(arena.operator(secrets=[], cmds=["true"], deferrable=True)).outcome()
+        run(environment.operator(secrets=[], cmds=["true"], deferrable=True)).outcome()
     finally:
         os.environ[name] = before
 
 
-def _plant_in_another_environment(arena: FaultEnvironment, value: str) -> None:
+def _plant_in_another_environment(environment: FaultEnvironment, value: str) -> None:
     other = {"name": "other", "command": pods.WAITS, "env": [{"name": "A", "value": value}]}
-    with pods.running(arena, {"name": "base", "command": pods.WAITS}, other) as pod:
-        pods.look(arena, pod, "other")
+    with pods.running(environment, {"name": "base", "command": pods.WAITS}, other) as pod:
+        pods.look(environment, pod, "other")
 
 
-def _plant_in_anothers_files(arena: FaultEnvironment, value: str) -> None:
+def _plant_in_anothers_files(environment: FaultEnvironment, value: str) -> None:
     """The container that has the value writes it to a volume that the other one mounts."""
     shared = {"name": "shared", "mountPath": "/shared"}
     write = f'printf %s "$A" > /shared/a; {pods.WAITS[-1]}'
     env = [{"name": "A", "value": value}]
     base = {"name": "base", "command": ["sh", "-c", write], "env": env, "volumeMounts": [shared]}
     other = {"name": "other", "command": pods.WAITS, "volumeMounts": [shared]}
-    with pods.running(arena, base, other, volumes=[{"name": "shared", "emptyDir": {}}]) as pod:
-        pods.look(arena, pod, "other")
+    with pods.running(environment, base, other, volumes=[{"name": "shared", "emptyDir": {}}]) as pod:
+        pods.look(environment, pod, "other")
 
 
-def _plant_argument(arena: FaultEnvironment, value: str) -> None:
-    _while_it_sleeps(arena, {}, value)
+def _plant_argument(environment: FaultEnvironment, value: str) -> None:
+    _while_it_sleeps(environment, {}, value)
 
 
-def _plant_environment(arena: FaultEnvironment, value: str) -> None:
-    _while_it_sleeps(arena, {"PLANTED": value})
+def _plant_environment(environment: FaultEnvironment, value: str) -> None:
+    _while_it_sleeps(environment, {"PLANTED": value})
 
 
-def _while_it_sleeps(arena: FaultEnvironment, environment: dict[str, str], *arguments: str) -> None:
+def _while_it_sleeps(environment: FaultEnvironment, variables: dict[str, str], *arguments: str) -> None:
     command = [sys.executable, "-c", "print(flush=True); import time; time.sleep(60)", *arguments]
-    process = subprocess.Popen(command, env={**os.environ, **environment}, stdout=subprocess.PIPE)
+    process = subprocess.Popen(command, env={**os.environ, **variables}, stdout=subprocess.PIPE)
     assert process.stdout
     process.stdout.readline()
-    machine.keep_processes(arena)
+    machine.keep_processes(environment)
     process.kill()
     process.communicate()
 
 
-def _plant_on_the_clusters_disk(arena: FaultEnvironment, value: str) -> None:
+def _plant_on_the_clusters_disk(environment: FaultEnvironment, value: str) -> None:
     """The kubelet keeps what a container wrote in a file, as long as there is the pod."""
-    if not (arena.ground.folder / "cluster").exists():
+    if not (environment.servers.folder / "cluster").exists():
         # A node of a real cluster: its disk is not here to be read. What is searched then is the servers' logs.
-        (arena.ground.folder / "planted.log").write_text(value)
-    pods.run_to_its_end(arena, command=["sh", "-c", 'echo "$A"'], env=[{"name": "A", "value": value}])
+        (environment.servers.folder / "planted.log").write_text(value)
+    pods.run_to_its_end(environment, command=["sh", "-c", 'echo "$A"'], env=[{"name": "A", "value": value}])
 
 
-def _plant_on_a_workers_disk(arena: FaultEnvironment, value: str) -> None:
+def _plant_on_a_workers_disk(environment: FaultEnvironment, value: str) -> None:
     def work() -> None:
         with tempfile.NamedTemporaryFile("w", delete=False) as file:
             file.write(value)
@@ -170,21 +170,21 @@ def _plant_on_a_workers_disk(arena: FaultEnvironment, value: str) -> None:
     Process(work).outcome()
 
 
-def _plant_in_a_template(arena: FaultEnvironment, value: str) -> None:
+def _plant_in_a_template(environment: FaultEnvironment, value: str) -> None:
     """A platform that writes a value into a template, and prints it."""
-    folder = arena.ground.templates_dir / "payments"
+    folder = environment.servers.templates_dir / "payments"
     base = (folder / "python.yaml.j2").read_text()
     planted = folder / "planted.yaml.j2"
     planted.write_text(base.replace('value: "1"', f"value: {value}"))
     try:
-        arena.keep("outputs", machine.outputs(arena))
+        environment.keep("outputs", machine.outputs(environment))
     finally:
         planted.unlink()
 
 
-def _documents(arena: FaultEnvironment) -> Texts:
+def _documents(environment: FaultEnvironment) -> Texts:
     """A copy of the README and of docs/, made once: a test does not write into the working copy."""
-    folder = arena.ground.folder / "documents"
+    folder = environment.servers.folder / "documents"
     if not folder.exists():
         shutil.copytree(ROOT / "docs", folder / "docs")
         shutil.copy(ROOT / "README.md", folder)
@@ -195,19 +195,19 @@ def _documents(arena: FaultEnvironment) -> Texts:
     }
 
 
-def _plant_in_the_readme(arena: FaultEnvironment, value: str) -> None:
-    _documents(arena)
-    readme = arena.ground.folder / "documents/README.md"
+def _plant_in_the_readme(environment: FaultEnvironment, value: str) -> None:
+    _documents(environment)
+    readme = environment.servers.folder / "documents/README.md"
     readme.write_text(f"{readme.read_text()}\n```console\n$ env\nPGPASSWORD={value}\n```\n")
 
 
 def _kept(
-    what: str, now: Callable[[FaultEnvironment], Texts] = lambda arena: {}
+    what: str, now: Callable[[FaultEnvironment], Texts] = lambda environment: {}
 ) -> Callable[[FaultEnvironment], Texts]:
     """What was read while pods ran (machine.keep_all, pods.look), and what there is now."""
-    return lambda arena: {
-        **arena.kept.get(what, {}),
-        **{f"{name}, now": text for name, text in now(arena).items()},
+    return lambda environment: {
+        **environment.kept.get(what, {}),
+        **{f"{name}, now": text for name, text in now(environment).items()},
     }
 
 
@@ -215,21 +215,23 @@ SURFACES = (
     Surface(
         "pod specs",
         "the spec in every state that a watch sent: variables, arguments, volumes of all containers",
-        lambda arena: _states(arena, "spec"),
-        lambda arena, value: pods.run_to_its_end(arena, env=[{"name": "A", "value": value}]),
+        lambda environment: _states(environment, "spec"),
+        lambda environment, value: pods.run_to_its_end(environment, env=[{"name": "A", "value": value}]),
     ),
     Surface(
         "annotations and labels",
         "the metadata in every state that a watch sent",
-        lambda arena: _states(arena, "metadata"),
-        lambda arena, value: pods.run_to_its_end(arena, {"example.com/value": value}),
+        lambda environment: _states(environment, "metadata"),
+        lambda environment, value: pods.run_to_its_end(environment, {"example.com/value": value}),
     ),
     Surface(
         "pod states and termination messages",
         "the status in every state that a watch sent",
-        lambda arena: _states(arena, "status"),
-        lambda arena, value: pods.run_to_its_end(
-            arena, command=["sh", "-c", 'echo "$A" > /dev/termination-log'], env=[{"name": "A", "value": value}]
+        lambda environment: _states(environment, "status"),
+        lambda environment, value: pods.run_to_its_end(
+            environment,
+            command=["sh", "-c", 'echo "$A" > /dev/termination-log'],
+            env=[{"name": "A", "value": value}],
         ),
     ),
     Surface("events", "all events of the namespace", _events, _plant_event),
@@ -238,18 +240,18 @@ SURFACES = (
     Surface(
         "logs of workers and triggerer",
         "everything that their processes log with every logger at DEBUG, or print",
-        _said(""),
+        _printed(""),
         _plant_log,
     ),
     Surface(
         "exceptions",
         "every traceback, with chained ones and the variables of each frame",
-        _said(".exceptions"),
+        _printed(".exceptions"),
         _plant_exception,
     ),
-    Surface("XCom", "what tasks push and return", _said(".xcom"), _plant_xcom),
-    Surface("rendered fields", "the templated fields of each task", _said(".rendered"), _plant_rendered),
-    Surface("trigger kwargs", "each trigger as it is stored", _said(".trigger"), _plant_trigger),
+    Surface("XCom", "what tasks push and return", _printed(".xcom"), _plant_xcom),
+    Surface("rendered fields", "the templated fields of each task", _printed(".rendered"), _plant_rendered),
+    Surface("trigger kwargs", "each trigger as it is stored", _printed(".trigger"), _plant_trigger),
     Surface(
         "environment of other containers",
         "as seen from a neighbour in the pod, the XCom sidecar, and another pod of the team",
@@ -271,7 +273,7 @@ SURFACES = (
     Surface(
         "environment of worker processes",
         "as they were started, and as they end",
-        _kept("environments", _said(".environment")),
+        _kept("environments", _printed(".environment")),
         _plant_environment,
     ),
     Surface(

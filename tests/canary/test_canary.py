@@ -30,9 +30,9 @@ LOGGERS = (
 
 
 @pytest.fixture(scope="module")
-def arena(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FaultEnvironment]:
+def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FaultEnvironment]:
     """Both deliveries, ended in all kinds of ways, with everything logged at DEBUG."""
-    with pytest.MonkeyPatch.context() as patch, FaultEnvironment(tmp_path_factory.mktemp("arena")) as made:
+    with pytest.MonkeyPatch.context() as patch, FaultEnvironment(tmp_path_factory.mktemp("environment")) as made:
         patch.setenv("K8S_VAULT_TEST_DEBUG", "1")
         patch.setattr(tempfile, "tempdir", str(tmp_path_factory.mktemp("temporary")))
         made.vault.exchanges = []
@@ -41,8 +41,8 @@ def arena(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FaultEnvironment
         yield made
 
 
-def _in_play(arena: FaultEnvironment) -> Any:
-    return values.in_play(arena.vault.exchanges or (), arena.ground.canary)
+def _in_play(environment: FaultEnvironment) -> Any:
+    return values.in_play(environment.vault.exchanges or (), environment.servers.canary)
 
 
 @pytest.mark.parametrize(
@@ -54,16 +54,16 @@ def _in_play(arena: FaultEnvironment) -> Any:
         if delivery == "secret" or ending not in endings.OF_SECRET
     ],
 )
-def test_a_task_came_to_each_kind_of_end(arena: FaultEnvironment, delivery: str, ending: str) -> None:
-    state, message = arena.ended[delivery][ending]
-    expected, words = endings.EXPECTED[ending]
+def test_a_task_came_to_each_kind_of_end(environment: FaultEnvironment, delivery: str, ending: str) -> None:
+    state, message = environment.ended[delivery][ending]
+    expected, reason = endings.EXPECTED[ending]
 
     assert state == expected, message
-    assert words in str(message)
+    assert reason in str(message)
 
 
-def test_all_kinds_of_secrets_were_in_play(arena: FaultEnvironment) -> None:
-    counted = {kind: len(result) for kind, result in _in_play(arena).items()}
+def test_all_kinds_of_secrets_were_in_play(environment: FaultEnvironment) -> None:
+    counted = {kind: len(result) for kind, result in _in_play(environment).items()}
 
     assert counted["KV value"] == 1
     # One for each pod that Vault let in: 9 of each delivery at least, and the refused ones had tokens to show.
@@ -75,27 +75,27 @@ def test_all_kinds_of_secrets_were_in_play(arena: FaultEnvironment) -> None:
 
 
 @pytest.mark.parametrize("logger", LOGGERS)
-def test_the_log_is_as_talkative_as_it_gets(arena: FaultEnvironment, logger: str) -> None:
+def test_the_log_is_as_talkative_as_it_gets(environment: FaultEnvironment, logger: str) -> None:
     log = open(os.environ["K8S_VAULT_TEST_WORKER_LOG"]).read()  # noqa: SIM115
 
     assert re.search(rf"\[debug *\].*\[{re.escape(logger)}", log)
 
 
 @SURFACE
-def test_no_secret_is_there(arena: FaultEnvironment, surface: Surface) -> None:
-    texts = surface.texts(arena)
-    result = {kind: isolation.found_in(texts, expected) for kind, expected in _in_play(arena).items()}
+def test_no_secret_is_there(environment: FaultEnvironment, surface: Surface) -> None:
+    texts = surface.texts(environment)
+    result = {kind: isolation.found_in(texts, expected) for kind, expected in _in_play(environment).items()}
 
     assert len(texts) > 0, f"nothing was there to search: {surface.name}"
     assert {kind: places for kind, places in result.items() if places} == {}
 
 
 @SURFACE
-def test_a_secret_that_is_planted_there_is_found(arena: FaultEnvironment, surface: Surface) -> None:
+def test_a_secret_that_is_planted_there_is_found(environment: FaultEnvironment, surface: Surface) -> None:
     value = f"planted-{uuid.uuid4().hex}"
-    before = isolation.found_in(surface.texts(arena), [value])
-    surface.plant(arena, value)
-    after = isolation.found_in(surface.texts(arena), [value])
+    before = isolation.found_in(surface.texts(environment), [value])
+    surface.plant(environment, value)
+    after = isolation.found_in(surface.texts(environment), [value])
 
     assert before == []
     assert after != [], f"{surface.name}: a value that is there was not found"

@@ -215,13 +215,13 @@ MISTAKES = [
 ]
 
 
-@pytest.mark.parametrize(("file", "old", "new", "said"), MISTAKES, ids=[said for *_, said in MISTAKES])
-def test_lint_tells_a_mistake_with_its_file(folder: Path, file: str, old: str, new: str, said: str) -> None:
+@pytest.mark.parametrize(("file", "old", "new", "reason"), MISTAKES, ids=[reason for *_, reason in MISTAKES])
+def test_lint_tells_a_mistake_with_its_file(folder: Path, file: str, old: str, new: str, reason: str) -> None:
     replaced(folder / file, old, new)
 
     ran = run("templates", "lint", folder, "-o", "json")
 
-    errors = [row for row in ran.json() if said in row["what"]]
+    errors = [row for row in ran.json() if reason in row["what"]]
     assert errors, ran.out
     assert any(file.rpartition("/")[2] in row["where"] for row in errors)
     assert (1 if any(row["severity"] == "error" for row in ran.json()) else 0) == ran.status
@@ -491,14 +491,14 @@ def test_lint_tells_where_an_open_argument_goes_past_a_variables_limits(folder: 
 
 
 @pytest.mark.parametrize(
-    ("limit", "said"),
+    ("limit", "reason"),
     [
         ("registries: [registry.example.com]", "allowed are images from registry.example.com"),
         ("digests_only: true", "images are named by digest"),
     ],
 )
 def test_lint_holds_the_platforms_limits_against_the_packages_own_images(
-    folder: Path, limit: str, said: str
+    folder: Path, limit: str, reason: str
 ) -> None:
     with (folder / "platform.yaml").open("a") as file:
         file.write(f"{limit}\n")
@@ -509,7 +509,7 @@ def test_lint_holds_the_platforms_limits_against_the_packages_own_images(
     for what in ("[k8s_vault] vault_agent_image is", "the XCom sidecar"):
         (row,) = [row for row in rows if row["what"].startswith(what)]
         assert "error" == row["severity"]
-        assert said in row["what"]
+        assert reason in row["what"]
         assert row["where"].endswith(f"platform.yaml, line {line}")
 
 

@@ -38,9 +38,9 @@ def compiled(*words: object) -> list[dict[str, Any]]:
     return list(yaml.safe_load_all(ran.out))
 
 
-def one(found: list[dict[str, Any]], kind: str, name: str = "") -> dict[str, Any]:
+def one(matches: list[dict[str, Any]], kind: str, name: str = "") -> dict[str, Any]:
     """Return the one object of that kind whose name holds `name`."""
-    (match,) = (obj for obj in found if obj["kind"] == kind and name in obj["metadata"]["name"])
+    (match,) = (obj for obj in matches if obj["kind"] == kind and name in obj["metadata"]["name"])
     return match
 
 

@@ -81,8 +81,8 @@ def test_kubernetes_takes_all_of_it(folder: Path, version: str) -> None:
         kubernetes_validate.validate(obj, version, strict=True)
 
 
-def rights(found: list[dict[str, Any]], who: str) -> set[tuple[str, str]]:
-    rules = one(found, "Role", who)["rules"]
+def rights(matches: list[dict[str, Any]], who: str) -> set[tuple[str, str]]:
+    rules = one(matches, "Role", who)["rules"]
     return {(resource, verb) for rule in rules for resource in rule["resources"] for verb in rule["verbs"]}
 
 

@@ -106,7 +106,7 @@ class Drift(NamedTuple):
     plant: Callable[[Live], Any]
     sign: str
     name: str
-    told: str = ""
+    reason: str = ""
     mend: Callable[[Live], Any] = lambda live: None
 
 
@@ -425,7 +425,7 @@ def test_a_drift_is_named_by_its_sign_and_object_and_nothing_else_is(live: Live,
     named = [item for item in result if (item.sign, item.name) == (drift.sign, drift.name)]
     words = [f"{item.reason} {[field.path for field in item.fields]}" for item in named]
 
-    assert any(drift.told in text for text in words), [list(item.lines()) for item in result]
+    assert any(drift.reason in text for text in words), [list(item.lines()) for item in result]
     assert {drift.name.partition(" in ")[0]} == {item.name.partition(" in ")[0] for item in result}
 
 
@@ -501,11 +501,11 @@ def test_the_role_of_a_dag_that_is_gone_is_not_compiled_whatever_the_account_is_
     source = live.sources[1]
     team = replace(source.team, service_account="jobs", walls=replace(source.team.walls, identity="dag"))
     left = {"auth/kubernetes/role/jobs-old-0a1b2c3d": {"token_policies": ["jobs-old-0a1b2c3d"]}}
-    found = vault.vault_differences(
+    matches = vault.vault_differences(
         [replace(source, team=team)], vault.LiveVault(other_roles=left), all_teams=True
     )
 
-    assert [("-", "role auth/kubernetes/role/jobs-old-0a1b2c3d")] == [(item.sign, item.name) for item in found]
+    assert [("-", "role auth/kubernetes/role/jobs-old-0a1b2c3d")] == [(item.sign, item.name) for item in matches]
 
 
 def test_explain_names_the_task_the_line_or_the_reason(live: Live) -> None:

@@ -22,10 +22,10 @@ RenderAll = Callable[[Sequence[str]], list[bytes]]
 @pytest.fixture(scope="session")
 def pods(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pods]:
     """A cluster, a Vault and a PostgreSQL, and pods of team payments on them."""
-    folder = tmp_path_factory.mktemp("ground")
+    folder = tmp_path_factory.mktemp("servers")
     templates_dir = Path(shutil.copytree(walls.SHIPPED, folder / "pod_templates"))
-    with walls.PreparedGround(folder / "servers", templates_dir, lambda line: None) as ground:
-        yield Pods(ground)
+    with walls.PreparedEnvironment(folder / "servers", templates_dir, lambda line: None) as servers:
+        yield Pods(servers)
 
 
 @pytest.fixture

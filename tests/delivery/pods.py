@@ -35,14 +35,14 @@ class Run:
 class Pods:
     """Starts pods of team payments; each is deleted when it has ended."""
 
-    def __init__(self, ground: Environment) -> None:
-        self.ground, self.core = ground, ground.core()
-        team = teams.load("payments", ground.templates_dir)
-        self.login = VaultLogin(ground.vault.address, team.vault_role, auth_mount=ground.auth_mount)
+    def __init__(self, servers: Environment) -> None:
+        self.servers, self.core = servers, servers.core()
+        team = teams.load("payments", servers.templates_dir)
+        self.login = VaultLogin(servers.vault.address, team.vault_role, auth_mount=servers.auth_mount)
 
-    def run(self, delivery: str, asked: Sequence[VaultSecret], command: Sequence[str], **more: Any) -> Run:
+    def run(self, delivery: str, requested: Sequence[VaultSecret], command: Sequence[str], **more: Any) -> Run:
         """Run one pod to its end, as `start` takes it. Raises what the delivery refuses before the pod is made."""
-        pod = self.start(delivery, asked, command, **more)
+        pod = self.start(delivery, requested, command, **more)
         try:
             return self.ended(pod)
         finally:
@@ -51,22 +51,22 @@ class Pods:
     def start(
         self,
         delivery: str,
-        asked: Sequence[VaultSecret],
+        requested: Sequence[VaultSecret],
         command: Sequence[str],
         template: str = "payments/python",
         limit_seconds: int | None = None,
     ) -> Any:
-        manifest = templates.find(template, self.ground.templates_dir).render({})
+        manifest = templates.find(template, self.servers.templates_dir).render({})
         manifest["metadata"] |= {"name": f"d-{secrets.token_hex(5)}", "namespace": NAMESPACE}
         manifest["metadata"]["annotations"] = {REQUEST_ANNOTATION: secrets.token_hex(5)}
         manifest["spec"]["containers"][0]["command"] = list(command)
         if limit_seconds:
             manifest["spec"]["activeDeadlineSeconds"] = limit_seconds
         if delivery == "agent":
-            return self.core.create_namespaced_pod(NAMESPACE, agent.attach(manifest, asked, self.login))
-        pod = self.core.create_namespaced_pod(NAMESPACE, secret.attach(manifest, asked))
+            return self.core.create_namespaced_pod(NAMESPACE, agent.attach(manifest, requested, self.login))
+        pod = self.core.create_namespaced_pod(NAMESPACE, secret.attach(manifest, requested))
         try:
-            Handover(self.core, self.login, asked, lifetime_seconds=limit_seconds or 600).deliver(pod)
+            Handover(self.core, self.login, requested, lifetime_seconds=limit_seconds or 600).deliver(pod)
         except K8sVaultError as refused:
             return Run("Failed", "", str(refused), pod.metadata.name)
         return pod

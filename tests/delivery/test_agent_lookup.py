@@ -43,7 +43,7 @@ CONNECTIONS: dict[str, dict[str, Any]] = {
     "null fields": {"conn_type": "http", "login": None, "extra": None},
     "an empty extra": {"conn_type": "http", "extra": ""},
 }
-WRONG: dict[str, tuple[dict[str, Any], str]] = {
+INVALID: dict[str, tuple[dict[str, Any], str]] = {
     "an unknown field": ({"conn_type": "http", "hots": "example.com"}, "takes conn_uri, or .*, and has hots"),
     "an empty URI": ({"conn_uri": ""}, "conn_uri is empty"),
     "a URI that is no text": ({"conn_uri": 8675309}, "conn_uri is no text"),
@@ -133,22 +133,22 @@ def test_a_connection_arrives_as_the_backend_has_it(
 
 
 @pytest.mark.parametrize("kv", [2], indirect=True)
-@pytest.mark.parametrize("name", WRONG)
+@pytest.mark.parametrize("name", INVALID)
 def test_what_is_no_connection_is_refused_with_its_place_as_by_the_backend(
     name: str, render: Render, put: Put, kv: tuple[str, int], backend: VaultSecretsBackend
 ) -> None:
-    data, words = WRONG[name]
+    data, reason = INVALID[name]
     put("connections/x", data)
     with pytest.raises(AirflowSecretsBackendAccessDenied, match="is no connection") as refused:
         backend.get_conn_value("x")
-    assert re.search(words.replace(".*, and has hots", ""), str(refused.value))
+    assert re.search(reason.replace(".*, and has hots", ""), str(refused.value))
     assert "8675" not in str(refused.value)
 
     with pytest.raises(AssertionError) as failed:
         render(env_file([connection(kv)]))
     # The agent redacts values in its words: an empty one, where it is, between all letters.
     message = str(failed.value).replace("[redacted]", "")
-    assert re.search(f"the secret at '{kv[0]}/connections/x' is no connection: .*{words}", message)
+    assert re.search(f"the secret at '{kv[0]}/connections/x' is no connection: .*{reason}", message)
     assert not re.search("8675.*309", message.partition("is no connection: ")[2])
 
 

@@ -28,4 +28,4 @@ def test_an_agent_that_logs_all_it_can_logs_no_value(pods: Pods, monkeypatch: py
 
     assert ("Succeeded", "") == (run.phase, run.problem)
     assert "[DEBUG]" in message
-    assert pods.ground.canary not in message
+    assert pods.servers.canary not in message

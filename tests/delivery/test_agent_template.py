@@ -52,7 +52,7 @@ def test_kv_1_and_dynamic_secrets_are_read_without_data(render: Render, openbao:
 
 
 @pytest.mark.parametrize(
-    ("secret", "said"),
+    ("secret", "reason"),
     [
         ({"env": {"A": "pasword"}}, "has no key 'pasword'; it has: password, port, quoted, tls, user-name"),
         ({"file": "f", "key": "nope"}, "has no key 'nope'; it has: password"),
@@ -61,7 +61,7 @@ def test_kv_1_and_dynamic_secrets_are_read_without_data(render: Render, openbao:
     ],
 )
 def test_a_secret_that_cannot_be_delivered_is_named_and_its_values_are_not(
-    render: Render, warehouse: str, secret: dict[str, object], said: str
+    render: Render, warehouse: str, secret: dict[str, object], reason: str
 ) -> None:
     broken = VaultSecret(warehouse, **secret)  # type: ignore[arg-type]
     template = secret_file(broken) if broken.file else env_file([broken])
@@ -69,7 +69,7 @@ def test_a_secret_that_cannot_be_delivered_is_named_and_its_values_are_not(
     with pytest.raises(AssertionError) as agent:
         render(template)
 
-    assert said.format(path=warehouse) in str(agent.value)
+    assert reason.format(path=warehouse) in str(agent.value)
     assert "it's" not in str(agent.value)
 
 

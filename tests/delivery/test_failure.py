@@ -73,7 +73,7 @@ def why(agent: dict[str, Any], base: dict[str, Any] | None = None, **status: Any
 
 
 @pytest.mark.parametrize(
-    ("message", "kind", "said"),
+    ("message", "kind", "reason"),
     [
         (REFUSED_LOGIN, DeliveryRefused, "refused role 'payments' on auth/kubernetes (403)"),
         (REFUSED_LOGIN, DeliveryRefused, "    * permission denied\n"),
@@ -95,12 +95,12 @@ def why(agent: dict[str, Any], base: dict[str, Any] | None = None, **status: Any
     ],
 )
 def test_the_agents_last_words_tell_a_refusal_from_an_outage(
-    message: str, kind: type[Exception], said: str
+    message: str, kind: type[Exception], reason: str
 ) -> None:
     errors = why(ended(message))
 
     assert type(errors) is kind
-    assert said in str(errors)
+    assert reason in str(errors)
     assert "[INFO]" not in str(errors)
 
 
@@ -205,33 +205,33 @@ def test_another_init_container_that_failed_is_named() -> None:
 def test_the_step_of_doctor_that_shows_more_is_named_last(message: str, step: str) -> None:
     login = VaultLogin("https://vault:8200", "payments", team="pay")
 
-    told = str(failure.delivery_failure(pod(ended(message)), login, "base"))
+    shown = str(failure.delivery_failure(pod(ended(message)), login, "base"))
 
-    assert told.endswith(f"\n  Run: airflow k8s-vault {step}"), told
+    assert shown.endswith(f"\n  Run: airflow k8s-vault {step}"), shown
 
 
 @pytest.mark.parametrize(
-    ("said", "is_of_dag", "words"),
+    ("reason", "is_of_dag", "words"),
     [
         ('invalid role name "x"', False, " --team pay"),
         ('role "x" could not be found', True, " --team pay --dags DIR"),
     ],
 )
-def test_a_role_that_is_not_there_is_to_be_compiled_and_applied(said: str, is_of_dag: bool, words: str) -> None:
+def test_a_role_that_is_not_there_is_to_be_compiled_and_applied(reason: str, is_of_dag: bool, words: str) -> None:
     login = VaultLogin("https://vault:8200", "payments", team="pay", is_of_dag=is_of_dag)
     words = (
         f"There is no auth/kubernetes/role/payments: compile and apply (airflow k8s-vault compile vault{words})."
     )
 
     message = str(
-        failure.delivery_failure(pod(ended(REFUSED_LOGIN.replace("permission denied", said))), login, "base")
+        failure.delivery_failure(pod(ended(REFUSED_LOGIN.replace("permission denied", reason))), login, "base")
     )
 
     assert words in message
 
 
 @pytest.mark.parametrize(
-    ("method", "said", "advice"),
+    ("method", "reason", "advice"),
     [
         ("kubernetes", "permission denied", "the mount has a token_reviewer_jwt"),
         ("kubernetes", "token is not yet valid", "the clocks: the token's times are the cluster's"),
@@ -239,11 +239,11 @@ def test_a_role_that_is_not_there_is_to_be_compiled_and_applied(said: str, is_of
         ("jwt", "no known key successfully validated", "auth/kubernetes/config knows the keys"),
     ],
 )
-def test_after_a_refused_login_it_says_what_to_look_at(method: str, said: str, advice: str) -> None:
+def test_after_a_refused_login_it_says_what_to_look_at(method: str, reason: str, advice: str) -> None:
     login = VaultLogin("https://vault:8200", "payments", auth_method=method)
 
     message = str(
-        failure.delivery_failure(pod(ended(REFUSED_LOGIN.replace("permission denied", said))), login, "base")
+        failure.delivery_failure(pod(ended(REFUSED_LOGIN.replace("permission denied", reason))), login, "base")
     )
 
     assert f"Check auth/kubernetes/role/payments (bound service account, namespace, audience), and {advice}" in (
@@ -252,7 +252,7 @@ def test_after_a_refused_login_it_says_what_to_look_at(method: str, said: str, a
 
 
 @pytest.mark.parametrize(
-    ("ended_as", "said"),
+    ("ended_as", "reason"),
     [
         (("exec sh: argument list too long", 128, "StartError"), "    exec sh: argument list too long"),
         (
@@ -264,12 +264,12 @@ def test_after_a_refused_login_it_says_what_to_look_at(method: str, said: str, a
     ],
 )
 def test_an_agent_that_could_not_be_started_is_not_told_as_vaults_doing(
-    ended_as: tuple[str, int, str], said: str
+    ended_as: tuple[str, int, str], reason: str
 ) -> None:
     result = why(ended(*ended_as))
 
     assert type(result) is DeliveryRefused
-    assert said in str(result)
+    assert reason in str(result)
     assert "Vault at" not in str(result)
 
 

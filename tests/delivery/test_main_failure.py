@@ -39,7 +39,7 @@ RUNNING: dict[str, Any] = {"running": {"startedAt": "2026-01-02T03:04:05Z"}}
 
 
 @pytest.mark.parametrize(
-    ("found", "first"),
+    ("result", "first"),
     [
         (pod(ended(3)), "Container 'base' ended with exit code 3."),
         (
@@ -68,8 +68,8 @@ RUNNING: dict[str, Any] = {"running": {"startedAt": "2026-01-02T03:04:05Z"}}
         ),
     ],
 )
-def test_the_reason_is_the_first_line(found: V1Pod, first: str) -> None:
-    shown = main_failure.why_it_failed(found, "base")
+def test_the_reason_is_the_first_line(result: V1Pod, first: str) -> None:
+    shown = main_failure.why_it_failed(result, "base")
 
     assert shown is not None
     assert first == shown.splitlines()[0]

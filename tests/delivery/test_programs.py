@@ -38,9 +38,9 @@ def public(key: Ed25519PrivateKey) -> str:
 
 
 def test_psql_takes_its_password_from_a_private_file_and_from_no_other(pods: Pods) -> None:
-    at = urlsplit(pods.ground.postgres.uri())
+    at = urlsplit(pods.servers.postgres.uri())
     line = f"{at.hostname}:{at.port}:*:{at.username}:{at.password}\n"
-    pods.ground.setup.kv("secret/payments/pgpass", {"line": line})
+    pods.servers.setup.kv("secret/payments/pgpass", {"line": line})
     requested = VaultSecret(
         "secret/payments/pgpass",
         files=[
@@ -70,13 +70,13 @@ def test_psql_takes_its_password_from_a_private_file_and_from_no_other(pods: Pod
 )
 def test_ssh_keygen_takes_a_key_file(pods: Pods, key: Ed25519PrivateKey) -> None:
     private = key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()).decode()
-    pods.ground.setup.kv("secret/payments/ssh", {"id_ed25519": private})
-    template = (pods.ground.templates_dir / "base.yaml.j2").read_text()
+    pods.servers.setup.kv("secret/payments/ssh", {"id_ed25519": private})
+    template = (pods.servers.templates_dir / "base.yaml.j2").read_text()
     # ssh-keygen runs for a user that /etc/passwd knows.
     template = template.replace("10001", "65534").replace("{{ images.python }}", "buildpack-deps:trixie-scm")
-    (pods.ground.templates_dir / "payments/ssh.yaml.j2").write_text(template)
-    (pods.ground.templates_dir / "payments/ssh.vars.yaml").write_text(
-        (pods.ground.templates_dir / "base.vars.yaml").read_text()
+    (pods.servers.templates_dir / "payments/ssh.yaml.j2").write_text(template)
+    (pods.servers.templates_dir / "payments/ssh.vars.yaml").write_text(
+        (pods.servers.templates_dir / "base.vars.yaml").read_text()
     )
     requested = VaultSecret(
         "secret/payments/ssh", file="id_ed25519", key="id_ed25519", mode="0400", directory="/home/etl/.ssh"
@@ -96,7 +96,7 @@ def test_a_keystore_arrives_byte_for_byte(pods: Pods, key: Ed25519PrivateKey, de
     store = pkcs12.serialize_key_and_certificates(
         b"etl", key, builder.sign(key, None), None, BestAvailableEncryption(b"changeit")
     )
-    pods.ground.setup.kv("secret/payments/keystore", {"p12": base64.b64encode(store).decode()})
+    pods.servers.setup.kv("secret/payments/keystore", {"p12": base64.b64encode(store).decode()})
     requested = VaultSecret("secret/payments/keystore", file="keystore.p12", key="p12", decode="base64")
 
     run = pods.run(delivery, [requested], ["sha256sum", "/vault/secrets/keystore.p12"])

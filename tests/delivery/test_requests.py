@@ -38,7 +38,7 @@ ISSUE = VaultSecret(
 
 @pytest.fixture(scope="module", autouse=True)
 def engines(pods: Pods) -> Iterator[None]:
-    vault = pods.ground.vault
+    vault = pods.servers.vault
     made = [engine for engine in ("pki", "ssh", "totp") if vault.mount(f"tests-{engine}", {"type": engine})]
     vault.request("POST", "tests-pki/root/generate/internal", {"common_name": "example.com", "ttl": "12h"})
     names = {"allowed_domains": ["example.com"], "allow_subdomains": True}
@@ -48,25 +48,25 @@ def engines(pods: Pods) -> Iterator[None]:
     vault.request("POST", "tests-totp/keys/etl", {"generate": True, "issuer": "x", "account_name": "etl"})
     vault.request("POST", "tests-ssh/config/ca", {"generate_signing_key": True, "key_type": "ed25519"})
     vault.request("POST", "tests-ssh/roles/etl", SSH_ROLE)
-    file = pods.ground.templates_dir / "payments/team.yaml"
+    file = pods.servers.templates_dir / "payments/team.yaml"
     before = file.read_text()
     listed = before.replace("secrets:\n", "secrets:\n  - tests-totp/code/etl\n")
     file.write_text(f"{listed.rstrip()}\nupdate: [tests-pki/issue/*, tests-ssh/sign/etl]\n")
-    pods.ground.setup.teams(pods.ground.templates_dir, ["payments"])
-    pods.ground.setup.kv(
+    pods.servers.setup.teams(pods.servers.templates_dir, ["payments"])
+    pods.servers.setup.kv(
         "secret/payments/store", {"jks": base64.encodebytes(BYTES).decode(), "none": "no base64!"}
     )
-    pods.ground.setup.kv("secret/payments/versions", {"a": "first"})
+    pods.servers.setup.kv("secret/payments/versions", {"a": "first"})
     vault.request("POST", "secret/data/payments/versions", {"data": {"a": "second"}})
     yield
     file.write_text(before)
-    pods.ground.setup.teams(pods.ground.templates_dir, ["payments"])
+    pods.servers.setup.teams(pods.servers.templates_dir, ["payments"])
     for engine in made:
         vault.request("DELETE", f"sys/mounts/tests-{engine}")
 
 
 def issued(pods: Pods) -> set[str]:
-    return set(pods.ground.vault.request("LIST", "tests-pki/certs")["data"]["keys"])
+    return set(pods.servers.vault.request("LIST", "tests-pki/certs")["data"]["keys"])
 
 
 @pytest.mark.parametrize("delivery", ["agent", "secret"])
@@ -167,9 +167,9 @@ def test_what_is_no_base64_starts_no_pod(pods: Pods, delivery: str) -> None:
 def test_a_version_that_is_destroyed_or_never_was_starts_no_pod(
     pods: Pods, delivery: str, version: int, words: str
 ) -> None:
-    pods.ground.setup.kv("secret/payments/gone", {"a": "first"})
-    pods.ground.vault.request("POST", "secret/data/payments/gone", {"data": {"a": "second"}})
-    pods.ground.vault.request("POST", "secret/destroy/payments/gone", {"versions": [1]})
+    pods.servers.setup.kv("secret/payments/gone", {"a": "first"})
+    pods.servers.vault.request("POST", "secret/data/payments/gone", {"data": {"a": "second"}})
+    pods.servers.vault.request("POST", "secret/destroy/payments/gone", {"versions": [1]})
     began = time.monotonic()
 
     run = pods.run(delivery, [VaultSecret("secret/payments/gone", version=version, env=["a"])], ["true"])
@@ -243,4 +243,4 @@ def test_a_certificate_is_renewed_into_files_before_it_ends_and_is_over_with_the
 
 def revoked(pods: Pods, serial: str) -> bool:
     written = ":".join(textwrap.wrap(serial.lower(), 2))
-    return bool(pods.ground.vault.request("GET", f"tests-pki/cert/{written}")["data"]["revocation_time"])
+    return bool(pods.servers.vault.request("GET", f"tests-pki/cert/{written}")["data"]["revocation_time"])

@@ -43,9 +43,9 @@ def agents(secrets: list[VaultSecret]) -> dict[str, Any]:
     return container
 
 
-@pytest.mark.parametrize("asked", MANY)
-def test_no_text_of_the_agents_container_is_longer_than_linux_takes(asked: str) -> None:
-    container = agents(MANY[asked])
+@pytest.mark.parametrize("requested", MANY)
+def test_no_text_of_the_agents_container_is_longer_than_linux_takes(requested: str) -> None:
+    container = agents(MANY[requested])
 
     # As the kubelet passes them on: $$ is one dollar sign by then.
     strings = [f"{e['name']}={e['value'].replace('$$', '$')}\0" for e in container["env"]]
@@ -70,7 +70,7 @@ def test_more_than_a_pod_has_room_for_is_refused_with_the_limit_and_the_way_out(
 @pytest.mark.parametrize("delivery", ["agent", "secret"])
 def test_a_pod_gets_hundreds_of_variables_and_files(pods: Pods, delivery: str) -> None:
     keys = {f"key number {n}, with a long name that takes room: {'k' * 100}": f"value {n}" for n in range(300)}
-    pods.ground.setup.kv("secret/payments/many", keys)
+    pods.servers.setup.kv("secret/payments/many", keys)
     secrets = [VaultSecret("secret/payments/many", env={f"V{n}": key for n, key in enumerate(keys)})]
     secrets += [
         VaultSecret("secret/payments/many", file=f"f{n}", key=key) for n, key in enumerate(list(keys)[:80])
@@ -93,12 +93,12 @@ def test_more_variables_than_a_process_takes_are_refused_with_size_limit_and_way
 ) -> None:
     openbao.request("POST", f"{kv_mount}/data/x", {"data": {"large": "x" * 32 * 1024}})
 
-    def asked(count: int) -> VaultSecret:
+    def requested(count: int) -> VaultSecret:
         return VaultSecret(f"{kv_mount}/x", env={f"V{n:02d}": "large" for n in range(count)})
 
-    assert len(render(env_file([asked(47)]))) < sizes.ENVIRONMENT_BYTES
+    assert len(render(env_file([requested(47)]))) < sizes.ENVIRONMENT_BYTES
     with pytest.raises(AssertionError, match=r"have 1573200 bytes together, and a process takes 1572864 from"):
-        render(env_file([asked(48)]))
+        render(env_file([requested(48)]))
 
 
 VARIABLE = VaultSecret("secret/payments/large", env={"LARGE": "large"})
@@ -106,7 +106,7 @@ FILE = VaultSecret("secret/payments/large", file="large", key="large")
 
 
 @pytest.mark.parametrize(
-    ("asked", "size", "said"),
+    ("requested", "size", "reason"),
     [
         (VARIABLE, LONGEST - 7, ""),
         (VARIABLE, LONGEST - 6, "key 'large' of 'secret/payments/large' has 131066 bytes, and Linux takes 131072"),
@@ -119,13 +119,13 @@ FILE = VaultSecret("secret/payments/large", file="large", key="large")
     ],
 )
 def test_what_neither_a_process_nor_a_secret_holds_is_refused_with_name_size_limit_and_way(
-    asked: VaultSecret, size: int, said: str
+    requested: VaultSecret, size: int, reason: str
 ) -> None:
-    errors = list(places([asked], "base"))
-    data = {asked: {"large": "x" * size}}
-    if not said:
+    errors = list(places([requested], "base"))
+    data = {requested: {"large": "x" * size}}
+    if not reason:
         assert len(values(errors, data)["value-0"]) == size
         return
 
-    with pytest.raises(DeliveryRefused, match=said):
+    with pytest.raises(DeliveryRefused, match=reason):
         values(errors, data)

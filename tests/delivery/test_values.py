@@ -85,12 +85,12 @@ def test_what_the_agent_refuses(template: str, outcome: Refused, render_all: Ren
     assert outcome.words in str(failed.value).replace("[redacted]", "")
 
 
-@pytest.mark.parametrize("asked", [variable, file])
+@pytest.mark.parametrize("requested", [variable, file])
 @pytest.mark.parametrize("number", NUMBERED, ids=[row.name for row in ROWS])
-def test_what_the_worker_hands_over(number: int, asked: Any, openbao: OpenBao) -> None:
+def test_what_the_worker_hands_over(number: int, requested: Any, openbao: OpenBao) -> None:
     row = NUMBERED[number]
-    outcome = row.variable[1] if asked is variable else row.file
-    values = PodValues([asked(number)], "base", 60)
+    outcome = row.variable[1] if requested is variable else row.file
+    values = PodValues([requested(number)], "base", 60)
     session = Session(Settings(url=openbao.address), SecretValue(openbao.root_token))
 
     if isinstance(outcome, Refused):

@@ -46,7 +46,7 @@ def processes_in(folder: Path) -> list[str]:
 
 def test_who_stays_is_told_where_everything_is(tmp_path: Path) -> None:
     airflow = SimpleNamespace(url="http://127.0.0.1:8080", home=tmp_path / "airflow")
-    stage = SimpleNamespace(
+    environment = SimpleNamespace(
         airflow=airflow,
         vault=SimpleNamespace(address="http://127.0.0.1:8200", token="t"),
         kubeconfig=tmp_path / "kubeconfig",
@@ -56,9 +56,11 @@ def test_who_stays_is_told_where_everything_is(tmp_path: Path) -> None:
         shell_environment=lambda: tmp_path / "environment",
     )
 
-    told = addresses(stage)  # type: ignore[arg-type]
+    shown = addresses(environment)  # type: ignore[arg-type]
 
-    assert "http://127.0.0.1:8080/plugin/k8s-vault" == told["The page"]
-    assert "export VAULT_ADDR=http://127.0.0.1:8200 VAULT_TOKEN=t" == told["Vault"]
-    assert re.fullmatch(rf"\. {tmp_path}/environment && \S+/airflow k8s-vault doctor .*--from pod", told["Doctor"])
-    assert {"PostgreSQL", "DAGs", "Templates", "Kubernetes", "Logs"} <= set(told)
+    assert "http://127.0.0.1:8080/plugin/k8s-vault" == shown["The page"]
+    assert "export VAULT_ADDR=http://127.0.0.1:8200 VAULT_TOKEN=t" == shown["Vault"]
+    assert re.fullmatch(
+        rf"\. {tmp_path}/environment && \S+/airflow k8s-vault doctor .*--from pod", shown["Doctor"]
+    )
+    assert {"PostgreSQL", "DAGs", "Templates", "Kubernetes", "Logs"} <= set(shown)

@@ -118,12 +118,12 @@ def test_what_devcluster_cannot_hold_is_refused(api: Api, path: str, body: dict[
 
 
 @pytest.mark.parametrize(
-    ("pattern", "count", "said"),
+    ("pattern", "count", "reason"),
     [("c?" * 100, 1, "cost limit"), ("c?" * 50, 20, "budget"), ("c?", 20, "")],
     ids=["an expression", "a policy", "neither"],
 )
 def test_what_costs_the_api_server_too_much_is_refused(
-    api: Api, space: str, held: Any, pattern: str, count: int, said: str
+    api: Api, space: str, held: Any, pattern: str, count: int, reason: str
 ) -> None:
     """1,000,000 units an expression and 10,000,000 a policy: apiserver, pkg/apis/cel/config.go."""
     at = "object.metadata.annotations"
@@ -133,5 +133,5 @@ def test_what_costs_the_api_server_too_much_is_refused(
     made["metadata"]["annotations"] = {f"a{number}": "a" * 50_000 for number in range(5)}
     answer = api.response("POST", f"{space}/pods", made)
 
-    assert said in answer.text
-    assert (422 if said else 201) == answer.status_code
+    assert reason in answer.text
+    assert (422 if reason else 201) == answer.status_code

@@ -98,7 +98,7 @@ def test_a_token_ends_with_its_service_account(api: Api, space: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("spec", "code", "words"),
+    ("spec", "code", "reason"),
     [
         ({"expirationSeconds": 599}, 422, "may not specify a duration less than 10 minutes"),
         ({"expirationSeconds": 2**32 + 1}, 422, "may not specify a duration larger than 2^32 seconds"),
@@ -112,14 +112,14 @@ def test_a_token_ends_with_its_service_account(api: Api, space: str) -> None:
     ],
 )
 def test_a_token_request_that_cannot_be_met_says_why(
-    api: Api, space: str, spec: dict[str, Any], code: int, words: str
+    api: Api, space: str, spec: dict[str, Any], code: int, reason: str
 ) -> None:
     api("POST", f"{space}/pods", pod())
 
     answer = api.response("POST", f"{space}/serviceaccounts/default/token", {"spec": spec})
 
     assert answer.status_code == code
-    assert words in answer.json()["message"]
+    assert reason in answer.json()["message"]
 
 
 def test_a_token_is_not_bound_to_a_pod_of_another_account(api: Api, space: str) -> None:

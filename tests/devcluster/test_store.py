@@ -78,8 +78,8 @@ def test_a_watch_from_before_the_history_ends_with_410() -> None:
         for number in range(HISTORY + 1):
             store.update("secrets", "default", "a", label(number))
         query = {"watch": "true", "resourceVersion": "1"}
-        asked = parse("GET", "/api/v1/secrets", query)
-        return [line async for line in Watch(store, asked, query, lambda obj: obj).lines()]
+        requested = parse("GET", "/api/v1/secrets", query)
+        return [line async for line in Watch(store, requested, query, lambda obj: obj).lines()]
 
     [event] = [json.loads(line) for line in asyncio.run(lines())]
 

@@ -39,26 +39,26 @@ with DAG("declares", schedule=None):
 
 
 @pytest.fixture(scope="package")
-def ground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Environment]:
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Environment]:
     folder = tmp_path_factory.mktemp("doctor")
     shutil.copytree(ROOT / "pod_templates", folder / "pod_templates")
     team = folder / "pod_templates" / "payments" / "team.yaml"
     team.write_text(team.read_text().replace("secrets:\n", "secrets:\n  - old/payments/*\n"))
-    with walls.AgentGround(folder / "servers", folder / "pod_templates", print) as ground:
-        yield ground
+    with walls.AgentEnvironment(folder / "servers", folder / "pod_templates", print) as servers:
+        yield servers
 
 
 @pytest.fixture
-def world(ground: Environment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+def world(servers: Environment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     """The chain as it should be: settings, rights of Airflow's accounts, secrets and a DAG that declares them."""
     (tmp_path / "declares.py").write_text(DAG)
-    world = World(ground, tmp_path / "declares.py", monkeypatch)
-    world.setting("templates_dir", str(ground.templates_dir))
-    world.setting("vault_addr", ground.vault.address)
-    world.setting("vault_auth_mount", ground.auth_mount)
-    monkeypatch.setenv("VAULT_TOKEN", ground.vault.token)
-    world.connection(ground.kubeconfig)
-    for source in team_sources(ground.templates_dir):
+    world = World(servers, tmp_path / "declares.py", monkeypatch)
+    world.setting("templates_dir", str(servers.templates_dir))
+    world.setting("vault_addr", servers.vault.address)
+    world.setting("vault_auth_mount", servers.auth_mount)
+    monkeypatch.setenv("VAULT_TOKEN", servers.vault.token)
+    world.connection(servers.kubeconfig)
+    for source in team_sources(servers.templates_dir):
         for compiled in kubernetes_objects(source):
             if compiled["kind"] in ("Role", "RoleBinding"):
                 world.make(compiled)

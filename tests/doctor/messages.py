@@ -39,10 +39,10 @@ class Message(NamedTuple):
     def headline(self) -> str:
         return self.text.splitlines()[0].strip()
 
-    def is_of(self, told: str) -> bool:
+    def is_of(self, message: str) -> bool:
         """Whether that is this message, filled in."""
         parts = [re.escape(part) for part in re.split("…+", self.headline)]
-        return re.match(".*".join(parts), told.splitlines()[0]) is not None
+        return re.match(".*".join(parts), message.splitlines()[0]) is not None
 
 
 def all_messages() -> list[Message]:

@@ -50,11 +50,11 @@ def test_codes_are_unique_and_every_code_kind_and_message_has_a_heading() -> Non
 def test_a_search_for_what_was_raised_finds_its_heading(raise_it: Callable[[], Any], heading: str) -> None:
     """By the first line, as it is told with everything filled in."""
     try:
-        told = str(raise_it())
+        message = str(raise_it())
     except K8sVaultError as error:
-        told = str(error)
+        message = str(error)
 
-    headings = [message.headline for message in messages.all_messages() if message.is_of(told)]
+    headings = [row.headline for row in messages.all_messages() if row.is_of(message)]
 
     assert any(found.startswith(heading) for found in headings), headings
 

@@ -34,7 +34,7 @@ class Fault(NamedTuple):
     name: str
     plant: Callable[[World], Any]
     code: str
-    words: str
+    reason: str
     # Of further checks that are right to be red, because they cannot hold then.
     also: tuple[str, ...] = ()
     result: str = "error"
@@ -71,26 +71,26 @@ def no_role(world: World) -> Iterator[None]:
 def sealed(world: World) -> Iterator[None]:
     world.vault("PUT", "sys/seal")
     yield
-    assert world.ground.openbao is not None
-    world.ground.openbao._initialise()
+    assert world.servers.openbao is not None
+    world.servers.openbao._initialise()
 
 
 @contextlib.contextmanager
 def reviewer(world: World, token: str) -> Iterator[None]:
     """Let the mount review tokens with another token, or with none."""
-    kept = world.ground.setup
+    kept = world.servers.setup
     host = {"kubernetes_host": kept._cluster.host, "disable_local_ca_jwt": True}
     ca = {"kubernetes_ca_cert": Path(kept._cluster.ssl_ca_cert).read_text()}
     world.vault("POST", world.config, {**host, **ca, "token_reviewer_jwt": token})
     yield
-    made = client.CoreV1Api(world.ground.api).create_namespaced_service_account_token(
+    made = client.CoreV1Api(world.servers.api).create_namespaced_service_account_token(
         kept._reviewer, "default", {"spec": {"audiences": [], "expirationSeconds": 3600}}
     )
     world.vault("POST", world.config, {**host, **ca, "token_reviewer_jwt": made.status.token})
 
 
 def reviewer_without_rights(world: World) -> Any:
-    core = client.CoreV1Api(world.ground.api)
+    core = client.CoreV1Api(world.servers.api)
     spec = {"spec": {"audiences": [], "expirationSeconds": 3600}}
     return reviewer(world, core.create_namespaced_service_account_token(ACCOUNT, NAMESPACE, spec).status.token)
 
@@ -131,7 +131,7 @@ def older_release(world: World) -> Iterator[None]:
 def only_from_here(world: World) -> Iterator[None]:
     """An address that this machine reaches through its proxy, and pods do not."""
     host = "vault.only-here.invalid"
-    with forward_proxy.listening(host, world.ground.vault.address) as proxy:
+    with forward_proxy.listening(host, world.servers.vault.address) as proxy:
         world.environment("http_proxy", proxy)
         world.environment("no_proxy", "127.0.0.1")
         world.setting("vault_addr", f"http://{host}:8200")
@@ -193,7 +193,7 @@ def elsewhere(field: str, name: str) -> Callable[[World], Any]:
 
     @contextlib.contextmanager
     def plant(world: World) -> Iterator[None]:
-        team = world.ground.templates_dir / "payments" / "team.yaml"
+        team = world.servers.templates_dir / "payments" / "team.yaml"
         text = team.read_text()
         line = next(line for line in text.splitlines() if line.startswith(f"{field}:"))
         team.write_text(text.replace(line, f"{field}: {name}"))
@@ -206,7 +206,7 @@ def elsewhere(field: str, name: str) -> Callable[[World], Any]:
 @contextlib.contextmanager
 def too_strict(world: World) -> Iterator[None]:
     """A template of the team that its namespace's level does not take."""
-    templates, team = world.ground.templates_dir, world.ground.templates_dir / "payments" / "team.yaml"
+    templates, team = world.servers.templates_dir, world.servers.templates_dir / "payments" / "team.yaml"
     platform, text = templates / "platform.yaml", team.read_text()
     limits = platform.read_text()
     platform.write_text(limits.replace("pod_security: restricted", "pod_security: baseline"))
@@ -428,7 +428,7 @@ def test_a_planted_fault_is_found_by_its_check_and_no_other_is_red(
     matches = [check for check in checks if check["code"] == fault.code and check["result"] == fault.result]
     red = {check["code"] for check in checks if check["result"] == "error"}
     assert matches, json.dumps(checks, indent=1)
-    assert fault.words in " ".join(matches[0]["error"].split())
+    assert fault.reason in " ".join(matches[0]["error"].split())
     assert matches[0]["hint"]
     assert red <= {fault.code, *fault.also}, json.dumps(checks, indent=1)
     assert report["success"] is (fault.result != "error")
@@ -441,7 +441,7 @@ def test_auto_makes_an_old_cluster_no_fault_unless_a_team_has_the_agent_alone(
     world: World, examine: Examine, deliveries: list[str]
 ) -> None:
     world.setting("default_delivery", "auto")
-    team = world.ground.templates_dir / "payments" / "team.yaml"
+    team = world.servers.templates_dir / "payments" / "team.yaml"
     before = team.read_text()
     without = "\n".join(line for line in before.splitlines() if not line.startswith("deliveries:"))
     team.write_text(f"{without}\ndeliveries: {deliveries}\n" if deliveries else without)

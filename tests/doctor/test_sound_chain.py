@@ -29,7 +29,7 @@ def test_a_sound_chain_is_green_from_settings_to_a_pod_that_reaches_vault(examin
     assert {} == {code: result for code, result in results.items() if result[0] == "error"}
     assert "success" == results["POD-REACHES-VAULT"][0]
     assert "success" == results["VAULT-PATHS"][0]
-    assert world.ground.canary not in json.dumps(report)
+    assert world.servers.canary not in json.dumps(report)
 
 
 def test_every_login_that_doctor_makes_is_ended_and_each_lease_that_it_takes_is_revoked(
@@ -40,7 +40,7 @@ def test_every_login_that_doctor_makes_is_ended_and_each_lease_that_it_takes_is_
     report = examine(dags=str(world.dags), leases=True)
 
     assert ("success", "leases taken and revoked: 1") == outcome(report, "VAULT-LEASE")
-    assert [] == world.ground.roles_left()
+    assert [] == world.servers.roles_left()
     assert before >= set(world.vault("LIST", "auth/token/accessors")["data"]["keys"])
 
 
@@ -48,7 +48,7 @@ def test_what_whoever_runs_it_may_not_look_at_is_no_error_and_names_the_right_th
     examine: Examine, world: World
 ) -> None:
     """As the worker, which has the rights of its tasks alone, and without a token for Vault."""
-    world.connection(world.ground.worker_kubeconfig)
+    world.connection(world.servers.worker_kubeconfig)
     world.environment("VAULT_TOKEN", "")
 
     report = examine()

@@ -20,10 +20,10 @@ _RBAC = f"/apis/rbac.authorization.k8s.io/v1/namespaces/{NAMESPACE}"
 
 
 class World:
-    def __init__(self, ground: Environment, dags: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.ground, self.dags, self._monkeypatch = ground, dags, monkeypatch
-        self.role = f"auth/{ground.auth_mount}/role/payments"
-        self.config = f"auth/{ground.auth_mount}/config"
+    def __init__(self, servers: Environment, dags: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.servers, self.dags, self._monkeypatch = servers, dags, monkeypatch
+        self.role = f"auth/{servers.auth_mount}/role/payments"
+        self.config = f"auth/{servers.auth_mount}/config"
 
     def setting(self, name: str, value: str) -> None:
         self._monkeypatch.setenv(f"AIRFLOW__K8S_VAULT__{name.upper()}", value)
@@ -37,7 +37,7 @@ class World:
         self.environment("AIRFLOW_CONN_KUBERNETES_DEFAULT", json.dumps(connection))
 
     def vault(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
-        return self.ground.vault.request(method, path, body)
+        return self.servers.vault.request(method, path, body)
 
     def make(self, obj: dict[str, Any]) -> None:
         """Create the object as the administrator; where it is there, it is left as it is."""
@@ -52,7 +52,7 @@ class World:
                 raise
 
     def call(self, method: str, path: str, body: Any = None) -> None:
-        self.ground.api.call_api(
+        self.servers.api.call_api(
             path,
             method,
             body=body,
@@ -65,21 +65,21 @@ class World:
     def applied(self) -> Iterator[None]:
         """Let the cluster's admission policies be compiled from the settings as they are now."""
         config.reload()
-        self.ground.setup.apply(team_sources(self.ground.templates_dir, ["payments"]))
+        self.servers.setup.apply(team_sources(self.servers.templates_dir, ["payments"]))
         yield
-        self.ground.setup.apply(self.ground.sources)
+        self.servers.setup.apply(self.servers.sources)
 
     def take_verb(self, resource: str, verb: str) -> None:
         """Let the worker's role be without that one."""
-        role = client.RbacAuthorizationV1Api(self.ground.api).read_namespaced_role("airflow-worker", NAMESPACE)
+        role = client.RbacAuthorizationV1Api(self.servers.api).read_namespaced_role("airflow-worker", NAMESPACE)
         for rule in role.rules:
             if rule.resources == [resource]:
                 rule.verbs = [given for given in rule.verbs if given != verb]
-        self.call("PUT", f"{_RBAC}/roles/airflow-worker", self.ground.api.sanitize_for_serialization(role))
+        self.call("PUT", f"{_RBAC}/roles/airflow-worker", self.servers.api.sanitize_for_serialization(role))
 
     def grant(self, resource: str, verbs: list[str]) -> str:
         """Let the worker do more in the team's namespace; return the path of the binding, to delete it."""
-        kept = client.RbacAuthorizationV1Api(self.ground.api)
+        kept = client.RbacAuthorizationV1Api(self.servers.api)
         subjects = kept.read_namespaced_role_binding("airflow-worker", NAMESPACE).subjects
         rules = [{"apiGroups": [""], "resources": [resource], "verbs": verbs}]
         head = {"metadata": {"name": "more", "namespace": NAMESPACE}}
@@ -88,7 +88,7 @@ class World:
             (
                 "RoleBinding",
                 {
-                    "subjects": self.ground.api.sanitize_for_serialization(subjects),
+                    "subjects": self.servers.api.sanitize_for_serialization(subjects),
                     "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "more"},
                 },
             ),

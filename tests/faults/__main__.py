@@ -23,14 +23,14 @@ def main(part: str = "") -> int:
     rooms = (endings, outages, cluster_faults, deferred)
     chosen = [case for room in rooms for case in room.cases() if part in case.id]
     begin = time.monotonic()
-    with FaultEnvironment(Path(tempfile.mkdtemp(prefix="k8s-vault-arena-"))) as arena:
+    with FaultEnvironment(Path(tempfile.mkdtemp(prefix="k8s-vault-environment-"))) as environment:
         for number, case in enumerate(chosen, 1):
             print(f"{number}/{len(chosen)} {time.monotonic() - begin:4.0f} s  {case.id}", file=sys.stderr)
-            rows.append(case.run(arena))
-            if rows[-1].wrong:
+            rows.append(case.run(environment))
+            if rows[-1].errors:
                 print(f"  {rows[-1].cells}", file=sys.stderr)
     print(table(rows))
-    return 1 if any(row.wrong for row in rows) else 0
+    return 1 if any(row.errors for row in rows) else 0
 
 
 if __name__ == "__main__":

@@ -54,35 +54,35 @@ class Case:
         foreign_cluster, foreign_vault = "KUBECONFIG" in os.environ, VaultAdmin.from_environment() is not None
         return (foreign_cluster and self.only_devcluster) or (foreign_vault and self.only_own_vault) or ""
 
-    def run(self, arena: FaultEnvironment) -> Row:
+    def run(self, environment: FaultEnvironment) -> Row:
         """Do it; the row says what was wrong."""
         if self.skipped:
             return Row(self.name, self.delivery, self.mode, f"not run: {self.skipped}", 0, 0, 0, "", 0)
-        arena.begin()
+        environment.begin()
         settings = {"delivery": self.delivery, "deferrable": self.mode == "deferrable", **self.operator}
-        operator = arena.operator(**settings)
+        operator = environment.operator(**settings)
         try:
-            state, message = self.script(arena, operator)
-            traces = arena.traces(self.within_seconds, self.leaves)
+            state, message = self.script(environment, operator)
+            traces = environment.traces(self.within_seconds, self.leaves)
             row = Row(
                 self.name,
                 self.delivery,
                 self.mode,
                 _short(state, message),
-                len(arena.pods_of(operator)),
-                arena.logins(),
-                arena.leases(),
+                len(environment.pods_of(operator)),
+                environment.logins(),
+                environment.leases(),
                 str(traces),
                 traces.waited_seconds,
             )
-            row.wrong = [*self._wrong(row, f"{state} {message}"), *self._ran(arena.started(operator))]
+            row.errors = [*self._errors(row, f"{state} {message}"), *self._ran(environment.started(operator))]
             return row
         finally:
-            arena.vault.reset()
-            arena.kube.reset()
-            arena.clean()
+            environment.vault.reset()
+            environment.kube.reset()
+            environment.clean()
 
-    def _wrong(self, row: Row, ended: str) -> list[str]:
+    def _errors(self, row: Row, ended: str) -> list[str]:
         errors = [] if row.left == self.leaves else [f"left after {self.within_seconds:g} s: {row.left}"]
         if self.ends not in ended or (not self.ends and not ended.startswith("ok")):
             errors.append(f"ended as {ended!r}")
@@ -117,13 +117,13 @@ def after(operator: WatchedOperator, watching: Process, try_number: int = 1) -> 
         watching = trigger(message)
 
 
-def whole(arena: FaultEnvironment, operator: WatchedOperator) -> tuple[str, Any]:
+def whole(environment: FaultEnvironment, operator: WatchedOperator) -> tuple[str, Any]:
     """Run the task to its end."""
     return finish(operator, run(operator))
 
 
-def _short(state: str, said: Any) -> str:
+def _short(state: str, reason: Any) -> str:
     if state == "ok":
         return "succeeds"
-    text = str(said).splitlines()[0] if state == "failed" else f"killed by signal {said}"
+    text = str(reason).splitlines()[0] if state == "failed" else f"killed by signal {reason}"
     return text if len(text) <= 110 else f"{text[:107]}…"

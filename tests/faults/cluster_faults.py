@@ -72,115 +72,118 @@ def cases() -> Iterator[Case]:
     yield Case(name, "agent", out_of_memory_later, logins=None, leases=None, slow=True, operator=later)
 
 
-def node_lost(arena: FaultEnvironment, operator: WatchedOperator) -> tuple[str, Any]:
+def node_lost(environment: FaultEnvironment, operator: WatchedOperator) -> tuple[str, Any]:
     """The pod stays, marked for deletion, until somebody deletes it by force. Its agent renews nothing more."""
-    arena.login_ttl(TTL_SECONDS)
+    environment.login_ttl(TTL_SECONDS)
     try:
         process = run(operator)
-        name = wait_until(lambda: arena.running(operator))["metadata"]["name"]
-        watching = _watched(arena, process.outcome()[1]) if operator.deferrable else None
-        _lose_node(arena, name)
-        arena.core.delete_namespaced_pod(name, NAMESPACE, grace_period_seconds=0)
+        name = wait_until(lambda: environment.running(operator))["metadata"]["name"]
+        watching = _watched(environment, process.outcome()[1]) if operator.deferrable else None
+        _lose_node(environment, name)
+        environment.core.delete_namespaced_pod(name, NAMESPACE, grace_period_seconds=0)
         return resume(operator, watching.outcome()[1]).outcome() if watching else process.outcome()
     finally:
-        arena.login_ttl(600)
-        arena.mishap("node-back")
+        environment.login_ttl(600)
+        environment.mishap("node-back")
 
 
-def node_and_worker_lost(arena: FaultEnvironment, operator: WatchedOperator) -> tuple[str, Any]:
+def node_and_worker_lost(environment: FaultEnvironment, operator: WatchedOperator) -> tuple[str, Any]:
     """Nobody is left: the login ends by its TTL, which is no longer than the task might run."""
-    arena.login_ttl(TTL_SECONDS)
+    environment.login_ttl(TTL_SECONDS)
     try:
         process = run(operator)
-        name = wait_until(lambda: arena.running(operator))["metadata"]["name"]
+        name = wait_until(lambda: environment.running(operator))["metadata"]["name"]
         process.kill()
-        _lose_node(arena, name)
-        arena.core.delete_namespaced_pod(name, NAMESPACE, grace_period_seconds=0)
+        _lose_node(environment, name)
+        environment.core.delete_namespaced_pod(name, NAMESPACE, grace_period_seconds=0)
         return process.outcome()
     finally:
-        arena.login_ttl(600)
-        arena.mishap("node-back")
+        environment.login_ttl(600)
+        environment.mishap("node-back")
 
 
-def _watched(arena: FaultEnvironment, serialized: Any) -> Process:
+def _watched(environment: FaultEnvironment, serialized: Any) -> Process:
     """Return a triggerer that has begun to look at its pod."""
-    before = arena.kube.count("GET .*/pods")
+    before = environment.kube.count("GET .*/pods")
     watching = trigger(serialized)
-    wait_until(lambda: arena.kube.count("GET .*/pods") > before)
+    wait_until(lambda: environment.kube.count("GET .*/pods") > before)
     return watching
 
 
-def _lose_node(arena: FaultEnvironment, name: str) -> None:
-    arena.mishap("node-lost")
-    left = arena.core.read_namespaced_pod(name, NAMESPACE)
+def _lose_node(environment: FaultEnvironment, name: str) -> None:
+    environment.mishap("node-lost")
+    left = environment.core.read_namespaced_pod(name, NAMESPACE)
     assert (left.status.phase, left.metadata.deletion_timestamp is None) == ("Running", False)
 
 
-def cut_off(arena: FaultEnvironment, operator: WatchedOperator) -> tuple[str, Any]:
+def cut_off(environment: FaultEnvironment, operator: WatchedOperator) -> tuple[str, Any]:
     """Vault is slow, so that the watch is cut before the pod has started, and the log afterwards."""
-    arena.vault.faults = [Fault(LEASE, 3.0)]
+    environment.vault.faults = [Fault(LEASE, 3.0)]
     watch, log = Fault("GET .*watch=", "cut in the middle"), Fault("GET .*/log", "cut in the middle", 2)
     read = Fault(r"GET .*/pods/[^/?]+(\?|$)", "cut in the middle", 2)
-    arena.kube.faults = [watch, log]
+    environment.kube.faults = [watch, log]
     process = run(operator)
     watching = trigger(process.outcome()[1]) if operator.deferrable else None
-    wait_until(lambda: arena.running(operator))
-    arena.kube.faults = [watch, log, read]
+    wait_until(lambda: environment.running(operator))
+    environment.kube.faults = [watch, log, read]
     ended = after(operator, watching) if watching else process.outcome()
     assert (0, True) == (watch.times, (log.times or 0) < 2), (watch, log, read)
     return ended
 
 
-def out_of_memory(arena: FaultEnvironment, operator: WatchedOperator) -> tuple[str, Any]:
+def out_of_memory(environment: FaultEnvironment, operator: WatchedOperator) -> tuple[str, Any]:
     """A secret is more than the agent's limit takes, and the agent waits for the other one until that is seen."""
     # Not before the agent has written its login down: what dies in that moment only the TTL can end.
-    arena.vault.faults = [Fault(LEASE, "hang", None), Fault("GET /v1/secret/data/payments/partner", 1.5, None)]
-    with _large_secret(arena), _agent(arena, LIMIT):
-        return whole(arena, operator)
+    environment.vault.faults = [
+        Fault(LEASE, "hang", None),
+        Fault("GET /v1/secret/data/payments/partner", 1.5, None),
+    ]
+    with _large_secret(environment), _agent(environment, LIMIT):
+        return whole(environment, operator)
 
 
-def out_of_memory_alone(arena: FaultEnvironment, operator: WatchedOperator) -> tuple[str, Any]:
+def out_of_memory_alone(environment: FaultEnvironment, operator: WatchedOperator) -> tuple[str, Any]:
     """The kernel kills the agent and leaves the shell around it, and the node is slow to take the pod away."""
-    with arena.kubelet(killsGroups=False, removalSeconds=4):
-        return out_of_memory(arena, operator)
+    with environment.kubelet(killsGroups=False, removalSeconds=4):
+        return out_of_memory(environment, operator)
 
 
-def out_of_memory_later(arena: FaultEnvironment, operator: WatchedOperator) -> tuple[str, Any]:
+def out_of_memory_later(environment: FaultEnvironment, operator: WatchedOperator) -> tuple[str, Any]:
     """A secret grows beyond the limit while the pod runs, and shrinks again. The agent is started again."""
-    with _agent(arena, LIMIT, render_interval="1s"):
+    with _agent(environment, LIMIT, render_interval="1s"):
         process = run(operator)
-        name = wait_until(lambda: arena.running(operator))["metadata"]["name"]
+        name = wait_until(lambda: environment.running(operator))["metadata"]["name"]
 
         def killed() -> bool:
-            status = arena.core.read_namespaced_pod(name, NAMESPACE).status.init_container_statuses[0]
+            status = environment.core.read_namespaced_pod(name, NAMESPACE).status.init_container_statuses[0]
             ended = status.last_state.terminated or status.state.terminated
             return bool(ended and ended.reason == "OOMKilled")
 
-        with _large_secret(arena):
+        with _large_secret(environment):
             wait_until(killed)
         return finish(operator, process)
 
 
 @contextlib.contextmanager
-def _large_secret(arena: FaultEnvironment) -> Iterator[None]:
+def _large_secret(environment: FaultEnvironment) -> Iterator[None]:
     path = "secret/data/payments/partner"
-    before = arena.vault_admin.request("GET", path)["data"]["data"]
-    arena.vault_admin.request("POST", path, {"data": {**before, "more": "x" * 24_000_000}})
+    before = environment.vault_admin.request("GET", path)["data"]["data"]
+    environment.vault_admin.request("POST", path, {"data": {**before, "more": "x" * 24_000_000}})
     try:
         yield
     finally:
-        arena.vault_admin.request("POST", path, {"data": before})
+        environment.vault_admin.request("POST", path, {"data": before})
 
 
 @contextlib.contextmanager
-def _agent(arena: FaultEnvironment, limit: str, render_interval: str = "1m") -> Iterator[None]:
+def _agent(environment: FaultEnvironment, limit: str, render_interval: str = "1m") -> Iterator[None]:
     """Let the team's agents have that memory limit, and read KV secrets again so often."""
     resources = {"requests": {"cpu": "25m", "memory": limit}, "limits": {"memory": limit}}
-    file = arena.ground.templates_dir / "payments" / "team.yaml"
+    file = environment.servers.templates_dir / "payments" / "team.yaml"
     before = file.read_text()
     file.write_text(f"{before}\nagent: {json.dumps({'resources': resources})}\n")
     try:
-        with mock.patch.object(configuration, "_RENDER_INTERVAL", render_interval), arena.configured():
+        with mock.patch.object(configuration, "_RENDER_INTERVAL", render_interval), environment.configured():
             yield
     finally:
         file.write_text(before)
@@ -189,22 +192,24 @@ def _agent(arena: FaultEnvironment, limit: str, render_interval: str = "1m") -> 
 def skewed_by(ahead_seconds: int, auth: str) -> Any:
     """Vault judges a pod's token by a clock of its own, with 150 s of leeway, whatever the auth method."""
 
-    def script(arena: FaultEnvironment, operator: WatchedOperator) -> tuple[str, Any]:
-        settings = {"vault_auth_method": "jwt", "vault_auth_mount": arena.jwt_mount()} if auth == "jwt" else {}
-        with arena.configured(**settings):
-            arena.mishap("clock", aheadSeconds=ahead_seconds)
+    def script(environment: FaultEnvironment, operator: WatchedOperator) -> tuple[str, Any]:
+        settings = (
+            {"vault_auth_method": "jwt", "vault_auth_mount": environment.jwt_mount()} if auth == "jwt" else {}
+        )
+        with environment.configured(**settings):
+            environment.mishap("clock", aheadSeconds=ahead_seconds)
             try:
-                return whole(arena, operator)
+                return whole(environment, operator)
             finally:
-                arena.mishap("clock", aheadSeconds=0)
+                environment.mishap("clock", aheadSeconds=0)
 
     return script
 
 
 def refused_by_clock(ahead_seconds: int, auth: str) -> Any:
-    def script(arena: FaultEnvironment, operator: WatchedOperator) -> tuple[str, Any]:
-        state, said = skewed_by(ahead_seconds, auth)(arena, operator)
-        assert said.startswith(REFUSED), said
-        return state, said
+    def script(environment: FaultEnvironment, operator: WatchedOperator) -> tuple[str, Any]:
+        state, reason = skewed_by(ahead_seconds, auth)(environment, operator)
+        assert reason.startswith(REFUSED), reason
+        return state, reason
 
     return script

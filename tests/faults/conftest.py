@@ -1,4 +1,4 @@
-"""One arena for all cases of a module."""
+"""One environment for all cases of a module."""
 
 from __future__ import annotations
 
@@ -10,6 +10,6 @@ from tests.faults.fault_environment import FaultEnvironment
 
 
 @pytest.fixture(scope="module")
-def arena(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FaultEnvironment]:
-    with FaultEnvironment(tmp_path_factory.mktemp("arena")) as made:
+def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FaultEnvironment]:
+    with FaultEnvironment(tmp_path_factory.mktemp("environment")) as made:
         yield made

@@ -41,81 +41,81 @@ def cases() -> Iterator[Case]:
     yield Case("log each logging_interval while deferred", "agent", logs_fetched, operator=lines, **both)
 
 
-def _deferred(arena: FaultEnvironment, operator: WatchedOperator) -> Process:
+def _deferred(environment: FaultEnvironment, operator: WatchedOperator) -> Process:
     """Start a task; return its triggerer, once that watches and the main process runs."""
     serialized = run(operator).outcome()[1]
     watching = trigger(serialized)
-    wait_until(lambda: arena.running(operator) and arena.kube.count(WATCH))
+    wait_until(lambda: environment.running(operator) and environment.kube.count(WATCH))
     return watching
 
 
-def _end(arena: FaultEnvironment, operator: WatchedOperator) -> None:
+def _end(environment: FaultEnvironment, operator: WatchedOperator) -> None:
     """Let the main process end, and wait until the cluster knows of it."""
-    arena.run_in(arena.pods_of(operator)[0]["metadata"]["name"], "base", "touch /tmp/end")
-    wait_until(lambda: arena.running(operator) is None)
+    environment.run_in(environment.pods_of(operator)[0]["metadata"]["name"], "base", "touch /tmp/end")
+    wait_until(lambda: environment.running(operator) is None)
 
 
-def restarted(arena: FaultEnvironment, operator: WatchedOperator) -> tuple[str, Any]:
-    watching = _deferred(arena, operator)
-    arena.kube.faults = [Fault(".*", "cut", None)]
-    arena.kube.restart()
-    _end(arena, operator)
+def restarted(environment: FaultEnvironment, operator: WatchedOperator) -> tuple[str, Any]:
+    watching = _deferred(environment, operator)
+    environment.kube.faults = [Fault(".*", "cut", None)]
+    environment.kube.restart()
+    _end(environment, operator)
     time.sleep(DOWN_SECONDS)
-    arena.kube.faults = []
+    environment.kube.faults = []
     return after(operator, watching)
 
 
-def expired(arena: FaultEnvironment, operator: WatchedOperator) -> tuple[str, Any]:
+def expired(environment: FaultEnvironment, operator: WatchedOperator) -> tuple[str, Any]:
     """etcd was compacted while the watch was broken: where it was is not known any more."""
-    watching = _deferred(arena, operator)
+    watching = _deferred(environment, operator)
     gone = Fault(WATCH, 410)
-    arena.kube.faults = [Fault(WATCH, "cut", None)]
-    arena.kube.restart()
-    _end(arena, operator)
-    arena.kube.faults = [gone]
+    environment.kube.faults = [Fault(WATCH, "cut", None)]
+    environment.kube.restart()
+    _end(environment, operator)
+    environment.kube.faults = [gone]
     ended = after(operator, watching)
     assert gone.times == 0
     return ended
 
 
-def partitioned(arena: FaultEnvironment, operator: WatchedOperator) -> tuple[str, Any]:
-    watching = _deferred(arena, operator)
-    with arena.kube.partition():
-        _end(arena, operator)
+def partitioned(environment: FaultEnvironment, operator: WatchedOperator) -> tuple[str, Any]:
+    watching = _deferred(environment, operator)
+    with environment.kube.partition():
+        _end(environment, operator)
         time.sleep(PARTITION_SECONDS)
     return after(operator, watching)
 
 
-def taken_over(arena: FaultEnvironment, operator: WatchedOperator) -> tuple[str, Any]:
+def taken_over(environment: FaultEnvironment, operator: WatchedOperator) -> tuple[str, Any]:
     """Some pods end while nobody watches, and one when somebody does again."""
     given: dict[str, Any] = {"delivery": operator.delivery, "deferrable": True, **HELD}
-    tasks = [operator, *(arena.operator(**given) for _ in range(OTHER_TASKS))]
+    tasks = [operator, *(environment.operator(**given) for _ in range(OTHER_TASKS))]
     rows = [run(task).outcome()[1] for task in tasks]
     first = triggerer(rows)
-    wait_until(lambda: all(map(arena.running, tasks)) and arena.kube.count(WATCH))
+    wait_until(lambda: all(map(environment.running, tasks)) and environment.kube.count(WATCH))
     first.kill()
     first.outcome()
     for task in tasks[1:]:
-        _end(arena, task)
-    seen = arena.kube.count(WATCH)
+        _end(environment, task)
+    seen = environment.kube.count(WATCH)
     second = triggerer(rows)
-    wait_until(lambda: arena.kube.count(WATCH) > seen)
-    _end(arena, operator)
+    wait_until(lambda: environment.kube.count(WATCH) > seen)
+    _end(environment, operator)
     state, events = second.outcome()
     assert state == "ok", events
     outcomes = [resume(task, event).outcome() for task, event in zip(tasks, events, strict=True)]
     return next((outcome for outcome in outcomes if outcome[0] != "ok"), outcomes[0])
 
 
-def not_scheduled(arena: FaultEnvironment, operator: WatchedOperator) -> tuple[str, Any]:
+def not_scheduled(environment: FaultEnvironment, operator: WatchedOperator) -> tuple[str, Any]:
     state, event = trigger(run(operator).outcome()[1]).outcome()
     assert (state, event["status"]) == ("ok", "timeout"), event
     return resume(operator, event).outcome()
 
 
-def events_logged(arena: FaultEnvironment, operator: WatchedOperator) -> tuple[str, Any]:
+def events_logged(environment: FaultEnvironment, operator: WatchedOperator) -> tuple[str, Any]:
     """Vault is slow, so that the start is."""
-    arena.vault.faults = [Fault(LEASE, 3.0)]
+    environment.vault.faults = [Fault(LEASE, 3.0)]
     log = Path(os.environ["K8S_VAULT_TEST_WORKER_LOG"])
     seen = log.stat().st_size
     serialized = run(operator).outcome()[1]
@@ -126,8 +126,8 @@ def events_logged(arena: FaultEnvironment, operator: WatchedOperator) -> tuple[s
     return ended
 
 
-def logs_fetched(arena: FaultEnvironment, operator: WatchedOperator) -> tuple[str, Any]:
-    watching = _deferred(arena, operator)
-    wait_until(lambda: arena.kube.count("GET .*/log.*container=base") >= 2)
-    _end(arena, operator)
+def logs_fetched(environment: FaultEnvironment, operator: WatchedOperator) -> tuple[str, Any]:
+    watching = _deferred(environment, operator)
+    wait_until(lambda: environment.kube.count("GET .*/log.*container=base") >= 2)
+    _end(environment, operator)
     return after(operator, watching)

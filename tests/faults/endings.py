@@ -132,134 +132,134 @@ def _all_cases() -> Iterator[Case]:
     yield Case("Vault is gone when the pod ends", "secret", revocation_lost, within_seconds=120, slow=True)
 
 
-def deleted(arena: FaultEnvironment, operator: WatchedOperator) -> tuple[str, Any]:
+def deleted(environment: FaultEnvironment, operator: WatchedOperator) -> tuple[str, Any]:
     process = run(operator)
-    pod = wait_until(lambda: arena.running(operator))
+    pod = wait_until(lambda: environment.running(operator))
     if operator.deferrable:
-        watching = _watching(arena, process.outcome()[1])
-        arena.core.delete_namespaced_pod(pod["metadata"]["name"], NAMESPACE)
+        watching = _watching(environment, process.outcome()[1])
+        environment.core.delete_namespaced_pod(pod["metadata"]["name"], NAMESPACE)
         return resume(operator, watching.outcome()[1]).outcome()
-    arena.core.delete_namespaced_pod(pod["metadata"]["name"], NAMESPACE)
+    environment.core.delete_namespaced_pod(pod["metadata"]["name"], NAMESPACE)
     return process.outcome()
 
 
-def _watching(arena: FaultEnvironment, serialized: tuple[str, dict[str, Any]]) -> Process:
+def _watching(environment: FaultEnvironment, serialized: tuple[str, dict[str, Any]]) -> Process:
     """Start a triggerer; return it when it has looked at the pod and at what belongs to it."""
-    seen = arena.kube.count("GET ")
+    seen = environment.kube.count("GET ")
     watching = trigger(serialized)
-    wait_until(lambda: arena.kube.count("GET ") > seen)
+    wait_until(lambda: environment.kube.count("GET ") > seen)
     if serialized[1]["request"]:
-        wait_until(lambda: arena.kube.count("GET .*/secrets/vault-.*-login"))
+        wait_until(lambda: environment.kube.count("GET .*/secrets/vault-.*-login"))
     return watching
 
 
-def evicted(arena: FaultEnvironment, operator: WatchedOperator) -> tuple[str, Any]:
+def evicted(environment: FaultEnvironment, operator: WatchedOperator) -> tuple[str, Any]:
     process = run(operator)
-    name = wait_until(lambda: arena.running(operator))["metadata"]["name"]
-    watching = _watching(arena, process.outcome()[1]) if operator.deferrable else None
+    name = wait_until(lambda: environment.running(operator))["metadata"]["name"]
+    watching = _watching(environment, process.outcome()[1]) if operator.deferrable else None
     body = {"metadata": {"name": name, "namespace": NAMESPACE}}
-    arena.core.create_namespaced_pod_eviction(name, NAMESPACE, body)
+    environment.core.create_namespaced_pod_eviction(name, NAMESPACE, body)
     if watching is None:
         return process.outcome()
     return resume(operator, watching.outcome()[1]).outcome()
 
 
-def ended_by_user(arena: FaultEnvironment, operator: WatchedOperator) -> tuple[str, Any]:
+def ended_by_user(environment: FaultEnvironment, operator: WatchedOperator) -> tuple[str, Any]:
     """Airflow's supervisor sends SIGTERM to the task; its pod's object is still there when the pod has ended."""
     process = run(operator)
-    name = wait_until(lambda: arena.running(operator))["metadata"]["name"]
-    with arena.kubelet(removalSeconds=3600):
+    name = wait_until(lambda: environment.running(operator))["metadata"]["name"]
+    with environment.kubelet(removalSeconds=3600):
         process.kill(signal.SIGTERM)
         outcome = process.outcome()
     with contextlib.suppress(ApiException):
-        arena.core.delete_namespaced_pod(name, NAMESPACE, grace_period_seconds=0)
+        environment.core.delete_namespaced_pod(name, NAMESPACE, grace_period_seconds=0)
     return outcome
 
 
-def timed_out(arena: FaultEnvironment, operator: WatchedOperator) -> tuple[str, Any]:
+def timed_out(environment: FaultEnvironment, operator: WatchedOperator) -> tuple[str, Any]:
     """In the worker Airflow's alarm strikes once the main process runs; deferred, the pod's deadline does."""
     process = run(operator)
-    pod = wait_until(lambda: arena.running(operator))
+    pod = wait_until(lambda: environment.running(operator))
     if operator.deferrable:
-        _hasten(arena, pod["metadata"]["name"])
+        _hasten(environment, pod["metadata"]["name"])
         return finish(operator, process)
     process.kill(signal.SIGALRM)
     return process.outcome()
 
 
-def _hasten(arena: FaultEnvironment, pod: str) -> None:
+def _hasten(environment: FaultEnvironment, pod: str) -> None:
     """Let the kubelet end the pod now, as it would when the task's time is over."""
     path = "/spec/activeDeadlineSeconds"
-    arena.core.patch_namespaced_pod(pod, NAMESPACE, [{"op": "replace", "path": path, "value": 1}])
+    environment.core.patch_namespaced_pod(pod, NAMESPACE, [{"op": "replace", "path": path, "value": 1}])
 
 
 def let_end(
-    arena: FaultEnvironment, operator: WatchedOperator, watching: Process, request: str = "GET .*/log"
+    environment: FaultEnvironment, operator: WatchedOperator, watching: Process, request: str = "GET .*/log"
 ) -> Process:
     """Let the main process end once whoever watches has sent that request; return him."""
-    seen = arena.kube.count(request)
-    pod = wait_until(lambda: arena.running(operator))
-    wait_until(lambda: arena.kube.count(request) > seen)
-    arena.run_in(pod["metadata"]["name"], "base", "touch /tmp/end")
+    seen = environment.kube.count(request)
+    pod = wait_until(lambda: environment.running(operator))
+    wait_until(lambda: environment.kube.count(request) > seen)
+    environment.run_in(pod["metadata"]["name"], "base", "touch /tmp/end")
     return watching
 
 
-def ended_by_user_deferred(arena: FaultEnvironment, operator: WatchedOperator) -> tuple[str, Any]:
+def ended_by_user_deferred(environment: FaultEnvironment, operator: WatchedOperator) -> tuple[str, Any]:
     """Only the trigger's on_kill runs."""
     serialized = run(operator).outcome()[1]
-    wait_until(lambda: arena.running(operator))
+    wait_until(lambda: environment.running(operator))
     return trigger(serialized, then="on_kill").outcome()
 
 
-def triggerer_killed(arena: FaultEnvironment, operator: WatchedOperator) -> tuple[str, Any]:
+def triggerer_killed(environment: FaultEnvironment, operator: WatchedOperator) -> tuple[str, Any]:
     """Another triggerer takes the trigger over."""
     serialized = run(operator).outcome()[1]
     first = trigger(serialized)
-    wait_until(lambda: arena.running(operator))
+    wait_until(lambda: environment.running(operator))
     first.kill()
-    second = let_end(arena, operator, trigger(serialized), "GET ")
+    second = let_end(environment, operator, trigger(serialized), "GET ")
     return resume(operator, second.outcome()[1]).outcome()
 
 
-def given_up(arena: FaultEnvironment, operator: WatchedOperator) -> tuple[str, Any]:
+def given_up(environment: FaultEnvironment, operator: WatchedOperator) -> tuple[str, Any]:
     """No worker comes after the trigger: its pod stays, and nothing that it could hold."""
     trigger(run(operator).outcome()[1]).outcome()
     return "ok", None
 
 
-def killed_running(arena: FaultEnvironment, operator: WatchedOperator) -> tuple[str, Any]:
+def killed_running(environment: FaultEnvironment, operator: WatchedOperator) -> tuple[str, Any]:
     first = run(operator)
-    wait_until(lambda: arena.running(operator))
+    wait_until(lambda: environment.running(operator))
     first.kill()
     first.outcome()
-    return finish(operator, let_end(arena, operator, run(operator, try_number=2)), 2)
+    return finish(operator, let_end(environment, operator, run(operator, try_number=2)), 2)
 
 
-def killed_for_good(arena: FaultEnvironment, operator: WatchedOperator) -> tuple[str, Any]:
+def killed_for_good(environment: FaultEnvironment, operator: WatchedOperator) -> tuple[str, Any]:
     """Nobody comes after: the kubelet ends the pod when the task's time is over.
 
     With `agent` the pod ends its login itself; with `secret` the login lived no longer than the task might.
     """
     process = run(operator)
-    name = wait_until(lambda: arena.running(operator))["metadata"]["name"]
+    name = wait_until(lambda: environment.running(operator))["metadata"]["name"]
     process.kill()
     if operator.delivery == "agent":
-        _hasten(arena, name)
-    wait_until(lambda: arena.core.read_namespaced_pod(name, NAMESPACE).status.phase == "Failed")
+        _hasten(environment, name)
+    wait_until(lambda: environment.core.read_namespaced_pod(name, NAMESPACE).status.phase == "Failed")
     return process.outcome()
 
 
-def killed_and_swept(arena: FaultEnvironment, operator: WatchedOperator) -> tuple[str, Any]:
+def killed_and_swept(environment: FaultEnvironment, operator: WatchedOperator) -> tuple[str, Any]:
     """The next hand-over in the namespace, ten minutes later, takes away what was left: here, at once."""
-    ended = killed_for_good(arena, operator)
-    before = list(arena.vault.done)
+    ended = killed_for_good(environment, operator)
+    before = list(environment.vault.done)
     with mock.patch.object(handover, "ABANDONED_SECONDS", AT_ONCE):
-        assert run(arena.operator(delivery="secret")).outcome()[0] == "ok"
-    arena.vault.done = before  # the row counts this task's logins, not the other's
+        assert run(environment.operator(delivery="secret")).outcome()[0] == "ok"
+    environment.vault.done = before  # the row counts this task's logins, not the other's
     return ended
 
 
-def retried(arena: FaultEnvironment, operator: WatchedOperator) -> tuple[str, Any]:
+def retried(environment: FaultEnvironment, operator: WatchedOperator) -> tuple[str, Any]:
     fails = operator.cmds
     operator.cmds = ["sh", "-c", "exit 1"]
     run(operator).outcome()
@@ -270,55 +270,55 @@ def retried(arena: FaultEnvironment, operator: WatchedOperator) -> tuple[str, An
 def killed_at(step: str, *, and_ended: bool = False) -> Any:
     """The worker dies after a step of the hand-over; the task's next try finds what it left, or its ended pod."""
 
-    def script(arena: FaultEnvironment, operator: WatchedOperator) -> tuple[str, Any]:
+    def script(environment: FaultEnvironment, operator: WatchedOperator) -> tuple[str, Any]:
         if step == "login":
-            arena.login_ttl(SHORT_TTL_SECONDS)
+            environment.login_ttl(SHORT_TTL_SECONDS)
         operator.at_step = Dying(step)
         first = run(operator).outcome()
         assert first[0] == "killed", first
         if step == "login":
-            arena.login_ttl(600)
+            environment.login_ttl(600)
         if and_ended:
-            wait_until(lambda: {pod["status"]["phase"] for pod in arena.pods_of(operator)} == {"Succeeded"})
+            wait_until(lambda: {pod["status"]["phase"] for pod in environment.pods_of(operator)} == {"Succeeded"})
         operator.at_step = lambda step: None
         second = run(operator, try_number=2)
         if operator.cmds == HELD["cmds"]:
-            second = let_end(arena, operator, second, "GET " if operator.deferrable else "GET .*/log")
+            second = let_end(environment, operator, second, "GET " if operator.deferrable else "GET .*/log")
         return finish(operator, second, 2)
 
     return script
 
 
-def killed_logged_in(arena: FaultEnvironment, operator: WatchedOperator) -> tuple[str, Any]:
+def killed_logged_in(environment: FaultEnvironment, operator: WatchedOperator) -> tuple[str, Any]:
     """The pod goes on by itself, and the next try finds it."""
     first = run(operator)
-    wait_until(arena.logins)
+    wait_until(environment.logins)
     first.kill()
     first.outcome()
-    return let_end(arena, operator, run(operator, try_number=2)).outcome()
+    return let_end(environment, operator, run(operator, try_number=2)).outcome()
 
 
 def ended_at(step: str) -> Any:
     """SIGTERM comes in the middle of the hand-over."""
 
-    def script(arena: FaultEnvironment, operator: WatchedOperator) -> tuple[str, Any]:
+    def script(environment: FaultEnvironment, operator: WatchedOperator) -> tuple[str, Any]:
         operator.at_step = Dying(step, operator.on_kill)
         return run(operator).outcome()
 
     return script
 
 
-def ended_at_a_late_login(arena: FaultEnvironment, operator: WatchedOperator) -> tuple[str, Any]:
+def ended_at_a_late_login(environment: FaultEnvironment, operator: WatchedOperator) -> tuple[str, Any]:
     """SIGTERM comes when Vault has granted the login and the agent does not know it yet."""
-    arena.vault.faults = [Fault("/login", "late")]
+    environment.vault.faults = [Fault("/login", "late")]
     process = run(operator)
-    wait_until(arena.logins)
+    wait_until(environment.logins)
     process.kill(signal.SIGTERM)
     return process.outcome()
 
 
-def revocation_lost(arena: FaultEnvironment, operator: WatchedOperator) -> tuple[str, Any]:
+def revocation_lost(environment: FaultEnvironment, operator: WatchedOperator) -> tuple[str, Any]:
     """The login lives as long as the task may run, and nobody could end it earlier."""
     operator.execution_timeout = timedelta(seconds=20)
-    arena.vault.faults = [Fault("revoke-self", 500, None)]
+    environment.vault.faults = [Fault("revoke-self", 500, None)]
     return run(operator).outcome()

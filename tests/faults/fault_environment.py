@@ -112,7 +112,7 @@ class FaultEnvironment:
             (templates_dir / name).write_text(text)
         team = templates_dir / "payments/team.yaml"
         team.write_text(f"{team.read_text()}update: [{PKI}/issue/payments]\n")
-        self.ground = _Ground(folder, templates_dir, lambda line: None)
+        self.servers = _ProxiedEnvironment(folder, templates_dir, lambda line: None)
         # What was read while pods ran, by kind and place.
         self.kept: dict[str, dict[str, str]] = {}
         self._exits = contextlib.ExitStack()
@@ -120,23 +120,23 @@ class FaultEnvironment:
         self.ended: dict[str, dict[str, tuple[str, Any]]] = {}
 
     def __enter__(self) -> FaultEnvironment:
-        ground = self.ground.__enter__()
-        self.core = ground.core()
-        self.vault = ground.proxy
+        servers = self.servers.__enter__()
+        self.core = servers.core()
+        self.vault = servers.proxy
         # Workers and triggerers have tokens of their own: no certificate of the administrator's.
-        kubernetes = ground.api.configuration
+        kubernetes = servers.api.configuration
         self.kube = FaultProxy(kubernetes.host, tls=ssl.create_default_context(cafile=kubernetes.ssl_ca_cert))
-        kubeconfig = ground.folder / "kubeconfig-of-workers"
-        kubeconfig.write_text(yaml.safe_dump(through(ground.worker_kubeconfig, self.kube.address)))
-        of_triggerers = ground.folder / "kubeconfig-of-triggerers"
-        of_triggerers.write_text(yaml.safe_dump(through(ground.triggerer_kubeconfig, self.kube.address)))
+        kubeconfig = servers.folder / "kubeconfig-of-workers"
+        kubeconfig.write_text(yaml.safe_dump(through(servers.worker_kubeconfig, self.kube.address)))
+        of_triggerers = servers.folder / "kubeconfig-of-triggerers"
+        of_triggerers.write_text(yaml.safe_dump(through(servers.triggerer_kubeconfig, self.kube.address)))
         os.environ["K8S_VAULT_TEST_TRIGGERER"] = _connection(of_triggerers)
         os.environ["K8S_VAULT_TEST_WORKER_KUBECONFIG"] = str(kubeconfig)
-        os.environ["K8S_VAULT_TEST_WORKER_LOG"] = str(ground.folder / "workers.log")
+        os.environ["K8S_VAULT_TEST_WORKER_LOG"] = str(servers.folder / "workers.log")
         os.environ.update(
-            AIRFLOW__K8S_VAULT__TEMPLATES_DIR=str(ground.templates_dir),
+            AIRFLOW__K8S_VAULT__TEMPLATES_DIR=str(servers.templates_dir),
             AIRFLOW__K8S_VAULT__VAULT_ADDR=self.vault.address,
-            AIRFLOW__K8S_VAULT__VAULT_AUTH_MOUNT=ground.auth_mount,
+            AIRFLOW__K8S_VAULT__VAULT_AUTH_MOUNT=servers.auth_mount,
             AIRFLOW_CONN_KUBERNETES_DEFAULT=_connection(kubeconfig),
         )
         self._make_issuer()
@@ -158,7 +158,7 @@ class FaultEnvironment:
             role = {"allowed_domains": ["example.com"], "allow_subdomains": True, "key_type": "ec"}
             vault.request("POST", f"{PKI}/roles/payments", {**role, "generate_lease": True})
         self.store = f"store-{uuid.uuid4().hex}"
-        self.ground.setup.kv("secret/payments/store", {"bytes": base64.b64encode(self.store.encode()).decode()})
+        self.servers.setup.kv("secret/payments/store", {"bytes": base64.b64encode(self.store.encode()).decode()})
 
     def __exit__(self, *_: object) -> None:
         self.record.stop()
@@ -168,7 +168,7 @@ class FaultEnvironment:
                 del os.environ[name]
         self.kube.stop()
         self.vault.stop()
-        self.ground.close()
+        self.servers.close()
 
     def operator(
         self, script: str = "true", secrets: Sequence[VaultSecret] = ALL, **arguments: Any
@@ -238,7 +238,7 @@ class FaultEnvironment:
                 [pod.metadata.name for pod in pods],
                 [secret.metadata.name for secret in secrets if secret.metadata.name.startswith("vault-")],
                 tokens,
-                self.ground.roles_left(),
+                self.servers.roles_left(),
                 self._leased_certificates(),
                 time.monotonic() - begin,
             )
@@ -261,14 +261,14 @@ class FaultEnvironment:
 
     def login_ttl(self, seconds: int) -> None:
         """Set how long a login of the team lives that nobody renews."""
-        path = f"auth/{self.ground.auth_mount}/role/payments"
+        path = f"auth/{self.servers.auth_mount}/role/payments"
         role = self.vault_admin.request("GET", path)["data"]
         self.vault_admin.request("POST", path, {**role, "token_ttl": seconds})
 
     def run_in(self, pod: str, container: str, script: str) -> str:
         """Return what a shell in that container prints."""
         # A client of its own: while it runs a command it cannot do anything else.
-        core = client.CoreV1Api(config.new_client_from_config(str(self.ground.kubeconfig)))
+        core = client.CoreV1Api(config.new_client_from_config(str(self.servers.kubeconfig)))
         message = stream.stream(
             core.connect_get_namespaced_pod_exec,
             pod,
@@ -300,7 +300,7 @@ class FaultEnvironment:
     def mishap(self, what: str, **body: Any) -> None:
         """Let something happen to our own devcluster that Kubernetes has no request for: see its mishaps.py."""
         headers = {"Content-Type": "application/json"}
-        self.ground.api.call_api(
+        self.servers.api.call_api(
             f"/devcluster/{what}",
             "POST",
             header_params=headers,
@@ -311,7 +311,7 @@ class FaultEnvironment:
 
     def _token_keys(self) -> list[str]:
         """Return the public keys of the cluster's service-account tokens, as PEM."""
-        result = client.OpenidApi(self.ground.api).get_service_account_issuer_open_id_keyset(
+        result = client.OpenidApi(self.servers.api).get_service_account_issuer_open_id_keyset(
             _preload_content=False
         )
         keys = [RSAAlgorithm.from_jwk(key) for key in json.loads(result.data)["keys"]]
@@ -319,7 +319,7 @@ class FaultEnvironment:
 
     def jwt_mount(self) -> str:
         """Return an auth mount that checks pods' tokens itself, by the cluster's keys; made when first needed."""
-        mount, vault = f"jwt-{self.ground.auth_mount}", self.vault_admin
+        mount, vault = f"jwt-{self.servers.auth_mount}", self.vault_admin
         if vault.mount(mount, {"type": "jwt"}, auth=True):
             self._exits.callback(vault.request, "DELETE", f"sys/auth/{mount}")
             vault.request("POST", f"auth/{mount}/config", {"jwt_validation_pubkeys": self._token_keys()})
@@ -329,29 +329,29 @@ class FaultEnvironment:
     def configured(self, **settings: str) -> Iterator[None]:
         """Let Airflow have other settings of section [k8s_vault], and compile anew: pods are held to them."""
         names = {f"AIRFLOW__K8S_VAULT__{name.upper()}": value for name, value in settings.items()}
-        setup, before = self.ground.setup, dict(self.ground.setup.settings)
+        setup, before = self.servers.setup, dict(self.servers.setup.settings)
         with mock.patch.dict(os.environ, names):
             setup.settings |= settings
-            setup.teams(self.ground.templates_dir)
+            setup.teams(self.servers.templates_dir)
             try:
                 yield
             finally:
                 setup.settings = before
-        setup.teams(self.ground.templates_dir)
+        setup.teams(self.servers.templates_dir)
 
     def seal(self) -> None:
         """Seal the Vault, which has to be our own."""
-        assert self.ground.openbao is not None
+        assert self.servers.openbao is not None
         self.vault_admin.request("PUT", "sys/seal")
 
     def unseal(self) -> None:
-        assert self.ground.openbao is not None
-        self.vault_admin.request("PUT", "sys/unseal", {"key": self.ground.openbao.unseal_key})
+        assert self.servers.openbao is not None
+        self.vault_admin.request("PUT", "sys/unseal", {"key": self.servers.openbao.unseal_key})
         wait_until(lambda: "Vault does not answer" not in self._tokens())
 
     @property
     def vault_admin(self) -> VaultAdmin:
-        return self.ground.vault
+        return self.servers.vault
 
     def _tokens(self) -> list[str]:
         """Return the accessors of all live tokens."""
@@ -361,7 +361,7 @@ class FaultEnvironment:
             return ["Vault does not answer"]
 
 
-class _Ground(Environment):
+class _ProxiedEnvironment(Environment):
     """Pods reach Vault through a proxy, and the administrator passes the policies: the tests look into pods."""
 
     def _before_teams(self) -> None:

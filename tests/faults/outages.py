@@ -98,57 +98,57 @@ def cases() -> Iterator[Case]:
 
 
 def failing_vault(request: str, kind: Any) -> Any:
-    def script(arena: FaultEnvironment, operator: WatchedOperator) -> tuple[str, Any]:
-        arena.vault.faults = [Fault(request, kind, 1 if kind == "cut after" else None)]
+    def script(environment: FaultEnvironment, operator: WatchedOperator) -> tuple[str, Any]:
+        environment.vault.faults = [Fault(request, kind, 1 if kind == "cut after" else None)]
         if kind != "cut after":
-            return whole(arena, operator)
-        with _short_logins(arena):
-            return whole(arena, operator)
+            return whole(environment, operator)
+        with _short_logins(environment):
+            return whole(environment, operator)
 
     return script
 
 
-def failing_revocation(arena: FaultEnvironment, operator: WatchedOperator) -> tuple[str, Any]:
+def failing_revocation(environment: FaultEnvironment, operator: WatchedOperator) -> tuple[str, Any]:
     """Vault's program asks twice before it gives up: the agent's script has to try again."""
     revocation = Fault("(POST|PUT) /v1/auth/token/revoke-self", 500, 2)
-    arena.vault.faults = [revocation]
-    ended = whole(arena, operator)
+    environment.vault.faults = [revocation]
+    ended = whole(environment, operator)
     wait_until(lambda: revocation.times == 0)
     return ended
 
 
 def failing_api(request: str, kind: Any, times: int | None) -> Any:
-    def script(arena: FaultEnvironment, operator: WatchedOperator) -> tuple[str, Any]:
-        arena.kube.faults = [Fault(request, kind, times)]
-        return whole(arena, operator)
+    def script(environment: FaultEnvironment, operator: WatchedOperator) -> tuple[str, Any]:
+        environment.kube.faults = [Fault(request, kind, times)]
+        return whole(environment, operator)
 
     return script
 
 
-def sealed(arena: FaultEnvironment, operator: WatchedOperator) -> tuple[str, Any]:
-    arena.seal()
+def sealed(environment: FaultEnvironment, operator: WatchedOperator) -> tuple[str, Any]:
+    environment.seal()
     try:
-        ended = whole(arena, operator)
+        ended = whole(environment, operator)
         # Its agent tries again until it is told to end: it must not find Vault open then.
-        wait_until(lambda: not arena.core.list_namespaced_pod(NAMESPACE).items)
+        wait_until(lambda: not environment.core.list_namespaced_pod(NAMESPACE).items)
         return ended
     finally:
-        arena.unseal()
+        environment.unseal()
 
 
-def no_image(arena: FaultEnvironment, operator: WatchedOperator) -> tuple[str, Any]:
-    with arena.configured(vault_agent_image="registry.invalid/nothing:1"):
+def no_image(environment: FaultEnvironment, operator: WatchedOperator) -> tuple[str, Any]:
+    with environment.configured(vault_agent_image="registry.invalid/nothing:1"):
         return run(operator).outcome()
 
 
 @contextlib.contextmanager
-def _short_logins(arena: FaultEnvironment) -> Iterator[None]:
+def _short_logins(environment: FaultEnvironment) -> Iterator[None]:
     """A login whose answer was lost is nobody's: only its TTL, the role's token_ttl, ends it."""
-    arena.login_ttl(4)
+    environment.login_ttl(4)
     try:
         yield
     finally:
-        arena.login_ttl(600)
+        environment.login_ttl(600)
 
 
 def _named(kind: Any) -> str:

@@ -21,11 +21,11 @@ class Row:
     leases: int
     left: str
     gone_seconds: float
-    wrong: list[str] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
 
     @property
     def cells(self) -> list[str]:
-        verdict = "ok" if not self.wrong else "; ".join(self.wrong)
+        verdict = "ok" if not self.errors else "; ".join(self.errors)
         counts = [str(self.pods), str(self.logins), str(self.leases)]
         ended = self.ended.replace("|", "/")
         return [

@@ -17,70 +17,70 @@ pytestmark = pytest.mark.integration
 
 
 @pytest.mark.parametrize("case", [case for case in endings.cases() if not case.slow], ids=lambda case: case.id)
-def test_credentials_end_with_the_pod(arena: FaultEnvironment, case: Case) -> None:
-    row = case.run(arena)
+def test_credentials_end_with_the_pod(environment: FaultEnvironment, case: Case) -> None:
+    row = case.run(environment)
 
-    assert row.wrong == []
+    assert row.errors == []
 
 
-def left_gated(arena: FaultEnvironment) -> WatchedOperator:
+def left_gated(environment: FaultEnvironment) -> WatchedOperator:
     """Return a task whose worker died in the middle of the hand-over."""
-    operator = arena.operator(delivery="secret")
+    operator = environment.operator(delivery="secret")
     operator.at_step = Dying("login kept")
     assert run(operator).outcome()[0] == "killed"
     return operator
 
 
-def left_ended(arena: FaultEnvironment) -> WatchedOperator:
+def left_ended(environment: FaultEnvironment) -> WatchedOperator:
     """Return a task whose worker died while its pod ran; the pod has come to its own end since."""
-    operator = arena.operator(delivery="secret", **SHORT)
+    operator = environment.operator(delivery="secret", **SHORT)
     worker = run(operator)
-    name = wait_until(lambda: arena.running(operator))["metadata"]["name"]
+    name = wait_until(lambda: environment.running(operator))["metadata"]["name"]
     worker.kill()
     worker.outcome()
-    wait_until(lambda: arena.core.read_namespaced_pod(name, NAMESPACE).status.phase == "Succeeded")
+    wait_until(lambda: environment.core.read_namespaced_pod(name, NAMESPACE).status.phase == "Succeeded")
     return operator
 
 
-def another_task(arena: FaultEnvironment) -> list[str]:
+def another_task(environment: FaultEnvironment) -> list[str]:
     """Run one to its end; return the requests that its worker sent."""
-    arena.kube.done = []
-    assert run(arena.operator(delivery="secret")).outcome() == ("ok", None)
-    return list(arena.kube.done)
+    environment.kube.done = []
+    assert run(environment.operator(delivery="secret")).outcome() == ("ok", None)
+    return list(environment.kube.done)
 
 
 def test_the_next_hand_over_ends_what_was_left_once_it_is_old_enough(
-    arena: FaultEnvironment, monkeypatch: pytest.MonkeyPatch
+    environment: FaultEnvironment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    arena.begin()
-    left_gated(arena)
-    left_ended(arena)
+    environment.begin()
+    left_gated(environment)
+    left_ended(environment)
     both = "2 pod, 3 Secret, 2 token, 1 role, 1 certificate"
 
-    another_task(arena)
-    young = str(arena.traces(until=both))
+    another_task(environment)
+    young = str(environment.traces(until=both))
     monkeypatch.setattr(handover, "ABANDONED_SECONDS", AT_ONCE)
-    another_task(arena)
-    old = str(arena.traces(until="1 pod"))
-    arena.clean()
+    another_task(environment)
+    old = str(environment.traces(until="1 pod"))
+    environment.clean()
 
     assert (both, "1 pod") == (young, old)
 
 
 def test_an_ended_pod_is_looked_at_in_one_sweep_only(
-    arena: FaultEnvironment, monkeypatch: pytest.MonkeyPatch
+    environment: FaultEnvironment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    arena.begin()
-    meta = arena.pods_of(left_ended(arena))[0]["metadata"]
+    environment.begin()
+    meta = environment.pods_of(left_ended(environment))[0]["metadata"]
     monkeypatch.setattr(handover, "ABANDONED_SECONDS", AT_ONCE)
 
     seen = []
     for _ in range(2):
-        requests = another_task(arena)
+        requests = another_task(environment)
         about_it = [request for request in requests if meta["annotations"][REQUEST_ANNOTATION] in request]
         seen.append(about_it + [request for request in requests if meta["name"] in request])
-    label = arena.core.read_namespaced_pod(meta["name"], NAMESPACE).metadata.labels[LABEL]
-    arena.clean()
+    label = environment.core.read_namespaced_pod(meta["name"], NAMESPACE).metadata.labels[LABEL]
+    environment.clean()
 
     # Read the login, delete both Secrets, label the pod.
     assert ("ended", 4, 0) == (label, len(seen[0]), len(seen[1])), seen

@@ -43,16 +43,16 @@ def by_program(connection: str, folder: Path) -> str:
 
 
 def test_worker_and_triggerer_reach_a_cluster_whose_tokens_a_program_prints(
-    arena: FaultEnvironment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    environment: FaultEnvironment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in CONNECTIONS:
         monkeypatch.setenv(name, by_program(os.environ[name], tmp_path / name))
-    arena.begin()
+    environment.begin()
     try:
-        state, result = whole(arena, arena.operator(delivery="agent", deferrable=True))
-        left = str(arena.traces(60))
+        state, result = whole(environment, environment.operator(delivery="agent", deferrable=True))
+        left = str(environment.traces(60))
     finally:
-        arena.clean()
+        environment.clean()
 
     assert ("ok", "nothing") == (state, left), result
     assert all((tmp_path / name / "runs").exists() for name in CONNECTIONS)

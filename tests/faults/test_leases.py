@@ -25,26 +25,26 @@ KILL_AGENT = "for p in /proc/[0-9]*; do read -r _ name < $p/status; [ $name != b
 
 
 @contextlib.contextmanager
-def changed(arena: FaultEnvironment, path: str, **changes: Any) -> Iterator[None]:
+def changed(environment: FaultEnvironment, path: str, **changes: Any) -> Iterator[None]:
     """Have a role of Vault otherwise for a while."""
-    before = arena.vault_admin.request("GET", path)["data"]
-    arena.vault_admin.request("POST", path, {**before, **changes})
+    before = environment.vault_admin.request("GET", path)["data"]
+    environment.vault_admin.request("POST", path, {**before, **changes})
     try:
         yield
     finally:
-        arena.vault_admin.request("POST", path, before)
+        environment.vault_admin.request("POST", path, before)
 
 
 @pytest.fixture
-def login_role(arena: FaultEnvironment) -> str:
-    return f"auth/{arena.ground.auth_mount}/role/payments"
+def login_role(environment: FaultEnvironment) -> str:
+    return f"auth/{environment.servers.auth_mount}/role/payments"
 
 
-def test_a_lease_that_is_shorter_than_the_task_is_refused_with_both_figures(arena: FaultEnvironment) -> None:
-    arena.begin()
-    task = arena.operator("true", delivery="agent", **MINUTES)
+def test_a_lease_that_is_shorter_than_the_task_is_refused_with_both_figures(environment: FaultEnvironment) -> None:
+    environment.begin()
+    task = environment.operator("true", delivery="agent", **MINUTES)
 
-    with changed(arena, DATABASE_ROLE, default_ttl=60, max_ttl=120):
+    with changed(environment, DATABASE_ROLE, default_ttl=60, max_ttl=120):
         state, message = run(task).outcome()
 
     assert (state, message.partition(":")[0]) == ("failed", "AirflowFailException")
@@ -53,138 +53,144 @@ def test_a_lease_that_is_shorter_than_the_task_is_refused_with_both_figures(aren
     assert (
         "the task may run for 600 s: raise its max_ttl in Vault, or lower the task's execution_timeout." in message
     )
-    assert not arena.started(task)
-    assert str(arena.traces()) == "nothing"
+    assert not environment.started(task)
+    assert str(environment.traces()) == "nothing"
 
 
 def test_a_login_that_is_shorter_than_the_task_is_refused_with_both_figures(
-    arena: FaultEnvironment, login_role: str
+    environment: FaultEnvironment, login_role: str
 ) -> None:
-    arena.begin()
-    task = arena.operator("true", delivery="agent", **MINUTES)
+    environment.begin()
+    task = environment.operator("true", delivery="agent", **MINUTES)
 
-    with changed(arena, login_role, token_ttl=60, token_max_ttl=120):
+    with changed(environment, login_role, token_ttl=60, token_max_ttl=120):
         state, message = run(task).outcome()
 
     assert state == "failed"
     assert "the login, and with it every lease, lives for 1" in message
-    assert not arena.started(task)
-    assert str(arena.traces()) == "nothing"
+    assert not environment.started(task)
+    assert str(environment.traces()) == "nothing"
 
 
 def test_a_lease_lives_as_long_as_the_task_may_and_its_login_no_longer_than_its_role_says(
-    arena: FaultEnvironment, login_role: str
+    environment: FaultEnvironment, login_role: str
 ) -> None:
-    arena.begin()
-    before = set(leases(arena))
-    process = run(arena.operator("sleep 4", delivery="agent", execution_timeout=timedelta(minutes=20)))
+    environment.begin()
+    before = set(leases(environment))
+    process = run(environment.operator("sleep 4", delivery="agent", execution_timeout=timedelta(minutes=20)))
 
-    wait_until(lambda: set(leases(arena)) - before)
-    (lease,) = set(leases(arena)) - before
-    wait_until(lambda: lifetime(arena, lease) > 1190)
-    token = wait_until(lambda: new_token(arena))
-    role_ttl = arena.vault_admin.request("GET", login_role)["data"]["token_ttl"]
-    wait_until(lambda: ttl_of(arena, token) <= role_ttl)
+    wait_until(lambda: set(leases(environment)) - before)
+    (lease,) = set(leases(environment)) - before
+    wait_until(lambda: lifetime(environment, lease) > 1190)
+    token = wait_until(lambda: new_token(environment))
+    role_ttl = environment.vault_admin.request("GET", login_role)["data"]["token_ttl"]
+    wait_until(lambda: ttl_of(environment, token) <= role_ttl)
 
     assert process.outcome()[0] == "ok"
-    assert str(arena.traces()) == "nothing"
+    assert str(environment.traces()) == "nothing"
 
 
-def test_a_lease_is_renewed_while_a_task_without_a_limit_runs(arena: FaultEnvironment) -> None:
-    arena.begin()
-    with changed(arena, DATABASE_ROLE, default_ttl=3, max_ttl=600):
-        task = arena.operator(delivery="agent", execution_timeout=None, **HELD)
+def test_a_lease_is_renewed_while_a_task_without_a_limit_runs(environment: FaultEnvironment) -> None:
+    environment.begin()
+    with changed(environment, DATABASE_ROLE, default_ttl=3, max_ttl=600):
+        task = environment.operator(delivery="agent", execution_timeout=None, **HELD)
         process = run(task)
-        wait_until(arena.ground.roles_left)
-        first = arena.ground.roles_left()
-        wait_until(lambda: arena.vault.count("/v1/sys/leases/renew") > 1)
+        wait_until(environment.servers.roles_left)
+        first = environment.servers.roles_left()
+        wait_until(lambda: environment.vault.count("/v1/sys/leases/renew") > 1)
 
-        assert first == arena.ground.roles_left()
-        arena.run_in(wait_until(lambda: arena.running(task))["metadata"]["name"], "base", "touch /tmp/end")
+        assert first == environment.servers.roles_left()
+        environment.run_in(
+            wait_until(lambda: environment.running(task))["metadata"]["name"], "base", "touch /tmp/end"
+        )
         assert process.outcome()[0] == "ok"
-    assert arena.leases() == 1
-    assert str(arena.traces()) == "nothing"
+    assert environment.leases() == 1
+    assert str(environment.traces()) == "nothing"
 
 
 def test_a_file_changes_in_the_running_pod_when_its_secret_does(
-    arena: FaultEnvironment, monkeypatch: pytest.MonkeyPatch
+    environment: FaultEnvironment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    arena.begin()
+    environment.begin()
     monkeypatch.setattr(configuration, "_RENDER_INTERVAL", "1s")
     secret = VaultSecret("secret/payments/rotated", file="rotated", key="word")
-    arena.ground.setup.kv("secret/payments/rotated", {"word": "before"})
+    environment.servers.setup.kv("secret/payments/rotated", {"word": "before"})
     wait = "until grep -q after /vault/secrets/rotated; do sleep 0.1; done"
     script = f"grep -q before /vault/secrets/rotated && touch /tmp/seen && {wait}"
-    task = arena.operator(secrets=[secret], delivery="agent", cmds=["sh", "-c", script], **MINUTES)
+    task = environment.operator(secrets=[secret], delivery="agent", cmds=["sh", "-c", script], **MINUTES)
     # An agent that reads so often is another one: the policies are compiled for it.
-    with arena.configured():
+    with environment.configured():
         process = run(task)
-        pod = wait_until(lambda: arena.running(task))["metadata"]["name"]
-        wait_until(lambda: arena.run_in(pod, "base", "ls /tmp/seen"))
-        arena.ground.setup.kv("secret/payments/rotated", {"word": "after"})
+        pod = wait_until(lambda: environment.running(task))["metadata"]["name"]
+        wait_until(lambda: environment.run_in(pod, "base", "ls /tmp/seen"))
+        environment.servers.setup.kv("secret/payments/rotated", {"word": "after"})
         outcome = process.outcome()
         # Before the policies are compiled as they were: the next test's agent reads as rarely as others.
         monkeypatch.undo()
 
     assert outcome[0] == "ok"
-    assert str(arena.traces()) == "nothing"
+    assert str(environment.traces()) == "nothing"
 
 
-def test_a_file_gets_a_new_login_when_the_lease_of_the_old_one_cannot_be_renewed(arena: FaultEnvironment) -> None:
-    arena.begin()
+def test_a_file_gets_a_new_login_when_the_lease_of_the_old_one_cannot_be_renewed(
+    environment: FaultEnvironment,
+) -> None:
+    environment.begin()
     secret = VaultSecret("database/creds/payments-rw", engine="dynamic", file="login", key="username")
     script = 'cd /vault/secrets; first=$(cat login); while [ "$(cat login)" = "$first" ]; do sleep 1; done'
-    task = arena.operator(secrets=[secret], delivery="agent", cmds=["sh", "-c", script], **MINUTES)
+    task = environment.operator(secrets=[secret], delivery="agent", cmds=["sh", "-c", script], **MINUTES)
 
-    with changed(arena, DATABASE_ROLE, default_ttl=2, max_ttl=4):
+    with changed(environment, DATABASE_ROLE, default_ttl=2, max_ttl=4):
         state, _ = run(task).outcome()
 
     assert state == "ok"
-    assert arena.leases() >= 2
-    assert str(arena.traces()) == "nothing"
+    assert environment.leases() >= 2
+    assert str(environment.traces()) == "nothing"
 
 
-def test_a_variable_with_a_long_name_arrives(arena: FaultEnvironment) -> None:
-    arena.begin()
+def test_a_variable_with_a_long_name_arrives(environment: FaultEnvironment) -> None:
+    environment.begin()
     name = f"A{'_LONG' * 30}"
     secret = VaultSecret("secret/payments/partner", env={name: "api_key"})
-    task = arena.operator(secrets=[secret], delivery="agent", cmds=["sh", "-c", f'test -n "${name}"'], **MINUTES)
+    task = environment.operator(
+        secrets=[secret], delivery="agent", cmds=["sh", "-c", f'test -n "${name}"'], **MINUTES
+    )
 
     assert run(task).outcome() == ("ok", None)
 
 
 def test_a_login_ends_with_a_pod_that_gets_two_seconds_while_its_agent_is_about_to_be_started_again(
-    arena: FaultEnvironment,
+    environment: FaultEnvironment,
 ) -> None:
-    arena.begin()
-    task = arena.operator(delivery="agent", **LONG)
+    environment.begin()
+    task = environment.operator(delivery="agent", **LONG)
     process = run(task)
-    pod = wait_until(lambda: arena.running(task))["metadata"]["name"]
+    pod = wait_until(lambda: environment.running(task))["metadata"]["name"]
 
-    arena.run_in(pod, "vault-agent", KILL_AGENT)
-    arena.core.delete_namespaced_pod(pod, NAMESPACE, grace_period_seconds=1)
+    environment.run_in(pod, "vault-agent", KILL_AGENT)
+    environment.core.delete_namespaced_pod(pod, NAMESPACE, grace_period_seconds=1)
 
     assert process.outcome()[0] == "failed"
-    assert str(arena.traces()) == "nothing"
+    assert str(environment.traces()) == "nothing"
 
 
-def leases(arena: FaultEnvironment) -> list[str]:
+def leases(environment: FaultEnvironment) -> list[str]:
     try:
-        result = arena.vault_admin.request("LIST", "sys/leases/lookup/database/creds/payments-rw")
+        result = environment.vault_admin.request("LIST", "sys/leases/lookup/database/creds/payments-rw")
     except VaultError:
         return []  # 404: there is none
     return list(result["data"]["keys"])
 
 
-def lifetime(arena: FaultEnvironment, lease: str) -> int:
+def lifetime(environment: FaultEnvironment, lease: str) -> int:
     body = {"lease_id": f"database/creds/payments-rw/{lease}"}
-    return int(arena.vault_admin.request("PUT", "sys/leases/lookup", body)["data"]["ttl"])
+    return int(environment.vault_admin.request("PUT", "sys/leases/lookup", body)["data"]["ttl"])
 
 
-def new_token(arena: FaultEnvironment) -> str:
-    return next((token for token in arena._tokens() if token not in arena._known_tokens), "")
+def new_token(environment: FaultEnvironment) -> str:
+    return next((token for token in environment._tokens() if token not in environment._known_tokens), "")
 
 
-def ttl_of(arena: FaultEnvironment, accessor: str) -> int:
+def ttl_of(environment: FaultEnvironment, accessor: str) -> int:
     body = {"accessor": accessor}
-    return int(arena.vault_admin.request("POST", "auth/token/lookup-accessor", body)["data"]["ttl"])
+    return int(environment.vault_admin.request("POST", "auth/token/lookup-accessor", body)["data"]["ttl"])

@@ -15,9 +15,9 @@ CASES = [case for case in (*outages.cases(), *cluster_faults.cases()) if not cas
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
-def test_nothing_runs_without_credentials_and_nothing_is_left(arena: FaultEnvironment, case: Case) -> None:
+def test_nothing_runs_without_credentials_and_nothing_is_left(environment: FaultEnvironment, case: Case) -> None:
     if case.skipped:
         pytest.skip(case.skipped)
-    row = case.run(arena)
+    row = case.run(environment)
 
-    assert row.wrong == []
+    assert row.errors == []

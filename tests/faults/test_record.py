@@ -13,12 +13,12 @@ from tests.faults.worker import wait_until
 
 
 def test_pods_are_recorded_after_a_watch_has_ended_and_after_one_that_failed() -> None:
-    asked: list[str] = []
+    requested: list[str] = []
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            asked.append(self.path)
-            number = len(asked)
+            requested.append(self.path)
+            number = len(requested)
             self.send_response(500 if number == 2 else 200)
             self.end_headers()
             pod = {"metadata": {"name": f"pod-{number}", "uid": f"{number}", "resourceVersion": "1"}}

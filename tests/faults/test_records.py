@@ -29,9 +29,9 @@ class StateStore:
         self.values[key] = json.loads(json.dumps(value))
 
 
-def run(arena: FaultEnvironment, secret: VaultSecret, delivery: str) -> tuple[dict[str, Any], str]:
+def run(environment: FaultEnvironment, secret: VaultSecret, delivery: str) -> tuple[dict[str, Any], str]:
     """Run a task; return its record, and how it failed."""
-    operator = arena.operator("true", [secret], delivery=delivery, cmds=["true"])
+    operator = environment.operator("true", [secret], delivery=delivery, cmds=["true"])
     operator.state_store = StateStore()
     failure = ""
     try:
@@ -43,9 +43,9 @@ def run(arena: FaultEnvironment, secret: VaultSecret, delivery: str) -> tuple[di
 
 @pytest.mark.parametrize("delivery", ["agent", "secret"])
 def test_a_task_writes_down_its_pod_its_credentials_by_name_and_its_steps(
-    arena: FaultEnvironment, delivery: str
+    environment: FaultEnvironment, delivery: str
 ) -> None:
-    record, failure = run(arena, PARTNER, delivery)
+    record, failure = run(environment, PARTNER, delivery)
 
     assert "" == failure == record["failure"]
     assert delivery == record["delivery"]
@@ -61,22 +61,24 @@ def test_a_task_writes_down_its_pod_its_credentials_by_name_and_its_steps(
     assert ("agent started" in names) is (delivery == "agent")
 
 
-def test_a_task_whose_delivery_fails_writes_down_why_in_the_words_of_its_log(arena: FaultEnvironment) -> None:
+def test_a_task_whose_delivery_fails_writes_down_why_in_the_words_of_its_log(
+    environment: FaultEnvironment,
+) -> None:
     secret = VaultSecret("secret/payments/partner", file="partner.key", key="nothing")
-    record, failure = run(arena, secret, "agent")
+    record, failure = run(environment, secret, "agent")
 
     assert "has no key 'nothing'" in failure
     assert failure == record["failure"]
 
 
-def test_no_value_is_written_down(arena: FaultEnvironment) -> None:
+def test_no_value_is_written_down(environment: FaultEnvironment) -> None:
     for delivery in ("agent", "secret"):
-        record, _ = run(arena, PARTNER, delivery)
+        record, _ = run(environment, PARTNER, delivery)
 
-        assert arena.ground.canary not in json.dumps(record)
+        assert environment.servers.canary not in json.dumps(record)
 
 
-def test_a_state_store_that_does_not_answer_makes_no_task_fail(arena: FaultEnvironment) -> None:
+def test_a_state_store_that_does_not_answer_makes_no_task_fail(environment: FaultEnvironment) -> None:
     class Broken(StateStore):
         def set(self, key: str, value: Any, **_: Any) -> None:
             raise ConnectionError
@@ -84,7 +86,7 @@ def test_a_state_store_that_does_not_answer_makes_no_task_fail(arena: FaultEnvir
         def get(self, key: str, default: Any = None) -> Any:
             raise ConnectionError
 
-    operator = arena.operator("true", [PARTNER], reattach_on_restart=False, cmds=["true"])
+    operator = environment.operator("true", [PARTNER], reattach_on_restart=False, cmds=["true"])
     operator.state_store = Broken()
 
     operator.execute(worker.context(operator))

@@ -25,10 +25,10 @@ PATIENT = {
 }
 
 
-def run(arena: FaultEnvironment, **arguments: Any) -> Any:
+def run(environment: FaultEnvironment, **arguments: Any) -> Any:
     """Run a task in this process, to its end long before NEVER_SECONDS; return what it returned."""
-    arena.begin()
-    operator = arena.operator(**arguments)
+    environment.begin()
+    operator = environment.operator(**arguments)
     with given_up_after(NEVER_SECONDS // 2):
         return operator.execute(worker.context(operator))
 
@@ -43,42 +43,44 @@ def given_up_after(seconds: int) -> Iterator[None]:
 
 @pytest.mark.parametrize("delivery", ["agent", "secret"])
 def test_a_task_has_one_watch_and_one_log_stream_and_no_more_than_ten_requests(
-    arena: FaultEnvironment, delivery: str
+    environment: FaultEnvironment, delivery: str
 ) -> None:
-    run(arena, delivery=delivery, script="sleep 2", **PATIENT)
+    run(environment, delivery=delivery, script="sleep 2", **PATIENT)
 
     # The events are looked at where a start takes longer than usual, as it does on a busy machine.
-    requests = [request for request in arena.kube.done if "/events?" not in request]
+    requests = [request for request in environment.kube.done if "/events?" not in request]
     assert len(requests) <= 10, requests
-    assert (1, 1) == (arena.kube.count("watch=1"), arena.kube.count("/log.*follow=True"))
-    assert 0 == arena.kube.count(r"GET [^?]*/pods/[^/?]*$")
+    assert (1, 1) == (environment.kube.count("watch=1"), environment.kube.count("/log.*follow=True"))
+    assert 0 == environment.kube.count(r"GET [^?]*/pods/[^/?]*$")
 
 
-def test_log_and_xcom_are_as_they_were(arena: FaultEnvironment, capsys: pytest.CaptureFixture[str]) -> None:
+def test_log_and_xcom_are_as_they_were(environment: FaultEnvironment, capsys: pytest.CaptureFixture[str]) -> None:
     returns = f"{HAS_ALL} && echo a line && echo '[7]' > /airflow/xcom/return.json"
 
-    result = run(arena, cmds=["sh", "-c", returns], do_xcom_push=True, **PATIENT)
+    result = run(environment, cmds=["sh", "-c", returns], do_xcom_push=True, **PATIENT)
 
     assert [7] == result
     assert 1 == capsys.readouterr().out.count("[base] a line")
 
 
 @pytest.mark.parametrize("logs", [{"get_logs": False}, {"container_logs": ["beside"]}], ids=str)
-def test_the_end_is_known_without_the_base_containers_log(arena: FaultEnvironment, logs: dict[str, Any]) -> None:
-    run(arena, pod_template="payments/beside", secrets=[], cmds=["sleep", "1"], **logs, **PATIENT)
+def test_the_end_is_known_without_the_base_containers_log(
+    environment: FaultEnvironment, logs: dict[str, Any]
+) -> None:
+    run(environment, pod_template="payments/beside", secrets=[], cmds=["sleep", "1"], **logs, **PATIENT)
 
-    assert 0 == arena.kube.count("/log.*container=base")
+    assert 0 == environment.kube.count("/log.*container=base")
 
 
 def test_who_may_not_watch_reads_the_pod_instead_and_is_told_once_which_right_would_help(
-    arena: FaultEnvironment, caplog: pytest.LogCaptureFixture
+    environment: FaultEnvironment, caplog: pytest.LogCaptureFixture
 ) -> None:
     def refusing() -> None:
-        arena.kube.faults = [Fault("watch=1", 403, None)]
+        environment.kube.faults = [Fault("watch=1", 403, None)]
 
-    with mock.patch.object(arena, "begin", side_effect=refusing), caplog.at_level(logging.WARNING):
-        run(arena, delivery="agent", script="sleep 2", execution_timeout=timedelta(minutes=1))
-    notices = [record.getMessage() for record in caplog.records if "'watch' on 'pods'" in record.getMessage()]
+    with mock.patch.object(environment, "begin", side_effect=refusing), caplog.at_level(logging.WARNING):
+        run(environment, delivery="agent", script="sleep 2", execution_timeout=timedelta(minutes=1))
+    messages = [record.getMessage() for record in caplog.records if "'watch' on 'pods'" in record.getMessage()]
 
-    assert 1 == len(notices), notices
-    assert arena.kube.count(r"GET [^?]*/pods/[^/?]*$") > 1
+    assert 1 == len(messages), messages
+    assert environment.kube.count(r"GET [^?]*/pods/[^/?]*$") > 1

@@ -34,7 +34,7 @@ def test_a_refusal_says_whether_it_is_a_matter_of_rights(openbao: OpenBao, kv_mo
         "PUT", f"sys/policies/acl/{kv_mount}-db", {"policy": f'path "{path}" {{capabilities=["read"]}}'}
     )
 
-    def told(policy: str) -> str:
+    def message_of(policy: str) -> str:
         token = openbao.request("POST", "auth/token/create", {"policies": [policy]})["auth"]["client_token"]
         secret = VaultSecret(path, engine="dynamic", env={"A": "username"})
         session = Session(Settings(url=openbao.address), SecretValue(token))
@@ -42,8 +42,8 @@ def test_a_refusal_says_whether_it_is_a_matter_of_rights(openbao: OpenBao, kv_mo
             PodValues([secret], "base", 60).read(session)
         return str(refused.value)
 
-    assert f"'{path}' cannot be read (400 unknown role: nobody)." == told(f"{kv_mount}-db")
-    assert f"it may not read '{path}' (403 permission denied)." == told("default")
+    assert f"'{path}' cannot be read (400 unknown role: nobody)." == message_of(f"{kv_mount}-db")
+    assert f"it may not read '{path}' (403 permission denied)." == message_of("default")
 
 
 @pytest.mark.parametrize(

@@ -74,10 +74,11 @@ def test_the_api_server_admits_every_pod_that_the_templates_give(
     source = sources[name.partition("/")[0]]
     worker = setup.acting_as(source.worker)
     values = list(values_at_the_limits(templates.find(name, SHIPPED)))
-    asked = [(SECRETS["all"], each) for each in values[::STEP]] + [(secrets, {}) for secrets in SECRETS.values()]
+    requested = [(SECRETS["all"], each) for each in values[::STEP]]
+    requested += [(secrets, {}) for secrets in SECRETS.values()]
     refused = {
         answer(worker, delivered(name, "agent", secrets, source, each), source.team.namespace)
-        for secrets, each in asked
+        for secrets, each in requested
     }
 
     assert {""} == refused
@@ -105,10 +106,10 @@ def test_none_of_thirty_attempts_to_run_a_command_in_a_pod_gets_past_the_api_ser
         for what in ("exec", "attach")
         if (who, container, what) != ("worker", SIDECAR, "exec")
     ]
-    told = {attempt: _opened(users[attempt[0]], *attempt[1:]) for attempt in attempts}
+    answers = {attempt: _opened(users[attempt[0]], *attempt[1:]) for attempt in attempts}
 
     assert len(attempts) > 30
-    assert {} == {attempt: words for attempt, words in told.items() if not _is_refusal(words)}
+    assert {} == {attempt: words for attempt, words in answers.items() if not _is_refusal(words)}
     assert "not found" in _opened(users["worker"], SIDECAR, "exec")
 
 

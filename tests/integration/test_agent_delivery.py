@@ -74,21 +74,24 @@ class Runs:
     """What became of the runs: task instances, their logs and their pods."""
 
     def __init__(
-        self, stage: TalkativeAirflowEnvironment, instances: dict[str, list[dict[str, Any]]], record: PodRecord
+        self,
+        environment: TalkativeAirflowEnvironment,
+        instances: dict[str, list[dict[str, Any]]],
+        record: PodRecord,
     ) -> None:
-        self.stage, self.instances, self.record = stage, instances, record
-        self.roles_left = isolation.wait_for_no_roles(stage)
+        self.environment, self.instances, self.record = environment, instances, record
+        self.roles_left = isolation.wait_for_no_roles(environment)
 
     def state(self, dag_id: str) -> str:
         return ",".join(sorted(ti["state"] for ti in self.instances[dag_id]))
 
     def log(self, dag_id: str) -> str:
-        files = sorted(self.stage.airflow.logs.rglob(f"dag_id={dag_id}/**/*.log"))
+        files = sorted(self.environment.airflow.logs.rglob(f"dag_id={dag_id}/**/*.log"))
         return "\n".join(path.read_text().replace("\\n", "\n") for path in files)
 
-    def told(self, dag_id: str) -> str:
+    def report(self, dag_id: str) -> str:
         """Return the task's log, and what Airflow's own processes said of it."""
-        logs = [self.stage.airflow.home / f"{name}.log" for name in ("scheduler", "triggerer", "api-server")]
+        logs = [self.environment.airflow.home / f"{name}.log" for name in ("scheduler", "triggerer", "api-server")]
         lines = [line for path in logs for line in path.read_text(errors="replace").splitlines() if dag_id in line]
         return "\n".join([self.log(dag_id), "--- scheduler, triggerer and API server:", *lines[-60:]])
 
@@ -97,13 +100,13 @@ class Runs:
 
     def xcom(self, dag_id: str) -> object:
         run = f"/api/v2/dags/{dag_id}/dagRuns/{self.run_id(dag_id)}"
-        return self.stage.airflow.get(f"{run}/taskInstances/main/xcomEntries/return_value?deserialize=true")[
+        return self.environment.airflow.get(f"{run}/taskInstances/main/xcomEntries/return_value?deserialize=true")[
             "value"
         ]
 
     def was_given_up(self, dag_id: str) -> bool:
         """Whether the scheduler failed a task whose worker had only deferred: a race in Airflow, and not ours."""
-        lines = (self.stage.airflow.home / "scheduler.log").read_text(errors="replace").splitlines()
+        lines = (self.environment.airflow.home / "scheduler.log").read_text(errors="replace").splitlines()
         return any(dag_id in line and "the task instance's state attribute is" in line for line in lines)
 
     def tries(self, dag_id: str) -> int:
@@ -122,7 +125,7 @@ class Runs:
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runs]:
-    folder = tmp_path_factory.mktemp("stage")
+    folder = tmp_path_factory.mktemp("environment")
     templates_dir = folder / "pod_templates"
     shutil.copytree(ROOT / "pod_templates", templates_dir)
     own = "secret/payments/*"
@@ -133,47 +136,47 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runs]:
         (templates_dir / name / "team.yaml").write_text(yaml.safe_dump(team))
     platform = templates_dir / "platform.yaml"
     platform.write_text(f"{platform.read_text()}whole_mounts: [secret]\n")
-    with TalkativeAirflowEnvironment(folder, templates_dir, Path(__file__).parent / "dags", print) as stage:
+    with TalkativeAirflowEnvironment(folder, templates_dir, Path(__file__).parent / "dags", print) as environment:
         # Compiled for a platform that is configured wrongly: see dags/unreachable.py.
-        before = dict(stage.setup.settings)
-        stage.setup.settings |= {"vault_addr": "http://127.0.0.1:9"}
-        stage.setup.teams(templates_dir, ["nowhere"])
-        stage.setup.settings = before
-        stage.vault.request("DELETE", f"auth/{stage.auth_mount}/role/strangers")
+        before = dict(environment.setup.settings)
+        environment.setup.settings |= {"vault_addr": "http://127.0.0.1:9"}
+        environment.setup.teams(templates_dir, ["nowhere"])
+        environment.setup.settings = before
+        environment.vault.request("DELETE", f"auth/{environment.auth_mount}/role/strangers")
         policy = {"policy": 'path "secret/data/payments/*" { capabilities = ["read"] }'}
-        stage.vault.request("PUT", "sys/policies/acl/airflow-wide", policy)
-        stage.setup.kv("secret/payments/quoted", {"word": "it's"})
-        connection = {"conn_type": "postgres", "host": "db.example.com", "password": f"{stage.canary}'"}
-        stage.setup.kv("secret/payments/connections/my-warehouse", connection)
-        stage.airflow.wait_until_ready((*DAGS, "plants"))
+        environment.vault.request("PUT", "sys/policies/acl/airflow-wide", policy)
+        environment.setup.kv("secret/payments/quoted", {"word": "it's"})
+        connection = {"conn_type": "postgres", "host": "db.example.com", "password": f"{environment.canary}'"}
+        environment.setup.kv("secret/payments/connections/my-warehouse", connection)
+        environment.airflow.wait_until_ready((*DAGS, "plants"))
         namespaces = [f"team-{team}" for team in ("payments", "data-science", "strangers", "wide", "nowhere")]
-        images.pull(stage.core(), namespaces[0])
-        record = PodRecord(stage.core(), namespaces)
-        started = {dag_id: stage.airflow.trigger(dag_id) for dag_id in DAGS}
-        instances = stage.airflow.watch(started, lambda *seen: print(*seen), timeout_seconds=300)
-        yield Runs(stage, instances, record)
+        images.pull(environment.core(), namespaces[0])
+        record = PodRecord(environment.core(), namespaces)
+        started = {dag_id: environment.airflow.trigger(dag_id) for dag_id in DAGS}
+        instances = environment.airflow.watch(started, lambda *seen: print(*seen), timeout_seconds=300)
+        yield Runs(environment, instances, record)
         record.stop()
 
 
 @pytest.mark.parametrize("mode", ["sync", "deferrable"])
 @pytest.mark.parametrize("way", ["delivers", "hands_over"])
 def test_the_base_container_gets_variables_and_files_and_returns_its_xcom(runs: Runs, way: str, mode: str) -> None:
-    assert runs.state(f"{way}_{mode}") == "success", runs.told(f"{way}_{mode}")
+    assert runs.state(f"{way}_{mode}") == "success", runs.report(f"{way}_{mode}")
     assert runs.xcom(f"{way}_{mode}") == {"who": "pod"}
-    assert runs.tries(f"{way}_{mode}") == 1 or runs.was_given_up(f"{way}_{mode}"), runs.told(f"{way}_{mode}")
+    assert runs.tries(f"{way}_{mode}") == 1 or runs.was_given_up(f"{way}_{mode}"), runs.report(f"{way}_{mode}")
 
 
 @pytest.mark.parametrize("delivery", ["agent", "secret"])
 def test_a_connection_of_airflow_reaches_the_pod_whole(runs: Runs, delivery: str) -> None:
     dag_id = f"connection_by_{delivery}"
 
-    assert runs.state(dag_id) == "success", runs.told(dag_id)
-    assert runs.xcom(dag_id) == {"host": "db.example.com", "password_length": len(runs.stage.canary) + 1}
+    assert runs.state(dag_id) == "success", runs.report(dag_id)
+    assert runs.xcom(dag_id) == {"host": "db.example.com", "password_length": len(runs.environment.canary) + 1}
 
 
 def test_a_decorated_function_runs_in_the_teams_pod_with_its_secrets(runs: Runs) -> None:
-    assert runs.state("decorated") == "success", runs.told("decorated")
-    assert runs.xcom("decorated") == {"bytes": len(runs.stage.canary)}
+    assert runs.state("decorated") == "success", runs.report("decorated")
+    assert runs.xcom("decorated") == {"bytes": len(runs.environment.canary)}
 
 
 @pytest.mark.parametrize("mode", ["sync", "deferrable"])
@@ -187,7 +190,7 @@ def test_a_refused_login_fails_the_task_for_good_in_vaults_words(runs: Runs, mod
 
 
 @pytest.mark.parametrize(
-    ("dag_id", "said"),
+    ("dag_id", "reason"),
     [
         ("missing_secret", "There is no secret at 'secret/payments/nothing' in Vault"),
         ("missing_key", "secret 'secret/payments/warehouse' has no key 'hots'; it has: database, host, port"),
@@ -196,10 +199,10 @@ def test_a_refused_login_fails_the_task_for_good_in_vaults_words(runs: Runs, mod
     ],
 )
 def test_a_secret_that_cannot_be_had_fails_the_task_at_once_and_without_a_retry(
-    runs: Runs, dag_id: str, said: str
+    runs: Runs, dag_id: str, reason: str
 ) -> None:
     assert runs.state(dag_id) == "failed"
-    assert said in runs.log(dag_id)
+    assert reason in runs.log(dag_id)
     assert runs.tries(dag_id) == 1
     assert runs.containers_started(dag_id) == set()
     assert "it's" not in runs.log(dag_id)
@@ -229,9 +232,9 @@ def _agent_starts(pod: dict[str, Any]) -> list[datetime]:
 
 
 def test_each_try_and_each_mapped_task_gets_credentials_of_its_own(runs: Runs) -> None:
-    assert runs.state("retries") == "success", runs.told("retries")
+    assert runs.state("retries") == "success", runs.report("retries")
     assert runs.tries("retries") == 2
-    assert runs.state("maps") == "success,success", runs.told("maps")
+    assert runs.state("maps") == "success,success", runs.report("maps")
 
 
 def test_no_login_outlives_its_pod(runs: Runs) -> None:
@@ -240,8 +243,8 @@ def test_no_login_outlives_its_pod(runs: Runs) -> None:
 
 @pytest.mark.parametrize("kind", ["KV value", "dynamic password", "Vault token", "service-account token"])
 def test_no_value_is_in_pods_database_or_logs(runs: Runs, kind: str) -> None:
-    expected = runs.stage.in_play()[kind]
-    surfaces = isolation.search(runs.stage, runs.record, expected)
+    expected = runs.environment.in_play()[kind]
+    surfaces = isolation.search(runs.environment, runs.record, expected)
 
     assert expected
     assert {s.name: s.found_in for s in surfaces} == {s.name: [] for s in surfaces}
@@ -255,10 +258,10 @@ def test_a_value_in_a_row_of_the_database_or_in_a_task_log_is_found(runs: Runs) 
     # A task that is told values backwards writes one to its log, returns one, and one is its rendered field.
     logged, returned, rendered = (f"planted-{uuid.uuid4().hex}" for _ in range(3))
     backwards = {"logged": logged[::-1], "returned": returned[::-1], "rendered": rendered[::-1]}
-    run_id = runs.stage.airflow.trigger("plants", backwards)
-    instances = runs.stage.airflow.watch({"plants": run_id}, lambda *seen: None, timeout_seconds=60)
+    run_id = runs.environment.airflow.trigger("plants", backwards)
+    instances = runs.environment.airflow.watch({"plants": run_id}, lambda *seen: None, timeout_seconds=60)
     result = {
-        value: {s.name for s in isolation.search(runs.stage, runs.record, [value]) if s.found_in}
+        value: {s.name for s in isolation.search(runs.environment, runs.record, [value]) if s.found_in}
         for value in (logged, returned, rendered)
     }
 
@@ -270,7 +273,7 @@ def test_a_value_in_a_row_of_the_database_or_in_a_task_log_is_found(runs: Runs) 
 
 def test_every_pod_passes_the_restricted_standard(runs: Runs) -> None:
     # The namespaces enforce it: a pod that does not pass would not have been created.
-    core = runs.stage.core()
+    core = runs.environment.core()
 
     for namespace in ("team-payments", "team-data-science"):
         labels = core.read_namespace(namespace).metadata.labels
@@ -281,21 +284,23 @@ def test_every_pod_passes_the_restricted_standard(runs: Runs) -> None:
 def test_the_audit_finds_the_task_of_every_read_and_tells_a_planted_login(
     runs: Runs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    stage = runs.stage
-    if stage.openbao is None:
+    environment = runs.environment
+    if environment.openbao is None:
         pytest.skip("the audit file of a Vault that the environment names is not here")
     ended = max(datetime.fromisoformat(ti["end_date"]) for tis in runs.instances.values() for ti in tis)
     # A login within seconds of a task's could be that task's, as far as Vault says.
     time.sleep(max(0.0, 5 - (datetime.now(UTC) - ended).total_seconds()))
     spec = {"spec": {"audiences": ["vault"], "expirationSeconds": 600}}
-    jwt = stage.core().create_namespaced_service_account_token("airflow-payments", "team-payments", spec)
+    jwt = environment.core().create_namespaced_service_account_token("airflow-payments", "team-payments", spec)
     planted = {"role": "payments", "jwt": jwt.status.token}
-    token = stage.vault.request("POST", f"auth/{stage.auth_mount}/login", planted)["auth"]["client_token"]
-    VaultAdmin(stage.vault.address, token).request("GET", "secret/data/payments/partner")
-    monkeypatch.setenv("AIRFLOW_API_TOKEN", stage.airflow.token())
-    words = ("--templates-dir", stage.templates_dir, "--api", stage.airflow.url, "-o", "json")
+    token = environment.vault.request("POST", f"auth/{environment.auth_mount}/login", planted)["auth"][
+        "client_token"
+    ]
+    VaultAdmin(environment.vault.address, token).request("GET", "secret/data/payments/partner")
+    monkeypatch.setenv("AIRFLOW_API_TOKEN", environment.airflow.token())
+    words = ("--templates-dir", environment.templates_dir, "--api", environment.airflow.url, "-o", "json")
 
-    result = run("audit", stage.folder / "audit.log", *words).json()
+    result = run("audit", environment.folder / "audit.log", *words).json()
 
     assert [["secret/payments/partner"]] == [alarm["paths"] for alarm in result["alarms"]], result["alarms"]
     ours = [row for row in result["reads"] if row["matched by"] != "none"]

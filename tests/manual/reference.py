@@ -54,7 +54,7 @@ def commands() -> Iterator[str]:
     yield ""
     yield "All of them live under `airflow k8s-vault`, and take `--help`."
     (group,) = get_cli_commands()
-    for command in sorted(_leaves(group, ()), key=lambda found: found[0]):
+    for command in sorted(_leaves(group, ()), key=lambda command: command[0]):
         yield from _command(*command)
 
 

@@ -63,10 +63,10 @@ def test_the_template_gives_the_same_pod_again_but_for_what_is_told(name: str, t
     )
 
     (fates,) = result.fates.values()
-    told = {fate.path: fate for fate in fates}
+    fate_by_path = {fate.path: fate for fate in fates}
     seen = {}
     for path, value in flatten(given.pod).items():
-        fate = next(told[path[:n]] for n in range(len(path), 0, -1) if path[:n] in told)
+        fate = next(fate_by_path[path[:n]] for n in range(len(path), 0, -1) if path[:n] in fate_by_path)
         now = tuple(
             "base" if at == 2 and step == own and path[1] == "containers" else step for at, step in enumerate(path)
         )
@@ -86,7 +86,7 @@ def test_the_template_gives_the_same_pod_again_but_for_what_is_told(name: str, t
         and not p[-1].endswith("/base")
     ] == []
     assert [
-        found for found in [*lint_folder(root), *lint_templates("etl", root)] if found.severity == "error"
+        finding for finding in [*lint_folder(root), *lint_templates("etl", root)] if finding.severity == "error"
     ] == []
 
 

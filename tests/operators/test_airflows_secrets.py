@@ -57,7 +57,7 @@ def test_a_connection_is_where_the_backend_looks_by_default(configured: Any) -> 
 
 
 @pytest.mark.parametrize(
-    ("multi_team", "kwargs", "wanted"),
+    ("multi_team", "kwargs", "expected"),
     [
         (False, {"mount_point": "kv", "connections_path": "airflow/conns"}, ("kv/airflow/conns/warehouse",)),
         (False, {"connections_path": ["a", "b"]}, ("secret/a/warehouse", "secret/b/warehouse")),
@@ -75,16 +75,16 @@ def test_a_connection_is_where_the_backend_looks_by_default(configured: Any) -> 
     ids=str,
 )
 def test_it_is_looked_for_where_the_backend_of_these_settings_looks(
-    configured: Any, multi_team: bool, kwargs: dict[str, Any], wanted: tuple[str, ...]
+    configured: Any, multi_team: bool, kwargs: dict[str, Any], expected: tuple[str, ...]
 ) -> None:
     configured(multi_team, **kwargs)
 
-    assert wanted == paths(CONNECTION)
+    assert expected == paths(CONNECTION)
     backend = VaultSecretsBackend(url="https://vault:8200", token="t", **kwargs)
     requested = backend._places(
         backend._connections, "warehouse", "payments" if multi_team else None, backend._rules
     )
-    assert wanted == tuple(f"{place.mount}/{place.path}" for place in requested)
+    assert expected == tuple(f"{place.mount}/{place.path}" for place in requested)
 
 
 @pytest.mark.parametrize("version", [1, 2])
@@ -123,8 +123,8 @@ def test_airflows_own_vault_backend_will_do(configured: Any) -> None:
     assert ("airflow/connections/warehouse",) == paths(CONNECTION)
 
 
-def refuses(kind: type[K8sVaultError], words: str, secret: VaultSecret = CONNECTION) -> None:
-    with pytest.raises(kind, match=words):
+def refuses(kind: type[K8sVaultError], reason: str, secret: VaultSecret = CONNECTION) -> None:
+    with pytest.raises(kind, match=reason):
         located([secret], "payments")
 
 
@@ -204,7 +204,7 @@ def test_a_pod_refers_to_the_variable_that_airflow_looks_for(of_the_team: None, 
 
 
 @pytest.mark.parametrize(
-    ("secret", "words"),
+    ("secret", "reason"),
     [
         (VaultSecret.connection("a=b"), "'a=b' is no id that a connection can have in a pod"),
         (VaultSecret.connection("../x"), "'../x' is no id"),
@@ -222,8 +222,8 @@ def test_a_pod_refers_to_the_variable_that_airflow_looks_for(of_the_team: None, 
     ],
     ids=str,
 )
-def test_what_can_be_no_connection_or_variable_is_refused_at_import(secret: VaultSecret, words: str) -> None:
-    with pytest.raises(SecretSpecError, match=words):
+def test_what_can_be_no_connection_or_variable_is_refused_at_import(secret: VaultSecret, reason: str) -> None:
+    with pytest.raises(SecretSpecError, match=reason):
         operator(secret)
 
 

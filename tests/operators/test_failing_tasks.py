@@ -23,11 +23,11 @@ MODES = pytest.mark.parametrize("deferrable", [False, True], ids=["sync", "defer
 
 
 @pytest.fixture(scope="module")
-def arena(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FaultEnvironment]:
-    with pytest.MonkeyPatch.context() as patch, FaultEnvironment(tmp_path_factory.mktemp("arena")) as made:
+def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FaultEnvironment]:
+    with pytest.MonkeyPatch.context() as patch, FaultEnvironment(tmp_path_factory.mktemp("environment")) as made:
         patch.setenv("K8S_VAULT_TEST_DEBUG", "1")
         for name in ("platform.yaml", "payments/team.yaml"):
-            file = made.ground.templates_dir / name
+            file = made.servers.templates_dir / name
             result = yaml.safe_load(file.read_text())
             result["overridable"].append("on_finish_action")
             file.write_text(yaml.safe_dump(result))
@@ -35,12 +35,12 @@ def arena(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FaultEnvironment
 
 
 @pytest.fixture(autouse=True)
-def clean(arena: FaultEnvironment) -> Iterator[None]:
-    arena.begin()
+def clean(environment: FaultEnvironment) -> Iterator[None]:
+    environment.begin()
     Path(os.environ["K8S_VAULT_TEST_WORKER_LOG"]).write_text("")
     yield
-    arena.vault.reset()
-    arena.clean()
+    environment.vault.reset()
+    environment.clean()
 
 
 def ended(operator: WatchedOperator) -> tuple[str, Any]:
@@ -64,11 +64,11 @@ def open_groups() -> int:
 
 @MODES
 def test_a_main_process_that_fails_is_told_with_exit_code_container_and_log(
-    arena: FaultEnvironment, deferrable: bool
+    environment: FaultEnvironment, deferrable: bool
 ) -> None:
     # In two parts: the command itself is in the log, too.
     script = "echo ::gr''oup::of the program; echo no such table; exit 3"
-    state, message = ended(arena.operator(script, deferrable=deferrable))
+    state, message = ended(environment.operator(script, deferrable=deferrable))
 
     assert state == "failed"
     assert message.startswith("AirflowException: Container 'base' ended with exit code 3.\n"), message
@@ -79,11 +79,13 @@ def test_a_main_process_that_fails_is_told_with_exit_code_container_and_log(
 @MODES
 @pytest.mark.parametrize("secrets", [[], None], ids=["without secrets", "with secrets"])
 def test_a_main_process_without_memory_is_told_with_its_limit(
-    arena: FaultEnvironment, deferrable: bool, secrets: list[VaultSecret] | None
+    environment: FaultEnvironment, deferrable: bool, secrets: list[VaultSecret] | None
 ) -> None:
     arguments: dict[str, Any] = {"secrets": secrets} if secrets is not None else {}
     eats = ["sh", "-c", "head -c 400000000 /dev/zero | tail > /dev/null; exit 137"]
-    operator = arena.operator(cmds=eats, template_vars={"memory": "128Mi"}, deferrable=deferrable, **arguments)
+    operator = environment.operator(
+        cmds=eats, template_vars={"memory": "128Mi"}, deferrable=deferrable, **arguments
+    )
 
     state, message = ended(operator)
 
@@ -94,8 +96,8 @@ def test_a_main_process_without_memory_is_told_with_its_limit(
 
 
 @MODES
-def test_a_command_that_the_image_lacks_fails_for_good(arena: FaultEnvironment, deferrable: bool) -> None:
-    state, message = ended(arena.operator(cmds=["no-such-command"], deferrable=deferrable))
+def test_a_command_that_the_image_lacks_fails_for_good(environment: FaultEnvironment, deferrable: bool) -> None:
+    state, message = ended(environment.operator(cmds=["no-such-command"], deferrable=deferrable))
 
     assert state == "failed"
     assert message.startswith("AirflowFailException: Container 'base' never ran: its image"), message
@@ -103,11 +105,11 @@ def test_a_command_that_the_image_lacks_fails_for_good(arena: FaultEnvironment, 
 
 @MODES
 def test_a_refused_login_is_told_at_once_and_outside_of_every_group(
-    arena: FaultEnvironment, deferrable: bool
+    environment: FaultEnvironment, deferrable: bool
 ) -> None:
-    arena.vault.faults = [Fault("/login", 403, None)]
+    environment.vault.faults = [Fault("/login", 403, None)]
 
-    state, message = ended(arena.operator(deferrable=deferrable))
+    state, message = ended(environment.operator(deferrable=deferrable))
 
     first = re.escape("refused role 'payments' on auth/kubernetes (403): made by the proxy.")
     assert state == "failed"
@@ -121,31 +123,31 @@ def test_a_refused_login_is_told_at_once_and_outside_of_every_group(
 @MODES
 @pytest.mark.parametrize("delivery", ["agent", "secret"])
 def test_a_failed_pod_may_be_kept_and_its_credentials_end_all_the_same(
-    arena: FaultEnvironment, deferrable: bool, delivery: str
+    environment: FaultEnvironment, deferrable: bool, delivery: str
 ) -> None:
     keep = {"on_finish_action": "delete_succeeded_pod", "deferrable": deferrable, "delivery": delivery}
 
-    state, _ = ended(arena.operator("exit 3", **keep))
+    state, _ = ended(environment.operator("exit 3", **keep))
 
     assert state == "failed"
-    assert str(arena.traces(until="1 pod")) == "1 pod"
+    assert str(environment.traces(until="1 pod")) == "1 pod"
 
 
 @MODES
 def test_a_pod_whose_delivery_failed_may_be_kept_and_never_starts_its_main_process(
-    arena: FaultEnvironment, deferrable: bool
+    environment: FaultEnvironment, deferrable: bool
 ) -> None:
-    arena.vault.faults = [Fault("/login", 403, None)]
-    operator = arena.operator(on_finish_action="keep_pod", deferrable=deferrable)
+    environment.vault.faults = [Fault("/login", 403, None)]
+    operator = environment.operator(on_finish_action="keep_pod", deferrable=deferrable)
 
     state, _ = ended(operator)
-    arena.vault.reset()
-    left = str(arena.traces(until="1 pod"))
-    (pod,) = arena.core.list_namespaced_pod(NAMESPACE).items
+    environment.vault.reset()
+    left = str(environment.traces(until="1 pod"))
+    (pod,) = environment.core.list_namespaced_pod(NAMESPACE).items
 
     assert (state, left) == ("failed", "1 pod")
     assert pod.spec.active_deadline_seconds == 1
-    assert not arena.started(operator)
+    assert not environment.started(operator)
 
 
 @MODES
@@ -153,10 +155,10 @@ def test_a_pod_whose_delivery_failed_may_be_kept_and_never_starts_its_main_proce
     ("delivery", "how"), [("agent", "agent ready after [0-9.]+ s"), ("secret", "handed over in [0-9.]+ s")]
 )
 def test_a_task_says_in_one_line_what_its_pod_got(
-    arena: FaultEnvironment, deferrable: bool, delivery: str, how: str
+    environment: FaultEnvironment, deferrable: bool, delivery: str, how: str
 ) -> None:
     state, message = ended(
-        arena.operator(secrets=(LOGIN, KEY), cmds=["true"], delivery=delivery, deferrable=deferrable)
+        environment.operator(secrets=(LOGIN, KEY), cmds=["true"], delivery=delivery, deferrable=deferrable)
     )
 
     assert state == "ok", message
@@ -165,22 +167,24 @@ def test_a_task_says_in_one_line_what_its_pod_got(
 
 
 @MODES
-def test_a_task_ends_when_its_base_container_does(arena: FaultEnvironment, deferrable: bool) -> None:
-    operator = arena.operator(pod_template="payments/beside", deferrable=deferrable, container_logs=True)
+def test_a_task_ends_when_its_base_container_does(environment: FaultEnvironment, deferrable: bool) -> None:
+    operator = environment.operator(pod_template="payments/beside", deferrable=deferrable, container_logs=True)
 
     state, message = ended(operator)
 
     assert state == "ok", message
-    assert str(arena.traces(within_seconds=30)) == "nothing"
+    assert str(environment.traces(within_seconds=30)) == "nothing"
     # The other one, which would have gone on, ran until the pod was deleted.
     assert [
-        pod for pod in _states(arena, operator) if "deletionTimestamp" in pod["metadata"] and _runs(pod, "beside")
+        pod
+        for pod in _states(environment, operator)
+        if "deletionTimestamp" in pod["metadata"] and _runs(pod, "beside")
     ]
 
 
-def _states(arena: FaultEnvironment, operator: WatchedOperator) -> list[dict[str, Any]]:
-    mine = {pod["metadata"]["uid"] for pod in arena.pods_of(operator)}
-    return [pod for pod in arena.record.states if pod["metadata"]["uid"] in mine]
+def _states(environment: FaultEnvironment, operator: WatchedOperator) -> list[dict[str, Any]]:
+    mine = {pod["metadata"]["uid"] for pod in environment.pods_of(operator)}
+    return [pod for pod in environment.record.states if pod["metadata"]["uid"] in mine]
 
 
 def _runs(pod: dict[str, Any], container: str) -> bool:

@@ -78,7 +78,7 @@ def test_the_same_variable_from_two_secrets_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "said"),
+    ("given", "reason"),
     [
         ({"cmds": "psql -c 1"}, "cmds is one text: give a list"),
         ({"vault_secrets": PASSWORD}, "vault_secrets is one VaultSecret: give a list of them"),
@@ -90,8 +90,8 @@ def test_the_same_variable_from_two_secrets_is_refused() -> None:
     ],
     ids=["text for a list", "one secret", "a list for a mapping", "twice"],
 )
-def test_an_argument_of_the_wrong_shape_is_told_with_the_right_one(given: dict[str, Any], said: str) -> None:
-    with pytest.raises(SecretSpecError, match=said) as error:
+def test_an_argument_of_the_wrong_shape_is_told_with_the_right_one(given: dict[str, Any], reason: str) -> None:
+    with pytest.raises(SecretSpecError, match=reason) as error:
         operator(**given)
 
     assert "task 'load'" in str(error.value)
@@ -211,7 +211,7 @@ def test_a_container_that_the_template_does_not_have_is_named_with_those_that_it
 
 
 @pytest.mark.parametrize(
-    ("given", "said"),
+    ("given", "reason"),
     [
         ({"env_vars": {"PGPASSWORD": "hunter2hunter2"}}, r"env_vars\[PGPASSWORD\] looks like a credential"),
         ({"cmds": ["psql", "postgres://etl:hunter2hunter2@db/x"]}, "cmds looks like a password in a URL"),
@@ -219,15 +219,15 @@ def test_a_container_that_the_template_does_not_have_is_named_with_those_that_it
     ],
     ids=["variable", "command", "arguments"],
 )
-def test_a_credential_in_the_dag_is_refused_at_import_and_not_shown(given: dict[str, Any], said: str) -> None:
-    with pytest.raises(PolicyError, match=f"{said}.*; put it in Vault") as refused:
+def test_a_credential_in_the_dag_is_refused_at_import_and_not_shown(given: dict[str, Any], reason: str) -> None:
+    with pytest.raises(PolicyError, match=f"{reason}.*; put it in Vault") as refused:
         operator(**given)
 
     assert "hunter2" not in str(refused.value)
 
 
 @pytest.mark.parametrize(
-    ("setting", "value", "said"),
+    ("setting", "value", "reason"),
     [
         ("VAULT_ADDR", "vault:8200", "vault_addr is 'vault:8200', which does not start with https:// or http://"),
         ("VAULT_AUTH_METHOD", "kubernets", "vault_auth_method is 'kubernets', which is none of: kubernetes, jwt"),
@@ -235,11 +235,11 @@ def test_a_credential_in_the_dag_is_refused_at_import_and_not_shown(given: dict[
     ],
 )
 def test_a_setting_that_a_delivery_cannot_use_is_told_at_import(
-    monkeypatch: pytest.MonkeyPatch, setting: str, value: str, said: str
+    monkeypatch: pytest.MonkeyPatch, setting: str, value: str, reason: str
 ) -> None:
     monkeypatch.setenv(f"AIRFLOW__K8S_VAULT__{setting}", value)
 
-    with pytest.raises(ConfigError, match=said):
+    with pytest.raises(ConfigError, match=reason):
         operator(vault_secrets=[PASSWORD])
     assert operator()
 
@@ -344,7 +344,7 @@ VOLUME = "  volumes: [{name: mine, emptyDir: {}}]\n"
 
 @pytest.mark.parametrize("delivery", ["agent", "secret"])
 @pytest.mark.parametrize(
-    ("container", "spec", "words"),
+    ("container", "spec", "reason"),
     [
         ("      env: [{name: PGPASSWORD, value: x1}]\n", "", "sets PGPASSWORD itself, and a VaultSecret does too"),
         (MOUNT, VOLUME, "mounts a volume of its own over /vault/secrets"),
@@ -354,12 +354,12 @@ VOLUME = "  volumes: [{name: mine, emptyDir: {}}]\n"
     ids=["variable", "mount", "processes", "pod security"],
 )
 def test_what_a_template_and_a_secret_cannot_share_is_told_at_import(
-    template: Callable[..., str], container: str, spec: str, words: str, delivery: str
+    template: Callable[..., str], container: str, spec: str, reason: str, delivery: str
 ) -> None:
     name = template(container, spec)
     key = VaultSecret("secret/payments/key", file="key", key="k")
 
-    with pytest.raises(K8sVaultError, match=words):
+    with pytest.raises(K8sVaultError, match=reason):
         operator(pod_template=name, vault_secrets=[PASSWORD, key], delivery=delivery)
 
 
@@ -377,12 +377,12 @@ def test_what_the_team_opens_and_the_final_pod_may_not_have_is_told_at_import(
     (tmp_path / "pod_templates/platform.yaml").unlink()
     root = models.V1Volume(name="root", host_path=models.V1HostPathVolumeSource(path="/"))
 
-    for given, words in (
+    for given, reason in (
         ({"image": "alpine"}, "image is 'alpine', set by the task's image; allowed are"),
         ({"labels": {"sidecar.istio.io/inject": "false"}}, "sidecar.istio.io"),
         ({"volumes": [root]}, "hostPath"),
     ):
-        with pytest.raises(PolicyError, match=words):
+        with pytest.raises(PolicyError, match=reason):
             operator(pod_template=name, **given)
     # What is right, and what only the run tells.
     operator(pod_template=name, image="postgres:18", labels={"tier": "batch"})

@@ -18,7 +18,7 @@ from airflow_k8s_vault.operators import vault_pod_task
 
 ROOT = Path(__file__).parents[2]
 OVER_THE_CEILING = [VaultSecret("secret/other/x", env={"A": "b"})]
-WRONG: dict[str, dict[str, Any]] = {
+INVALID: dict[str, dict[str, Any]] = {
     "sets namespace": {"namespace": "x"},
     "asks for secret/other/x": {"vault_secrets": OVER_THE_CEILING},
     "Did you mean 'python'": {"pod_template": "payments/pyhton"},
@@ -47,34 +47,34 @@ def partial(**given: Any) -> Any:
     )
 
 
-@pytest.mark.parametrize("words", WRONG)
-def test_what_partial_says_is_checked_at_import(words: str) -> None:
-    with pytest.raises(K8sVaultError, match=words) as refused:
-        partial(**WRONG[words]).expand(env_vars=[{"B": "1"}])
+@pytest.mark.parametrize("reason", INVALID)
+def test_what_partial_says_is_checked_at_import(reason: str) -> None:
+    with pytest.raises(K8sVaultError, match=reason) as refused:
+        partial(**INVALID[reason]).expand(env_vars=[{"B": "1"}])
 
     assert "hunter2" not in str(refused.value)
 
 
-@pytest.mark.parametrize("words", [words for words in WRONG if "cmds" not in words])
-def test_what_expand_says_is_checked_at_import_for_each_task(words: str) -> None:
-    (name, value), *others = reversed(WRONG[words].items())
+@pytest.mark.parametrize("reason", [reason for reason in INVALID if "cmds" not in reason])
+def test_what_expand_says_is_checked_at_import_for_each_task(reason: str) -> None:
+    (name, value), *others = reversed(INVALID[reason].items())
     given = {"task_id": "m", "cmds": ["true"], **dict(others)}
     if name != "pod_template":
         given.setdefault("pod_template", "payments/python")
 
-    with pytest.raises(K8sVaultError, match=words):
+    with pytest.raises(K8sVaultError, match=reason):
         VaultPodOperator.partial(**given).expand(**{name: [value]})
-    with pytest.raises(K8sVaultError, match=words):
+    with pytest.raises(K8sVaultError, match=reason):
         VaultPodOperator.partial(**given).expand_kwargs([{name: value}])
 
 
-@pytest.mark.parametrize("words", WRONG)
-def test_what_only_the_run_tells_fails_it_for_good(words: str) -> None:
+@pytest.mark.parametrize("reason", INVALID)
+def test_what_only_the_run_tells_fails_it_for_good(reason: str) -> None:
     earlier = EmptyOperator(task_id="earlier")
     later = VaultPodOperator.partial(task_id="m").expand_kwargs(earlier.output)
 
-    with pytest.raises(K8sVaultError, match=words) as refused:
-        later.unmap({"pod_template": "payments/python", **WRONG[words]})
+    with pytest.raises(K8sVaultError, match=reason) as refused:
+        later.unmap({"pod_template": "payments/python", **INVALID[reason]})
     assert isinstance(refused.value, AirflowFailException)
 
 

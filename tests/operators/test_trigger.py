@@ -105,7 +105,7 @@ def test_its_event_is_the_one_of_kubernetes_pod_trigger(
     tmp_path: Path, play: Play, settings: dict[str, Any], status: str
 ) -> None:
     async def both() -> list[dict[str, Any]]:
-        found = []
+        event_seen = []
         for kind in (KubernetesPodTrigger, VaultPodTrigger):
             async with ApiServer(tmp_path).serving() as server:
                 uid = server.create(SPACE, "pod")
@@ -115,8 +115,8 @@ def test_its_event_is_the_one_of_kubernetes_pod_trigger(
                 given = {**settings}
                 if "trigger_kwargs" in settings:
                     given["trigger_kwargs"] = {"_execution_deadline": int(time.time()) + 2}
-                found.append(await event(kind(**arguments(server, **given, **extra)), server, play))
-        return found
+                event_seen.append(await event(kind(**arguments(server, **given, **extra)), server, play))
+        return event_seen
 
     theirs, ours = asyncio.run(both())
 
@@ -133,9 +133,9 @@ def test_a_pod_that_is_gone_is_told_as_gone(tmp_path: Path) -> None:
     async def play() -> dict[str, Any]:
         async with ApiServer(tmp_path).serving() as server:
             trigger = VaultPodTrigger(**arguments(server), uid=server.create(SPACE, "pod"))
-            found = await event(trigger, server, goes)
+            event_seen = await event(trigger, server, goes)
             assert await trigger._is_over("error")
-            return found
+            return event_seen
 
     assert "(404)" in asyncio.run(play())["message"]
 
@@ -230,8 +230,8 @@ def test_without_the_right_to_watch_it_lists_and_without_that_it_reads_its_own_p
                 await asyncio.sleep(1)
                 server.move(SPACE, "pod", "Succeeded")
 
-            found = await event(VaultPodTrigger(**arguments(server), uid=uid), server, ends_later)
-            return dict(server.requests), found["status"]
+            event_seen = await event(VaultPodTrigger(**arguments(server), uid=uid), server, ends_later)
+            return dict(server.requests), event_seen["status"]
 
     requests, status = asyncio.run(play())
 

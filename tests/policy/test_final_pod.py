@@ -220,35 +220,35 @@ def test_a_value_twice_as_long_takes_about_twice_the_time(
 
 
 @pytest.mark.parametrize(
-    ("platform", "said"),
+    ("platform", "reason"),
     [
         (Platform(registries=("registry.example.com/payments",)), "allowed are images from registry.example.com"),
         (Platform(digests_only=True), "images are named by digest"),
     ],
 )
 def test_the_platforms_limits_on_images_hold_for_a_teams_own_images(
-    platform: Platform, said: str, final: dict[str, Any], team: Team, expected: Expected
+    platform: Platform, reason: str, final: dict[str, Any], team: Team, expected: Expected
 ) -> None:
-    with pytest.raises(PolicyError, match=said):
+    with pytest.raises(PolicyError, match=reason):
         check(final, replace(team, platform=platform), expected)
 
 
 @pytest.mark.parametrize(
-    ("platform", "said"),
+    ("platform", "reason"),
     [
         (Platform(registries=("docker.io/library",)), "docker.io/library"),
         (Platform(digests_only=True), "images are named by digest"),
     ],
 )
 def test_the_platforms_limits_on_images_hold_for_the_packages_own_images(
-    platform: Platform, said: str, final: dict[str, Any], team: Team, expected: Expected
+    platform: Platform, reason: str, final: dict[str, Any], team: Team, expected: Expected
 ) -> None:
     with pytest.raises(PolicyError) as refused:
         check(final, replace(team, platform=platform), expected)
 
     agent = [line for line in str(refused.value).splitlines() if "initContainers[vault-agent].image" in line]
     assert agent
-    assert said in agent[0]
+    assert reason in agent[0]
     assert "set by [k8s_vault] vault_agent_image" in agent[0]
     sidecar = "spec.containers[airflow-xcom-sidecar].image is 'alpine:3.24.2'"
     assert (sidecar in str(refused.value)) is platform.digests_only

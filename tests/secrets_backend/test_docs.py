@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from airflow_k8s_vault.vault import Settings
-from tests.secrets_backend.test_parity import WANTED
+from tests.secrets_backend.test_parity import EXPECTED
 
 DOCS = (Path(__file__).parents[2] / "docs" / "secrets-backend.md").read_text()
 
@@ -38,9 +38,9 @@ def test_nothing_else_is() -> None:
     assert table.count("\n| `") == len(fields(Settings))
 
 
-@pytest.mark.parametrize("wanted", WANTED, ids=lambda wanted: wanted[1])
-def test_every_wanted_difference_is_in_the_docs(wanted: tuple[str, str, Any, Any]) -> None:
-    _, key, _, _ = wanted
+@pytest.mark.parametrize("expected", EXPECTED, ids=lambda expected: expected[1])
+def test_every_wanted_difference_is_in_the_docs(expected: tuple[str, str, Any, Any]) -> None:
+    _, key, _, _ = expected
     table = DOCS.partition("## What differs from Airflow's VaultBackend")[2].partition("\n## ")[0]
 
     assert f"`{key}`" in table

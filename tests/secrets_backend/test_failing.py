@@ -71,7 +71,7 @@ def test_that_setting_does_not_open_the_way_around_a_refusal(make_backend: Make)
 
 
 @pytest.mark.parametrize(
-    ("method", "path", "data", "words"),
+    ("method", "path", "data", "reason"),
     [
         ("get_variable", "variables/x", {"valeu": "s3cr3t-value"}, "has no key 'value'.*\n.*Its keys: valeu"),
         ("get_config", "config/x", {"other": "s3cr3t-value"}, "has no key 'value'.*\n.*Its keys: other"),
@@ -95,11 +95,11 @@ def test_that_setting_does_not_open_the_way_around_a_refusal(make_backend: Make)
     ],
 )
 def test_a_secret_of_the_wrong_shape_is_an_error_that_names_path_and_keys_but_no_value(
-    backend: VaultSecretsBackend, put: Put, method: str, path: str, data: dict[str, object], words: str
+    backend: VaultSecretsBackend, put: Put, method: str, path: str, data: dict[str, object], reason: str
 ) -> None:
     put(path, **data)
 
-    with pytest.raises(SecretShapeError, match=words) as failure:
+    with pytest.raises(SecretShapeError, match=reason) as failure:
         getattr(backend, method)("x")
 
     assert isinstance(failure.value, AirflowSecretsBackendAccessDenied)

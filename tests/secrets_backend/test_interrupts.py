@@ -40,8 +40,8 @@ def secrets(put: Callable[..., str]) -> None:
 
 def look_up(method: str, key: str) -> Callable[[VaultSecretsBackend], Any]:
     def run(backend: VaultSecretsBackend) -> Any:
-        found = getattr(backend, method)(key)
-        return asyncio.run(found) if asyncio.iscoroutine(found) else found
+        value = getattr(backend, method)(key)
+        return asyncio.run(value) if asyncio.iscoroutine(value) else value
 
     return run
 

@@ -72,7 +72,7 @@ SAME = [
 ]
 
 # What differs, and is wanted to: method, argument, Airflow's answer, ours.
-WANTED = [
+EXPECTED = [
     ("get_variable", "number", 5, "5"),
     ("get_variable", "object", {"a": [1, True]}, '{"a": [1, true]}'),
     ("get_variable", "null", None, "SecretShapeError"),
@@ -151,7 +151,7 @@ def test_with_no_mount_point_the_key_names_its_mount(engine: dict[str, Any], set
             assert outcome(theirs, method, key) == outcome(ours, method, key), (method, key)
 
 
-@pytest.mark.parametrize(("method", "argument", "airflow", "ours"), WANTED, ids=lambda value: str(value)[:20])
+@pytest.mark.parametrize(("method", "argument", "airflow", "ours"), EXPECTED, ids=lambda value: str(value)[:20])
 def test_the_differences_are_the_wanted_ones(
     engine: dict[str, Any], method: str, argument: str, airflow: Any, ours: Any
 ) -> None:

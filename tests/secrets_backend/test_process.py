@@ -130,9 +130,9 @@ def test_the_event_loop_goes_on_while_a_connection_is_read(
                 await asyncio.sleep(0.01)
 
         ticking = asyncio.create_task(tick())
-        found = await backend.aget_connection("db")
+        value = await backend.aget_connection("db")
         ticking.cancel()
-        return found.host, ticks
+        return value.host, ticks
 
     host, ticks = asyncio.run(run())
 

@@ -33,26 +33,26 @@ FALLBACKS: Rights = {"worker": set(), "triggerer": {("pods", "list"), ("pods/log
 
 
 @contextlib.contextmanager
-def compiled_for(arena: FaultEnvironment, keys: str) -> Iterator[Rights]:
+def compiled_for(environment: FaultEnvironment, keys: str) -> Iterator[Rights]:
     """Apply what is compiled with these keys in the team's file; give the rights of worker and triggerer."""
-    file = arena.ground.templates_dir / "payments/team.yaml"
+    file = environment.servers.templates_dir / "payments/team.yaml"
     before = file.read_text()
     file.write_text(before.replace("deliveries: [agent, secret]", keys))
     try:
-        arena.ground.setup.teams(arena.ground.templates_dir, ["payments"])
-        rbac = client.RbacAuthorizationV1Api(arena.ground.api)
+        environment.servers.setup.teams(environment.servers.templates_dir, ["payments"])
+        rbac = client.RbacAuthorizationV1Api(environment.servers.api)
         yield {who: _granted(rbac.read_namespaced_role(f"airflow-{who}", NAMESPACE)) for who in ACCOUNTS}
     finally:
         file.write_text(before)
-        arena.ground.setup.teams(arena.ground.templates_dir, ["payments"])
+        environment.servers.setup.teams(environment.servers.templates_dir, ["payments"])
 
 
 def _granted(role: client.V1Role) -> set[tuple[str, str]]:
     return {(resource, verb) for rule in role.rules for resource in rule.resources for verb in rule.verbs}
 
 
-def used_by(arena: FaultEnvironment, who: str) -> set[tuple[str, str]]:
-    return used([request for subject, request in arena.kube.done_by if subject == ACCOUNTS[who]])
+def used_by(environment: FaultEnvironment, who: str) -> set[tuple[str, str]]:
+    return used([request for subject, request in environment.kube.done_by if subject == ACCOUNTS[who]])
 
 
 def used(requests: list[str]) -> set[tuple[str, str]]:
@@ -70,53 +70,55 @@ def used(requests: list[str]) -> set[tuple[str, str]]:
     return matches
 
 
-def held(arena: FaultEnvironment, delivery: str, deferrable: bool) -> tuple[str, Any]:
+def held(environment: FaultEnvironment, delivery: str, deferrable: bool) -> tuple[str, Any]:
     """Run a task whose pod is slow to start; return how it ended."""
-    operator = arena.operator(pod_template="payments/held", delivery=delivery, deferrable=deferrable)
+    operator = environment.operator(pod_template="payments/held", delivery=delivery, deferrable=deferrable)
     process = run(operator)
-    name = wait_until(lambda: arena.pods_of(operator))[0]["metadata"]["name"]
-    wait_until(lambda: _gates(arena, name) == ["example.com/hold"])
-    before = arena.kube.count(_EVENTS)
+    name = wait_until(lambda: environment.pods_of(operator))[0]["metadata"]["name"]
+    wait_until(lambda: _gates(environment, name) == ["example.com/hold"])
+    before = environment.kube.count(_EVENTS)
     watching = trigger(process.outcome()[1]) if deferrable else process
-    wait_until(lambda: arena.kube.count(_EVENTS) > before + 1)
-    arena.core.patch_namespaced_pod(name, NAMESPACE, [{"op": "remove", "path": "/spec/schedulingGates"}])
+    wait_until(lambda: environment.kube.count(_EVENTS) > before + 1)
+    environment.core.patch_namespaced_pod(name, NAMESPACE, [{"op": "remove", "path": "/spec/schedulingGates"}])
     state, message = watching.outcome()
     return resume(operator, message).outcome() if deferrable and state == "ok" else (state, message)
 
 
-def _gates(arena: FaultEnvironment, name: str) -> list[str]:
-    return [gate.name for gate in arena.core.read_namespaced_pod(name, NAMESPACE).spec.scheduling_gates or ()]
+def _gates(environment: FaultEnvironment, name: str) -> list[str]:
+    return [
+        gate.name for gate in environment.core.read_namespaced_pod(name, NAMESPACE).spec.scheduling_gates or ()
+    ]
 
 
 @pytest.mark.parametrize("delivery", ["agent", "secret"])
-def test_the_compiled_rights_are_enough_and_all_are_needed(arena: FaultEnvironment, delivery: str) -> None:
-    arena.begin()
+def test_the_compiled_rights_are_enough_and_all_are_needed(environment: FaultEnvironment, delivery: str) -> None:
+    environment.begin()
     settings: dict[str, Any] = {"delivery": delivery}
     ended = {}
-    with compiled_for(arena, f"deliveries: [{delivery}]") as granted:
+    with compiled_for(environment, f"deliveries: [{delivery}]") as granted:
         for mode in (False, True):
-            operator = arena.operator(XCOM, do_xcom_push=True, deferrable=mode, **settings)
+            operator = environment.operator(XCOM, do_xcom_push=True, deferrable=mode, **settings)
             ended[f"deferrable {mode}"] = finish(operator, run(operator))
-            ended[f"held, deferrable {mode}"] = held(arena, delivery, mode)
-        kept = arena.operator("exit 3", **settings)
+            ended[f"held, deferrable {mode}"] = held(environment, delivery, mode)
+        kept = environment.operator("exit 3", **settings)
         # As a team would have it that leaves this argument open: the shipped ones do not.
         kept.on_finish_action = kept._frozen["on_finish_action"] = type(kept.on_finish_action)("keep_pod")
         run(kept).outcome()
-        killed = arena.operator(**settings, **LONG, deferrable=True)
+        killed = environment.operator(**settings, **LONG, deferrable=True)
         serialized = run(killed).outcome()[1]
-        wait_until(lambda: arena.running(killed))
+        wait_until(lambda: environment.running(killed))
         ended["ended by a user"] = trigger(serialized, then="on_kill").outcome()
-        again = arena.operator(**settings, **SHORT, execution_timeout=timedelta(minutes=5))
+        again = environment.operator(**settings, **SHORT, execution_timeout=timedelta(minutes=5))
         again.at_step = Dying("login kept")
         first = run(again)
         if delivery == "agent":
-            wait_until(lambda: arena.running(again))
+            wait_until(lambda: environment.running(again))
             first.kill()
         first.outcome()
         again.at_step = lambda step: None
         ended["next try"] = run(again, try_number=2).outcome()
-        requested = {who: used_by(arena, who) for who in ACCOUNTS}
-    arena.clean()
+        requested = {who: used_by(environment, who) for who in ACCOUNTS}
+    environment.clean()
 
     assert {name: state for name, (state, message) in ended.items()} == dict.fromkeys(ended, "ok"), ended
     superfluous = {who: granted[who] - requested[who] for who in ACCOUNTS}
@@ -124,37 +126,37 @@ def test_the_compiled_rights_are_enough_and_all_are_needed(arena: FaultEnvironme
 
 
 def test_without_the_right_to_run_commands_in_pods_a_task_that_returns_something_fails(
-    arena: FaultEnvironment,
+    environment: FaultEnvironment,
 ) -> None:
-    arena.begin()
-    with compiled_for(arena, "deliveries: [agent]\nxcom: false"):
-        operator = arena.operator(XCOM, do_xcom_push=True, delivery="agent")
+    environment.begin()
+    with compiled_for(environment, "deliveries: [agent]\nxcom: false"):
+        operator = environment.operator(XCOM, do_xcom_push=True, delivery="agent")
         state, message = run(operator).outcome()
-    arena.clean()
+    environment.clean()
 
     assert "failed" == state, message
 
 
 @pytest.mark.parametrize(("delivery", "account"), [("agent", "airflow-payments"), ("secret", "default")])
 def test_a_worker_gets_a_token_of_no_account_but_the_teams(
-    arena: FaultEnvironment, delivery: str, account: str
+    environment: FaultEnvironment, delivery: str, account: str
 ) -> None:
-    with compiled_for(arena, f"deliveries: [{delivery}]"), pytest.raises(client.ApiException) as refused:
+    with compiled_for(environment, f"deliveries: [{delivery}]"), pytest.raises(client.ApiException) as refused:
         of_worker().create_namespaced_service_account_token(account, NAMESPACE, {"spec": {"audiences": ["vault"]}})
 
     assert refused.value.status == 403
 
 
-def test_a_worker_of_delivery_agent_may_not_read_secrets(arena: FaultEnvironment) -> None:
-    with compiled_for(arena, "deliveries: [agent]"), pytest.raises(client.ApiException) as refused:
+def test_a_worker_of_delivery_agent_may_not_read_secrets(environment: FaultEnvironment) -> None:
+    with compiled_for(environment, "deliveries: [agent]"), pytest.raises(client.ApiException) as refused:
         of_worker().list_namespaced_secret(NAMESPACE)
 
     assert refused.value.status == 403
 
 
-def test_who_may_make_pods_of_a_team_gets_its_secrets(arena: FaultEnvironment) -> None:
+def test_who_may_make_pods_of_a_team_gets_its_secrets(environment: FaultEnvironment) -> None:
     """No boundary: code on a worker that calls Kubernetes itself, past every check of this package."""
-    pod = templates.find("payments/etl", arena.ground.templates_dir).render({})
+    pod = templates.find("payments/etl", environment.servers.templates_dir).render({})
     pod["metadata"]["name"] = "past-every-check"
     pod["spec"]["containers"][0]["command"] = ["cat", "/vault/secrets/partner.key"]
     core = of_worker()
@@ -162,10 +164,10 @@ def test_who_may_make_pods_of_a_team_gets_its_secrets(arena: FaultEnvironment) -
     wait_until(lambda: core.read_namespaced_pod("past-every-check", NAMESPACE).status.phase == "Succeeded")
     message = core.read_namespaced_pod_log("past-every-check", NAMESPACE, container="base")
     core.delete_namespaced_pod("past-every-check", NAMESPACE)
-    arena.traces()
+    environment.traces()
 
     # Not compared in the assert: a failure would show it.
-    result = arena.ground.canary in message
+    result = environment.servers.canary in message
     assert result
 
 

@@ -17,36 +17,36 @@ pytestmark = pytest.mark.integration
 
 
 @pytest.fixture(scope="module", params=["agent", "secret"])
-def running(arena: FaultEnvironment, request: pytest.FixtureRequest) -> Iterator[tuple[str, str]]:
+def running(environment: FaultEnvironment, request: pytest.FixtureRequest) -> Iterator[tuple[str, str]]:
     """A delivery, and the pod of a task that has its secrets by it and runs."""
-    operator = arena.operator(delivery=request.param, **LONG)
+    operator = environment.operator(delivery=request.param, **LONG)
     process = run(operator)
-    yield request.param, wait_until(lambda: arena.running(operator))["metadata"]["name"]
+    yield request.param, wait_until(lambda: environment.running(operator))["metadata"]["name"]
     process.kill(15)
     process.outcome()
-    arena.traces()
+    environment.traces()
 
 
 def test_secrets_of_the_namespace_hold_values_with_delivery_secret_alone(
-    arena: FaultEnvironment, running: tuple[str, str]
+    environment: FaultEnvironment, running: tuple[str, str]
 ) -> None:
     delivery, _ = running
-    secrets = arena.core.list_namespaced_secret(NAMESPACE).items
+    secrets = environment.core.list_namespaced_secret(NAMESPACE).items
     texts = [base64.b64decode(text).decode() for secret in secrets for text in (secret.data or {}).values()]
-    result = any(arena.ground.canary in text for text in texts)
+    result = any(environment.servers.canary in text for text in texts)
 
     assert result == (delivery == "secret")
 
 
 def test_whoever_may_run_commands_in_the_pod_has_its_values(
-    arena: FaultEnvironment, running: tuple[str, str]
+    environment: FaultEnvironment, running: tuple[str, str]
 ) -> None:
     _, pod = running
-    core = client.CoreV1Api(config.new_client_from_config(str(arena.ground.kubeconfig)))
+    core = client.CoreV1Api(config.new_client_from_config(str(environment.servers.kubeconfig)))
     look = ["cat", "/vault/secrets/partner.key"]
     run_in_pod = core.connect_get_namespaced_pod_exec
     message = stream.stream(run_in_pod, pod, NAMESPACE, container="base", command=look, stdout=True, stderr=True)
-    result = arena.ground.canary in message
+    result = environment.servers.canary in message
 
     assert result
 
@@ -61,16 +61,16 @@ def test_whoever_may_run_commands_in_the_pod_has_its_values(
     ],
 )
 def test_a_role_is_bound_to_the_teams_account_namespace_and_audience(
-    arena: FaultEnvironment, namespace: str, account: str, audience: str, gets_in: bool
+    environment: FaultEnvironment, namespace: str, account: str, audience: str, gets_in: bool
 ) -> None:
     body = {"spec": {"audiences": [audience]}}
-    token = arena.core.create_namespaced_service_account_token(account, namespace, body).status.token
+    token = environment.core.create_namespaced_service_account_token(account, namespace, body).status.token
     got_in = True
     try:
         login = {"role": "payments", "jwt": token}
-        answer = arena.vault_admin.request("POST", f"auth/{arena.ground.auth_mount}/login", login)
+        answer = environment.vault_admin.request("POST", f"auth/{environment.servers.auth_mount}/login", login)
         accessor = answer["auth"]["accessor"]
-        arena.vault_admin.request("POST", "auth/token/revoke-accessor", {"accessor": accessor})
+        environment.vault_admin.request("POST", "auth/token/revoke-accessor", {"accessor": accessor})
     except VaultError:
         got_in = False
 

@@ -58,11 +58,11 @@ def test_a_link_that_is_put_there_between_the_look_and_the_reading_is_not_follow
     looks = os.path.realpath
 
     def look_and_swap(path: str) -> str:
-        found = looks(path)
+        matches = looks(path)
         if not (folder / at).is_symlink():
             (folder / at).rename(folder.parent / "was")
             (folder / at).symlink_to(outside if at == "a" else outside / "secret")
-        return found
+        return matches
 
     monkeypatch.setattr(os.path, "realpath", look_and_swap)
 

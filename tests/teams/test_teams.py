@@ -50,7 +50,7 @@ def test_every_mistake_in_a_teams_file_is_told_at_once_with_its_line(tmp_path: P
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "reason"),
     [
         ("", "must hold keys and values"),
         ("- a", "must hold keys and values"),
@@ -74,11 +74,11 @@ def test_every_mistake_in_a_teams_file_is_told_at_once_with_its_line(tmp_path: P
         (TEAM.replace("[cmds]", "[full_pod_spec]"), "an argument that can be opened"[3:11]),
     ],
 )
-def test_a_file_that_is_not_valid_is_refused(tmp_path: Path, text: str, said: str) -> None:
+def test_a_file_that_is_not_valid_is_refused(tmp_path: Path, text: str, reason: str) -> None:
     with pytest.raises(TeamError) as refused:
         load(tmp_path, text)
 
-    assert said in str(refused.value)
+    assert reason in str(refused.value)
 
 
 def test_a_team_narrows_the_platforms_limits_and_never_widens_them(tmp_path: Path) -> None:

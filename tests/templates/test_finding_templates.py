@@ -93,7 +93,7 @@ def test_a_parent_that_is_missing_is_named_with_its_child(write: Write) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "reason"),
     [
         ("a: 1\na: 2\n", "line 2: a: key 'a' is there twice (first in line 1)."),
         ("a: &x 1\n", "anchor '&x' is not taken here"),
@@ -140,13 +140,13 @@ def test_a_parent_that_is_missing_is_named_with_its_child(write: Write) -> None:
         (POD.replace("spec:", "spec:\n  serviceAccountName: x"), "serviceAccountName is 'x'; team 'payments' has"),
     ],
 )
-def test_what_is_no_valid_pod_is_an_error_with_file_and_line(write: Write, text: str, said: str) -> None:
+def test_what_is_no_valid_pod_is_an_error_with_file_and_line(write: Write, text: str, reason: str) -> None:
     folder = write("payments/etl.yaml.j2", text)
 
     with pytest.raises(TemplateError) as refused:
         templates.find("payments/etl", folder).render({})
 
-    assert said in str(refused.value)
+    assert reason in str(refused.value)
     assert "pod_templates/payments/etl.yaml.j2" in str(refused.value)
 
 
@@ -195,9 +195,9 @@ def test_another_find_takes_a_tenth_of_the_first_and_sees_a_change_at_once(write
     accounts = iter(range(1000))
 
     def find() -> str:
-        found = templates.find("payments/etl", folder)
-        found.check_vars({})
-        return found.team.service_account
+        template = templates.find("payments/etl", folder)
+        template.check_vars({})
+        return template.team.service_account
 
     def find_changed() -> None:
         account = f"airflow-{next(accounts)}"

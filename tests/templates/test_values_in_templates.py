@@ -170,7 +170,7 @@ def test_numbers_and_booleans_are_written_out_within_text(write: Write) -> None:
 
 
 @pytest.mark.parametrize(
-    ("line", "said"),
+    ("line", "reason"),
     [
         ('"{{ images }}"', "within other text or quotes gave a mapping; let it stand alone, unquoted."),
         ("x{{ [1] }}", "within other text or quotes gave a list; let it stand alone, unquoted."),
@@ -193,14 +193,14 @@ def test_numbers_and_booleans_are_written_out_within_text(write: Write) -> None:
     ],
 )
 def test_an_expression_that_gives_no_value_is_an_error_with_file_and_line(
-    write: Write, line: str, said: str
+    write: Write, line: str, reason: str
 ) -> None:
     folder = write("payments/etl.yaml.j2", pod=f"      args:\n        - fine\n        - {line}\n")
 
     with pytest.raises(TemplateError) as refused:
         templates.find("payments/etl", folder).render({})
 
-    assert said in str(refused.value)
+    assert reason in str(refused.value)
     assert "pod_templates/payments/etl.yaml.j2, line 9" in str(refused.value)
 
 

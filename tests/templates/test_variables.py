@@ -26,7 +26,7 @@ def template(write: Write) -> templates.PodTemplate:
 
 
 @pytest.mark.parametrize(
-    ("values", "said"),
+    ("values", "reason"),
     [
         ({}, "batch is missing. Rows in one batch."),
         ({"batch": "1"}, "batch: '1' is no integer."),
@@ -44,15 +44,15 @@ def template(write: Write) -> templates.PodTemplate:
     ],
 )
 def test_a_value_that_is_not_as_declared_is_told(
-    template: templates.PodTemplate, values: dict[str, Any], said: str
+    template: templates.PodTemplate, values: dict[str, Any], reason: str
 ) -> None:
     with pytest.raises(TemplateError) as at_import:
         template.check_vars(values)
     with pytest.raises(TemplateError) as before_the_pod:
         template.render(values)
 
-    assert said in str(at_import.value)
-    assert said in str(before_the_pod.value)
+    assert reason in str(at_import.value)
+    assert reason in str(before_the_pod.value)
 
 
 @pytest.mark.parametrize("value", ["{{ params.batch }}", "{% if a %}1{% endif %}", ["{{ x }}"], {"a": "{{ x }}"}])
@@ -131,7 +131,7 @@ def test_a_child_inherits_its_parents_variables_and_may_declare_its_own(write: W
 
 
 @pytest.mark.parametrize(
-    ("declaration", "said"),
+    ("declaration", "reason"),
     [
         ("batch: 5", "line 1: batch has no declaration"),
         ("batch: {type: int}", "line 1: batch has type 'int', which is none of string, integer"),
@@ -153,7 +153,7 @@ def test_a_child_inherits_its_parents_variables_and_may_declare_its_own(write: W
     ],
 )
 def test_a_declaration_that_is_not_valid_is_told_with_file_and_line(
-    write: Write, declaration: str, said: str
+    write: Write, declaration: str, reason: str
 ) -> None:
     write("payments/etl.vars.yaml", declaration)
     folder = write("payments/etl.yaml.j2", pod="")
@@ -161,5 +161,5 @@ def test_a_declaration_that_is_not_valid_is_told_with_file_and_line(
     with pytest.raises(TemplateError) as refused:
         templates.find("payments/etl", folder).check_vars({})
 
-    assert said in str(refused.value)
+    assert reason in str(refused.value)
     assert "pod_templates/payments/etl.vars.yaml" in str(refused.value)

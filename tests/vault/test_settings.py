@@ -81,7 +81,7 @@ def test_strings_from_the_environment_are_cast(name: str, text: str, value: Any)
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "wanted"),
+    ("name", "value", "expected"),
     [
         ("kv_engine_version", "3", "one of 1, 2, not '3'"),
         ("kv_engine_version", True, "one of 1, 2, not True"),
@@ -107,12 +107,12 @@ def test_strings_from_the_environment_are_cast(name: str, text: str, value: Any)
     ],
 )
 def test_a_wrong_value_is_an_error_that_names_setting_variable_and_what_is_wanted(
-    name: str, value: Any, wanted: str
+    name: str, value: Any, expected: str
 ) -> None:
     with pytest.raises(ConfigError) as error:
         read(**{name: value})
 
-    assert wanted in str(error.value)
+    assert expected in str(error.value)
     assert f"{name} ({PREFIX}{name.upper()})" in str(error.value)
 
 

@@ -35,18 +35,18 @@ async def until(met: Callable[[], object]) -> None:
             await asyncio.sleep(0.01)
 
 
-async def many_told(server: ApiServer, watched: Cluster, count: int) -> list[list[str | None]]:
+async def many_seen(server: ApiServer, watched: Cluster, count: int) -> list[list[str | None]]:
     """Let so many pods run and end; return what their subscribers were told."""
     begun = 0
 
     async def phases(name: str, uid: str) -> list[str | None]:
         nonlocal begun
-        found: list[str | None] = []
+        seen: list[str | None] = []
         with watched.pod(SPACE, name, uid, LABELS, poll_seconds=0.2) as subscription:
-            while not found or found[-1] != "Succeeded":
-                found.append((await subscription.changed()).status.phase)
-                begun += len(found) == 1
-        return found
+            while not seen or seen[-1] != "Succeeded":
+                seen.append((await subscription.changed()).status.phase)
+                begun += len(seen) == 1
+        return seen
 
     uids = {f"pod-{number}": server.create(SPACE, f"pod-{number}", "Running") for number in range(count)}
     message = [asyncio.create_task(phases(name, uid)) for name, uid in uids.items()]
@@ -60,14 +60,14 @@ async def many_told(server: ApiServer, watched: Cluster, count: int) -> list[lis
 def test_a_thousand_pods_are_told_of_by_one_watch_on_one_connection(tmp_path: Path, streams_lists: bool) -> None:
     async def play() -> tuple[dict[str, int], list[list[str | None]]]:
         async with serving(tmp_path, streams_lists) as (server, watched):
-            told = await many_told(server, watched, 1000)
-            return dict(server.requests), told
+            seen = await many_seen(server, watched, 1000)
+            return dict(server.requests), seen
 
-    requests, told = asyncio.run(play())
+    requests, seen = asyncio.run(play())
 
     # In pages of 200 where the server has no initial events, after one request that found that out.
     assert ({"watch": 1} if streams_lists else {"watch": 2, "list": 5}) == requests
-    assert [["Running", "Succeeded"]] * 1000 == told
+    assert [["Running", "Succeeded"]] * 1000 == seen
 
 
 def test_a_watch_that_is_cut_in_the_middle_of_a_line_goes_on_where_it_was(tmp_path: Path) -> None:
@@ -75,19 +75,19 @@ def test_a_watch_that_is_cut_in_the_middle_of_a_line_goes_on_where_it_was(tmp_pa
         async with serving(tmp_path) as (server, watched):
             uid = server.create(SPACE, "pod")
             with watched.pod(SPACE, "pod", uid, LABELS) as subscription:
-                told = [(await subscription.changed()).status.phase]
+                seen = [(await subscription.changed()).status.phase]
                 server.move(SPACE, "pod", "Running")
                 server.cut()
-                told.append((await subscription.changed()).status.phase)
+                seen.append((await subscription.changed()).status.phase)
                 server.faults.append(Fault("watch", "cut", 2))
                 server.cut()
                 server.move(SPACE, "pod", "Succeeded")
-                told.append((await subscription.changed()).status.phase)
-            return dict(server.requests), told
+                seen.append((await subscription.changed()).status.phase)
+            return dict(server.requests), seen
 
-    requests, told = asyncio.run(play())
+    requests, seen = asyncio.run(play())
 
-    assert ["Pending", "Running", "Succeeded"] == told
+    assert ["Pending", "Running", "Succeeded"] == seen
     assert {"watch": 5} == requests
 
 
@@ -106,10 +106,10 @@ def test_after_a_compaction_everything_is_listed_and_nothing_missed(tmp_path: Pa
                 server.move(SPACE, "ends", "Succeeded")
                 server.remove(SPACE, "goes")
                 server.compact()
-                told = [(await ends.changed()).status.phase]
+                seen = [(await ends.changed()).status.phase]
                 with pytest.raises(PodGone):
                     await goes.changed()
-                return told
+                return seen
 
     assert ["Succeeded"] == asyncio.run(play())
 
@@ -121,20 +121,20 @@ def test_an_api_server_that_restarts_is_found_again(tmp_path: Path) -> None:
             watched = Cluster.shared("here", load(server))
             uid = server.create(SPACE, "pod")
             subscription = exits.enter_context(watched.pod(SPACE, "pod", uid, LABELS))
-            told = [(await subscription.changed()).status.phase]
+            seen = [(await subscription.changed()).status.phase]
         server.move(SPACE, "pod", "Running")
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(1):
                 # Nobody there, nothing told.
                 await subscription.changed()
         async with server.serving():
-            told.append((await subscription.changed()).status.phase)
-        return told
+            seen.append((await subscription.changed()).status.phase)
+        return seen
 
     with contextlib.ExitStack() as exits:
-        told = asyncio.run(play())
+        seen = asyncio.run(play())
 
-    assert ["Pending", "Running"] == told
+    assert ["Pending", "Running"] == seen
 
 
 def test_a_token_that_is_refused_is_read_again(tmp_path: Path) -> None:
@@ -144,14 +144,14 @@ def test_a_token_that_is_refused_is_read_again(tmp_path: Path) -> None:
             watched = Cluster.shared("here", load(server))
             uid = server.create(SPACE, "pod")
             with watched.pod(SPACE, "pod", uid, LABELS) as subscription:
-                told = [(await subscription.changed()).status.phase]
+                seen = [(await subscription.changed()).status.phase]
                 client = watched._client._api
                 server.token = "second"
                 server.cut()
                 server.move(SPACE, "pod", "Running")
-                told.append((await subscription.changed()).status.phase)
+                seen.append((await subscription.changed()).status.phase)
                 assert watched._client._api is client
-        return told
+        return seen
 
     assert ["Pending", "Running"] == asyncio.run(play())
 
@@ -178,13 +178,13 @@ def test_who_may_not_watch_is_told_by_one_list_for_all_and_warned_once(
     async def play() -> tuple[dict[str, int], list[list[str | None]]]:
         async with serving(tmp_path) as (server, watched):
             server.faults.append(Fault("watch", 403, None))
-            told = await many_told(server, watched, 50)
-            return dict(server.requests), told
+            seen = await many_seen(server, watched, 50)
+            return dict(server.requests), seen
 
-    requests, told = asyncio.run(play())
+    requests, seen = asyncio.run(play())
 
     assert (1, {"watch", "list"}) == (requests["watch"], set(requests))
-    assert [["Running", "Succeeded"]] * 50 == told
+    assert [["Running", "Succeeded"]] * 50 == seen
     assert 1 == sum("verb 'watch' on 'pods'" in record.message for record in caplog.records)
 
 

@@ -131,11 +131,11 @@ def refused(cluster: Cluster) -> None:
 @pytest.mark.parametrize("happens", [gone, replaced, gone_meanwhile, refused])
 def test_it_says_when_others_have_to_be_asked(cluster: Cluster, happens: Callable[[Cluster], None]) -> None:
     followed = cluster.follow()
-    told = threading.Event()
-    followed.listen(lambda: told.set() if not followed.is_followed else None)
+    seen = threading.Event()
+    followed.listen(lambda: seen.set() if not followed.is_followed else None)
     happens(cluster)
 
-    assert told.wait(30)
+    assert seen.wait(30)
     followed.wait(followed.changes)  # returns at once
     assert "Pending" == followed.newest.status.phase
 

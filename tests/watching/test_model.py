@@ -51,14 +51,14 @@ class Reader:
     """Takes all that it is told; `ended_with` is an error, or the finished pod."""
 
     subscription: Subscription
-    told: list[Pod] = field(default_factory=list)
+    seen: list[Pod] = field(default_factory=list)
     ended_with: K8sVaultError | None = None
     gone_too_early: bool = False
 
     async def read(self, server: Server) -> None:
         try:
-            while not self.told or not self.told[-1].is_finished:
-                self.told.append(await self.subscription.changed())
+            while not self.seen or not self.seen[-1].is_finished:
+                self.seen.append(await self.subscription.changed())
         except K8sVaultError as end:
             self.ended_with = end
             self.gone_too_early = server.lives[self.subscription.uid].is_there
@@ -106,7 +106,7 @@ def test_each_subscriber_is_told_what_is_true_of_its_pod_and_the_end_exactly_onc
     server, readers = run(play())
 
     for reader in readers:
-        life, message = server.lives[reader.subscription.uid], reader.told
+        life, message = server.lives[reader.subscription.uid], reader.seen
         versions = [int(pod.metadata.resource_version) for pod in message]
         assert all(pod in life.states for pod in message), "told of what never was, or of another pod"
         assert sorted(versions) == versions, "told in another order"

@@ -127,9 +127,9 @@ def test_a_pod_that_goes_while_it_is_looked_for_is_looked_for_again() -> None:
             get = server.get
 
             async def slow(path: str, query: object = None) -> bytes:
-                found = await get(path)
+                seen = await get(path)
                 await answered.wait()
-                return found
+                return seen
 
             server.get = slow  # type: ignore[method-assign, assignment]
             subscription = subscribed(watch, "pod", uid)
@@ -158,10 +158,10 @@ def test_a_slow_reader_misses_no_end_and_takes_no_more_memory() -> None:
             for _ in range(3):
                 server.advance("pod", fails=True)
             await asyncio.sleep(1000)
-            told = [await subscription.changed()]
-            while not told[-1].is_finished:
-                told.append(await subscription.changed())
-            return len(told), told == sorted(told, key=lambda pod: int(pod.metadata.resource_version))
+            seen = [await subscription.changed()]
+            while not seen[-1].is_finished:
+                seen.append(await subscription.changed())
+            return len(seen), seen == sorted(seen, key=lambda pod: int(pod.metadata.resource_version))
 
     count, in_order = run(play())
 

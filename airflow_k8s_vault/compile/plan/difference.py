@@ -24,7 +24,7 @@ class Field(NamedTuple):
     """One field, with what is there and what is compiled; None: not set."""
 
     path: str
-    found: Any
+    live: Any
     compiled: Any
 
 
@@ -44,7 +44,7 @@ class Difference:
         about = f"  ({self.source})" if self.source else ""
         yield f"  {self.sign} {self.name}{': ' + self.reason if self.reason else ''}{about}"
         for field in self.fields:
-            yield f"      {field.path}: {_shown(field.found)} -> {_shown(field.compiled)}"
+            yield f"      {field.path}: {_shown(field.live)} -> {_shown(field.compiled)}"
 
     def row(self) -> dict[str, Any]:
         """Return the difference as JSON has it."""

@@ -73,8 +73,8 @@ class _Reader:
     def take(self, kind: str, value: str | None = None) -> str:
         if not self.more():
             raise Unreadable("ends too early")
-        found_kind, result = self._tokens[self._at]
-        if found_kind != kind or value not in (None, result):
+        token_kind, result = self._tokens[self._at]
+        if token_kind != kind or value not in (None, result):
             raise Unreadable(f"has {result!r} where {value or kind} is expected")
         self._at += 1
         return result

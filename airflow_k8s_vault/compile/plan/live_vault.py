@@ -47,18 +47,16 @@ class _Reader:
         self._unseen: dict[str, str] = {}
 
     def read(self, sources: Sequence[Source], all_teams: bool) -> LiveVault:
-        found_policies: dict[str, str | None] = {}
-        found_roles: dict[str, Mapping[str, Any] | None] = {}
+        live_policies: dict[str, str | None] = {}
+        live_roles: dict[str, Mapping[str, Any] | None] = {}
         for source in sources:
             for policy in policies(source):
-                self._into(
-                    found_policies, policy.name, f"policy {policy.name}", partial(self._policy, policy.name)
-                )
+                self._into(live_policies, policy.name, f"policy {policy.name}", partial(self._policy, policy.name))
             for role in roles(source):
-                self._into(found_roles, role.path, f"role {role.path}", partial(self._data, role.path))
+                self._into(live_roles, role.path, f"role {role.path}", partial(self._data, role.path))
         names = self._listed("sys/policies/acl", "the names of policies") if all_teams else ()
-        others = self._other_roles(sources, set(found_roles))
-        return LiveVault(found_policies, tuple(names), found_roles, others, dict(self._unseen))
+        others = self._other_roles(sources, set(live_roles))
+        return LiveVault(live_policies, tuple(names), live_roles, others, dict(self._unseen))
 
     def _into(self, actual: dict[str, Any], key: str, name: str, read: Callable[[], Any]) -> None:
         seen, value = self._tried(name, read)

@@ -53,19 +53,19 @@ class Policy:
 class _Paths:
     """Rules by path, while they are collected."""
 
-    found: dict[str, tuple[set[str], dict[str, None]]] = field(
+    collected: dict[str, tuple[set[str], dict[str, None]]] = field(
         default_factory=lambda: defaultdict(lambda: (set(), {}))
     )
 
     def add(self, path: str, capability: str, reason: str) -> None:
-        capabilities, reasons = self.found[path]
+        capabilities, reasons = self.collected[path]
         capabilities.add(capability)
         reasons[reason] = None
 
     def rules(self) -> tuple[Rule, ...]:
         return tuple(
             Rule(path, tuple(sorted(capabilities)), tuple(reasons))
-            for path, (capabilities, reasons) in sorted(self.found.items())
+            for path, (capabilities, reasons) in sorted(self.collected.items())
         )
 
 

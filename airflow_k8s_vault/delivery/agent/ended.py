@@ -13,7 +13,7 @@ from airflow_k8s_vault.errors import DeliveryRefused, DeliveryUnavailable
 # What the runtime says of a command that it could not execute, and the shell of one that it does not find.
 NOT_STARTED, _NO_PROGRAM = ("StartError", "ContainerCannotRun"), (126, 127)
 _CODE = re.compile(r"Code: ([0-9]{3})")
-_LAST_WORDS_LINES = 12
+_LAST_LINES = 12
 # So much of them in the first line, which a page shows in one piece.
 _SHORT = 160
 # Without one of these, whatever ended the agent was no silence of Vault's.
@@ -33,29 +33,29 @@ _LIST_ADVICE = (
 def why(pod: Any, login: VaultLogin, ended: Any) -> DeliveryRefused | DeliveryUnavailable:
     """Return the error, its reason in the first line; ended: the agent's V1ContainerStateTerminated."""
     text = _legible(ended.message or "")
-    words = "\n".join(f"    {line}" for line in _last_words(text))
+    last_lines = "\n".join(f"    {line}" for line in _last_lines(text))
     ran = (
         f"  The pod ran as service account '{pod.spec.service_account_name}' in namespace "
         f"'{pod.metadata.namespace}', token audience '{login.audience}'."
     )
     return (
-        _of_its_container(login, ended, text, words, ran)
+        _of_its_container(login, ended, text, last_lines, ran)
         or _of_a_secret(login, text, ran)
-        or _of_vault(login, text, words, ran)
+        or _of_vault(login, text, last_lines, ran)
         or DeliveryUnavailable(
             f"The Vault agent ended with exit code {ended.exit_code} before it had fetched the secrets:\n"
-            f"{words}\n{ran}{login.doctor('POD-DELIVERY')}"
+            f"{last_lines}\n{ran}{login.doctor('POD-DELIVERY')}"
         )
     )
 
 
 def _of_its_container(
-    login: VaultLogin, ended: Any, message: str, words: str, ran: str
+    login: VaultLogin, ended: Any, message: str, last_lines: str, ran: str
 ) -> DeliveryRefused | DeliveryUnavailable | None:
     """What no Vault has to do with."""
     if ended.reason in NOT_STARTED or ended.exit_code in _NO_PROGRAM:
         return DeliveryRefused(
-            f"The Vault agent never ran ({ended.reason}, exit code {ended.exit_code}):\n{words}\n{ran}\n"
+            f"The Vault agent never ran ({ended.reason}, exit code {ended.exit_code}):\n{last_lines}\n{ran}\n"
             "  The image is [k8s_vault] vault_agent_image: it has to hold sh, and bao or vault."
             f"{login.doctor('POD-AGENT-IMAGE')}"
         )
@@ -93,32 +93,32 @@ def _of_a_secret(login: VaultLogin, message: str, ran: str) -> DeliveryRefused |
 
 
 def _of_vault(
-    login: VaultLogin, message: str, words: str, ran: str
+    login: VaultLogin, message: str, last_lines: str, ran: str
 ) -> DeliveryRefused | DeliveryUnavailable | None:
     codes, short = _CODE.findall(message), _short(message)
     refused = codes and codes[-1].startswith("4") and codes[-1] != "429"
     if refused and f"auth/{login.auth_mount}/login" in message:
         return DeliveryRefused(
             f"Vault at {login.address} refused role '{login.role}' on auth/{login.auth_mount} ({codes[-1]}): "
-            f"{short}\n{words}\n{ran}\n  {login.advice(message)}"
+            f"{short}\n{last_lines}\n{ran}\n  {login.advice(message)}"
             f"{login.doctor('VAULT-LOGIN')}"
         )
     if refused:
         shown = (
             f"Vault at {login.address} refused to give role '{login.role}' a secret ({codes[-1]}): {short}\n"
-            f"{words}\n{ran}"
+            f"{last_lines}\n{ran}"
         )
         advice = _LIST_ADVICE if "vault.list(" in message else ""
         return DeliveryRefused(f"{shown}{advice}{login.doctor('VAULT-PATHS')}")
     if "x509:" in message:
         return DeliveryRefused(
-            f"The pod does not trust the certificate of Vault at {login.address}: {short}\n{words}\n{ran}\n"
+            f"The pod does not trust the certificate of Vault at {login.address}: {short}\n{last_lines}\n{ran}\n"
             f"  Set [k8s_vault] vault_cacert to the CA that signed it.{login.doctor('POD-REACHES-VAULT')}"
         )
     if _SILENCE.search(message):
         return DeliveryUnavailable(
             f"Vault at {login.address} could not be reached from the pod, or did not answer in time: {short}\n"
-            f"{words}\n{ran}{login.doctor('POD-REACHES-VAULT')}"
+            f"{last_lines}\n{ran}{login.doctor('POD-REACHES-VAULT')}"
         )
     return None
 
@@ -131,17 +131,17 @@ def _legible(message: str) -> str:
     return message.replace("[redacted]", "") if "[redacted] [redacted]" in message else message
 
 
-def _last_words(message: str) -> list[str]:
+def _last_lines(message: str) -> list[str]:
     """Keep what the agent says of the error that ended it, without the log's time stamps and margins."""
     final = re.search(r"runtime error encountered:(.*?)(?:exitCode=|\Z)", message, re.DOTALL)
-    lines = final[1].splitlines() if final else message.splitlines()[-_LAST_WORDS_LINES:]
-    words = [re.sub(r"^(\s*error=)?[\s|]*", "", line).strip() for line in lines]
-    return [word for word in words if word] or ["it ended without a word"]
+    lines = final[1].splitlines() if final else message.splitlines()[-_LAST_LINES:]
+    last_lines = [re.sub(r"^(\s*error=)?[\s|]*", "", line).strip() for line in lines]
+    return [word for word in last_lines if word] or ["it ended without a word"]
 
 
 def _short(message: str) -> str:
     """Return Vault's own reason, or the end of what the agent says, as the end of a first line."""
-    words = _last_words(message)
-    reasons = [word.removeprefix("* ") for word in words if word.startswith("* ")]
-    text = "; ".join(dict.fromkeys(reasons)) or words[-1].strip('"')
+    last_lines = _last_lines(message)
+    reasons = [word.removeprefix("* ") for word in last_lines if word.startswith("* ")]
+    text = "; ".join(dict.fromkeys(reasons)) or last_lines[-1].strip('"')
     return f"{text}." if len(text) <= _SHORT else f"…{text[-_SHORT:]}."

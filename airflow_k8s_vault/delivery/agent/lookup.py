@@ -18,7 +18,7 @@ _NO_CONNECTION = "the secret at '%s' is no connection: "
 _TAKES = f"it takes conn_uri, or {', '.join(rules.FIELDS)}, and has %s"
 
 
-def _wrong(sentence: str, *names: str) -> str:
+def _error(sentence: str, *names: str) -> str:
     return fail(_NO_CONNECTION + sentence, "$.path", *names)
 
 
@@ -28,28 +28,28 @@ def _list(names: tuple[str, ...]) -> str:
 
 def _uri() -> str:
     """Of uri, field, path: fails where Airflow would misread it."""
-    checks = [when('not (sprig_typeIs "string" .uri)', _wrong(rules.NO_TEXT, ".field"))]
+    checks = [when('not (sprig_typeIs "string" .uri)', _error(rules.NO_TEXT, ".field"))]
     for pattern, sentence in rules.URI_MUST:
-        checks.append(when(f"not (sprig_regexMatch {go.text(pattern)} .uri)", _wrong(sentence, ".field")))
+        checks.append(when(f"not (sprig_regexMatch {go.text(pattern)} .uri)", _error(sentence, ".field")))
     for pattern, sentence in rules.URI_MUST_NOT:
-        checks.append(when(f"sprig_regexMatch {go.text(pattern)} .uri", _wrong(sentence, ".field")))
+        checks.append(when(f"sprig_regexMatch {go.text(pattern)} .uri", _error(sentence, ".field")))
     checks.append('{{ $authority := sprig_regexFind "^[^/?#]*" (sprig_last (sprig_splitList "://" .uri)) }}')
     for pattern, sentence in rules.AUTHORITY_MUST_NOT:
-        checks.append(when(f"sprig_regexMatch {go.text(pattern)} $authority", _wrong(sentence, ".field")))
+        checks.append(when(f"sprig_regexMatch {go.text(pattern)} $authority", _error(sentence, ".field")))
     for pattern, sentence in rules.AUTHORITY_MUST:
-        checks.append(when(f"not (sprig_regexMatch {go.text(pattern)} $authority)", _wrong(sentence, ".field")))
+        checks.append(when(f"not (sprig_regexMatch {go.text(pattern)} $authority)", _error(sentence, ".field")))
     return "".join(checks)
 
 
 def _fields() -> str:
     """Of data, path: fails where a field is not as Airflow reads it."""
-    known = when(f"not (sprig_has $name {_list(rules.FIELDS)})", _wrong(_TAKES, "$name"))
+    known = when(f"not (sprig_has $name {_list(rules.FIELDS)})", _error(_TAKES, "$name"))
     is_text = '(eq (sprig_kindOf $field) "invalid") (sprig_typeIs "string" $field)'
-    text = when(f"not (or {is_text})", _wrong(rules.NO_TEXT, "$name"))
+    text = when(f"not (or {is_text})", _error(rules.NO_TEXT, "$name"))
     port = (
         f"{{{{ $pattern := {go.text(rules.PORT_NUMBER)} }}}}"
         + when('sprig_typeIs "string" $port', f"{{{{ $pattern = {go.text(rules.PORT_TEXT)} }}}}")
-        + when("not (sprig_regexMatch $pattern (sprig_toString $port))", _wrong(rules.NO_PORT))
+        + when("not (sprig_regexMatch $pattern (sprig_toString $port))", _error(rules.NO_PORT))
     )
     none = "{{ $extra = sprig_dict }}"
     parsed = when('ne $extra ""', "{{ $extra = sprig_fromJson $extra }}", none)
@@ -63,8 +63,8 @@ def _fields() -> str:
             '{{ $port := sprig_get .data "port" }}',
             when('ne (sprig_kindOf $port) "invalid"', port),
             f'{{{{ $extra := sprig_get .data "extra" }}}}{extra}',
-            when('ne (sprig_kindOf $extra) "map"', _wrong(rules.NO_EXTRA)),
-            when('sprig_hasKey .data "uri"', when("gt (len .data) 1", _wrong(rules.URI_NOT_ALONE)) + uri),
+            when('ne (sprig_kindOf $extra) "map"', _error(rules.NO_EXTRA)),
+            when('sprig_hasKey .data "uri"', when("gt (len .data) 1", _error(rules.URI_NOT_ALONE)) + uri),
         ]
     )
 
@@ -84,7 +84,7 @@ BODIES = {
         "$uri",
         call("uri", 'sprig_dict "uri" $uri "field" "conn_uri" "path" .path')
         + '{{ $uri | replaceAll "\'" "%27" }}',
-        when('sprig_hasKey .data "conn_uri"', _wrong("conn_uri is empty"))
+        when('sprig_hasKey .data "conn_uri"', _error("conn_uri is empty"))
         + f'{{{{ template "fields" . }}}}{{{{ .data | toUnescapedJSON {_QUOTE} }}}}',
     ),
     "airflow-variable": when('not (sprig_hasKey .data "value")', _MISSING)

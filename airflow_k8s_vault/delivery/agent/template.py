@@ -89,7 +89,7 @@ def file_key(variable: str) -> str:
     >>> file_key("AIRFLOW_CONN_WAREHOUSE"), file_key("AIRFLOW_CONN_MY-DB"), len(file_key(200 * "A"))
     ('AIRFLOW_CONN_WAREHOUSE', 'AIRFLOW_CONN_MY_x2d_DB', 65)
     """
-    key = re.sub("[^A-Za-z0-9_]|^[0-9]|_(?=x)", lambda found: f"_x{ord(found[0]):x}_", variable)
+    key = re.sub("[^A-Za-z0-9_]|^[0-9]|_(?=x)", lambda match: f"_x{ord(match[0]):x}_", variable)
     return key if len(key) <= _KEY_CHARACTERS else f"_{hashlib.sha256(key.encode()).hexdigest()}"
 
 

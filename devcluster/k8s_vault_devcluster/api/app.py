@@ -18,7 +18,7 @@ from starlette.websockets import WebSocket
 from k8s_vault_devcluster import deletion
 from k8s_vault_devcluster.api import apply, body, discovery, exec, lists, options, pods, reviews, verbs
 from k8s_vault_devcluster.api.authentication import authenticate, authorize
-from k8s_vault_devcluster.api.context import Asked, Context, parse
+from k8s_vault_devcluster.api.context import Context, RequestInfo, parse
 from k8s_vault_devcluster.api.impersonation import impersonated
 from k8s_vault_devcluster.api.representation import Representation
 from k8s_vault_devcluster.api.resources import GROUPS
@@ -79,7 +79,7 @@ class Server:
             return
         await exec.serve(socket, started, protocol)
 
-    def _admitted(self, connection: HTTPConnection, method: str) -> Asked:
+    def _admitted(self, connection: HTTPConnection, method: str) -> RequestInfo:
         """Who asks comes first: strangers do not learn what is served."""
         user = authenticate(self.context, connection.headers.get("authorization", ""))
         try:
@@ -92,71 +92,73 @@ class Server:
         authorize(self.context, user, requested)
         return replace(requested, user=user)
 
-    async def _answer(self, request: Request, asked: Asked) -> Response:
-        if asked.resource is None and asked.verb == "post" and asked.path in self.context.mishaps:
+    async def _answer(self, request: Request, requested: RequestInfo) -> Response:
+        if requested.resource is None and requested.verb == "post" and requested.path in self.context.mishaps:
             sent = await request.body()
-            await self.context.mishaps[asked.path](body.parse(sent, "application/json") if sent else {})
+            await self.context.mishaps[requested.path](body.parse(sent, "application/json") if sent else {})
             return PlainTextResponse("done")
-        if asked.resource is None:
-            return self._document(asked.path, asked.verb)
+        if requested.resource is None:
+            return self._document(requested.path, requested.verb)
         query = request.query_params
-        if asked.subresource not in ("", "status"):
-            return await self._subresource(request, asked)
-        shown = Representation(asked, request.headers.get("accept", ""))
-        if asked.verb == "watch":
-            watch = Watch(self.context.store, asked, query, shown.of_one)
+        if requested.subresource not in ("", "status"):
+            return await self._subresource(request, requested)
+        shown = Representation(requested, request.headers.get("accept", ""))
+        if requested.verb == "watch":
+            watch = Watch(self.context.store, requested, query, shown.of_one)
             return StreamingResponse(watch.lines(), media_type="application/json")
-        if asked.verb == "list":
-            return JSONResponse(shown.of_list(lists.chunk(self.context.store, asked, query)))
-        if asked.verb == "get":
-            return JSONResponse(shown.of_one(verbs.read(self.context.store, asked)))
-        status, obj = await self._changed(request, asked, query)
-        warns = asked.target.warning if asked.verb in ("create", "update", "patch") else ""
+        if requested.verb == "list":
+            return JSONResponse(shown.of_list(lists.chunk(self.context.store, requested, query)))
+        if requested.verb == "get":
+            return JSONResponse(shown.of_one(verbs.read(self.context.store, requested)))
+        status, obj = await self._changed(request, requested, query)
+        warns = requested.target.warning if requested.verb in ("create", "update", "patch") else ""
         headers = {"Warning": f'299 - "{warns}"'} if warns else {}
         return JSONResponse(shown.of_one(obj) if obj.get("kind") != "Status" else obj, status, headers)
 
-    async def _changed(self, request: Request, asked: Asked, query: Mapping[str, str]) -> tuple[int, Object]:
+    async def _changed(
+        self, request: Request, requested: RequestInfo, query: Mapping[str, str]
+    ) -> tuple[int, Object]:
         """Carry out a verb that writes; return the HTTP status and what answers it."""
         content, header = await request.body(), request.headers.get("content-type", "")
-        resource = asked.target
-        if asked.verb in ("delete", "deletecollection"):
-            return self._deleted(asked, options.delete_options(_delete_body(content, header), query), query)
-        if asked.verb == "patch":
+        resource = requested.target
+        if requested.verb in ("delete", "deletecollection"):
+            return self._deleted(requested, options.delete_options(_delete_body(content, header), query), query)
+        if requested.verb == "patch":
             change = body.parse(content, header)
             if body.media_type(header) == apply.CONTENT_TYPE:
-                return verbs.apply(self.context, asked, change, query)
-            return 200, verbs.patch(self.context, asked, body.media_type(header), change, query)
+                return verbs.apply(self.context, requested, change, query)
+            return 200, verbs.patch(self.context, requested, body.media_type(header), change, query)
         obj = body.decode(content, header, resource.api_version, resource.kind)
         if resource.group in _REVIEWED:
-            return 201, reviews.answer(self.context, asked.user, obj)
-        if asked.verb == "update":
-            return 200, verbs.update(self.context, asked, obj, query)
-        return 201, verbs.create(self.context, asked, obj, query)
+            return 201, reviews.answer(self.context, requested.user, obj)
+        if requested.verb == "update":
+            return 200, verbs.update(self.context, requested, obj, query)
+        return 201, verbs.create(self.context, requested, obj, query)
 
     def _deleted(
-        self, asked: Asked, expected: options.DeleteOptions, query: Mapping[str, str]
+        self, requested: RequestInfo, expected: options.DeleteOptions, query: Mapping[str, str]
     ) -> tuple[int, Object]:
-        if asked.verb == "delete":
-            return 200, verbs.delete(self.context, asked, expected)[0]
-        result = verbs.delete_collection(self.context, asked, expected, query)
+        if requested.verb == "delete":
+            return 200, verbs.delete(self.context, requested, expected)[0]
+        result = verbs.delete_collection(self.context, requested, expected, query)
         meta = {"resourceVersion": str(self.context.store.version)}
-        return 200, Representation(asked, "").of_list(lists.Chunk(result, meta))
+        return 200, Representation(requested, "").of_list(lists.Chunk(result, meta))
 
-    async def _subresource(self, request: Request, asked: Asked) -> Response:
-        if asked.subresource == "log":
-            return await pods.logs(self.context, asked, request.query_params)
-        if asked.subresource == "exec":
+    async def _subresource(self, request: Request, requested: RequestInfo) -> Response:
+        if requested.subresource == "log":
+            return await pods.logs(self.context, requested, request.query_params)
+        if requested.subresource == "exec":
             raise bad_request("Upgrade request required: devcluster serves exec over websockets only, not SPDY")
         content, header = await request.body(), request.headers.get("content-type", "")
-        if asked.subresource == "token":
+        if requested.subresource == "token":
             expected = body.decode(content, header, "authentication.k8s.io/v1", "TokenRequest")
-            return JSONResponse(reviews.request_token(self.context, asked, expected), 201)
+            return JSONResponse(reviews.request_token(self.context, requested, expected), 201)
         # Eviction, by which the fault tests end a pod as the drain of a node does.
         eviction = body.decode(content, header, "policy/v1", "Eviction")
         wanted_options = options.delete_options(eviction.get("deleteOptions", {}), request.query_params)
-        pod = verbs.read(self.context.store, asked)
+        pod = verbs.read(self.context.store, requested)
         deletion.delete(self.context.store, "pods", pod, wanted_options.grace_seconds)
-        return JSONResponse(success(asked.name, "", "pods"), 201)
+        return JSONResponse(success(requested.name, "", "pods"), 201)
 
     def _document(self, path: str, verb: str) -> Response:
         """Answer the paths that are no resources: health, discovery, OpenAPI, OIDC."""

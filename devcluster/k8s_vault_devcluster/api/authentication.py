@@ -8,7 +8,7 @@ from __future__ import annotations
 import hmac
 
 from k8s_vault_devcluster import rbac
-from k8s_vault_devcluster.api.context import Asked, Context
+from k8s_vault_devcluster.api.context import Context, RequestInfo
 from k8s_vault_devcluster.api.status import ApiError, forbidden, unauthorized
 from k8s_vault_devcluster.store import Object
 
@@ -31,9 +31,9 @@ def authenticate(context: Context, authorization: str) -> Object:
     return dict(status["user"])
 
 
-def authorize(context: Context, user: Object, asked: Asked, verb: str | None = None) -> None:
+def authorize(context: Context, user: Object, requested: RequestInfo, verb: str | None = None) -> None:
     """Raise ApiError 403 where RBAC does not allow it, 401 where nobody asks. `verb` overrides the request's."""
-    attributes = asked.attributes()
+    attributes = requested.attributes()
     if verb:
         attributes = rbac.Attributes(verb, *list(vars(attributes).values())[1:])
     if rbac.allowed(context.store, user, attributes):
@@ -41,6 +41,6 @@ def authorize(context: Context, user: Object, asked: Asked, verb: str | None = N
     if user is rbac.ANONYMOUS:
         raise unauthorized()
     sentence = attributes.described(user["username"])
-    if asked.resource is None:
+    if requested.resource is None:
         raise ApiError(403, "Forbidden", f"forbidden: {sentence}", details={})
-    raise forbidden(asked.resource.plural, asked.resource.group, asked.name, sentence)
+    raise forbidden(requested.resource.plural, requested.resource.group, requested.name, sentence)

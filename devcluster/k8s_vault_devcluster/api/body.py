@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from k8s_vault_devcluster.api import schema
-from k8s_vault_devcluster.api.context import Asked
+from k8s_vault_devcluster.api.context import RequestInfo
 from k8s_vault_devcluster.api.names import check_metadata
 from k8s_vault_devcluster.api.resources import Resource
 from k8s_vault_devcluster.api.status import ApiError, Cause, bad_request, invalid, unsupported_media_type
@@ -140,17 +140,17 @@ def checked(obj: Object, api_version: str, kind: str) -> Object:
     return obj
 
 
-def place(obj: Object, asked: Asked) -> None:
+def place(obj: Object, requested: RequestInfo) -> None:
     """Set the namespace from the path and drop what only the system sets; raise ApiError 400 on a mismatch."""
     meta = obj.setdefault("metadata", {})
     for field in _SYSTEM_FIELDS:
         meta.pop(field, None)
-    if asked.target.namespaced:
-        sent = meta.setdefault("namespace", asked.namespace)
-        if sent != asked.namespace:
+    if requested.target.namespaced:
+        sent = meta.setdefault("namespace", requested.namespace)
+        if sent != requested.namespace:
             raise bad_request(
                 f"the namespace of the provided object does not match the namespace sent on the request: "
-                f"found {sent}, expected {asked.namespace}"
+                f"found {sent}, expected {requested.namespace}"
             )
     else:
         meta.pop("namespace", None)

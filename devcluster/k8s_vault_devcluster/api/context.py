@@ -57,7 +57,7 @@ class Context:
 
 
 @dataclass(frozen=True)
-class Asked:
+class RequestInfo:
     """What a request asks for: Kubernetes' RequestInfo, and who asks.
 
     `resource` is None for paths that name none.
@@ -85,7 +85,7 @@ class Asked:
         return Attributes(self.verb, self.resource.group, full, self.namespace, self.name)
 
 
-def parse(method: str, path: str, query: Mapping[str, str]) -> Asked:
+def parse(method: str, path: str, query: Mapping[str, str]) -> RequestInfo:
     """Return what a request asks for; raise ApiError 404 for resources that are not served, 405 for verbs."""
     if method not in _VERBS:
         raise method_not_allowed()
@@ -95,11 +95,11 @@ def parse(method: str, path: str, query: Mapping[str, str]) -> Asked:
     elif parts[0] == "apis" and len(parts) > 3 and parts[2] == "v1":
         requested = _resource_path(parts[1], parts[3:], _VERBS[method], path)
     else:
-        return Asked(method.lower() if method != "HEAD" else "get", path)
+        return RequestInfo(method.lower() if method != "HEAD" else "get", path)
     return _with_collection_verb(requested, method, query)
 
 
-def _resource_path(group: str, parts: list[str], verb: str, path: str) -> Asked:
+def _resource_path(group: str, parts: list[str], verb: str, path: str) -> RequestInfo:
     namespace = ""
     if parts[0] == "namespaces" and len(parts) > 2 and parts[2] not in ("status", "finalize"):
         namespace, parts = parts[1], parts[2:]
@@ -111,31 +111,33 @@ def _resource_path(group: str, parts: list[str], verb: str, path: str) -> Asked:
         raise no_such_path()
     if resource.namespaced and name and not namespace:
         raise no_such_path()
-    return Asked(verb, path, resource, namespace or (name if parts[0] == "namespaces" else ""), name, subresource)
+    return RequestInfo(
+        verb, path, resource, namespace or (name if parts[0] == "namespaces" else ""), name, subresource
+    )
 
 
-def _with_collection_verb(asked: Asked, method: str, query: Mapping[str, str]) -> Asked:
-    if asked.verb == "delete" and not asked.name:
-        asked = replace(asked, verb="deletecollection")
-    if asked.verb == "get" and query.get("watch", "").lower() in ("1", "true"):
-        asked = replace(asked, verb="watch")
-    elif asked.verb == "get" and not asked.name:
-        asked = replace(asked, verb="list")
-    _check_served(asked)
+def _with_collection_verb(requested: RequestInfo, method: str, query: Mapping[str, str]) -> RequestInfo:
+    if requested.verb == "delete" and not requested.name:
+        requested = replace(requested, verb="deletecollection")
+    if requested.verb == "get" and query.get("watch", "").lower() in ("1", "true"):
+        requested = replace(requested, verb="watch")
+    elif requested.verb == "get" and not requested.name:
+        requested = replace(requested, verb="list")
+    _check_served(requested)
     selector = query.get("fieldSelector", "")
-    if asked.verb in ("list", "watch") and selector.startswith("metadata.name=") and "," not in selector:
+    if requested.verb in ("list", "watch") and selector.startswith("metadata.name=") and "," not in selector:
         # So that a role with resourceNames may watch its one object, as in Kubernetes.
-        asked = replace(asked, name=asked.name or selector.partition("=")[2])
-    return asked
+        requested = replace(requested, name=requested.name or selector.partition("=")[2])
+    return requested
 
 
-def _check_served(asked: Asked) -> None:
-    served = asked.target.verbs
-    if asked.subresource:
-        served = next(verbs for name, _, verbs in asked.target.subresources if name == asked.subresource)
-    elif bool(asked.name) == (asked.verb == "create") and asked.verb in ("create", "update", "patch"):
+def _check_served(requested: RequestInfo) -> None:
+    served = requested.target.verbs
+    if requested.subresource:
+        served = next(verbs for name, _, verbs in requested.target.subresources if name == requested.subresource)
+    elif bool(requested.name) == (requested.verb == "create") and requested.verb in ("create", "update", "patch"):
         raise method_not_allowed()
-    if asked.verb not in served and not (asked.subresource and asked.verb == "watch"):
+    if requested.verb not in served and not (requested.subresource and requested.verb == "watch"):
         raise method_not_allowed()
 
 

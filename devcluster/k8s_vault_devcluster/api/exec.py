@@ -17,7 +17,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from airflow_k8s_vault.errors import K8sVaultError
 from k8s_vault_devcluster.api import policies
-from k8s_vault_devcluster.api.context import Asked, Context, flag
+from k8s_vault_devcluster.api.context import Context, RequestInfo, flag
 from k8s_vault_devcluster.api.pods import container_of, running_pod
 from k8s_vault_devcluster.api.status import ApiError, bad_request
 from k8s_vault_devcluster.kubelet import ExecFailed
@@ -38,7 +38,9 @@ def protocol_of(offered: list[str]) -> str:
     raise bad_request(f"unable to upgrade: none of the subprotocols {offered} is one of {list(PROTOCOLS)}")
 
 
-async def start(context: Context, asked: Asked, socket: WebSocket) -> asyncio.subprocess.Process | Object:
+async def start(
+    context: Context, requested: RequestInfo, socket: WebSocket
+) -> asyncio.subprocess.Process | Object:
     """Start the command that the query asks for; raise ApiError before anything is accepted.
 
     Returns the process, or the Status for the error channel where the container has no such program: the
@@ -50,11 +52,16 @@ async def start(context: Context, asked: Asked, socket: WebSocket) -> asyncio.su
     command = query.getlist("command")
     if not command:
         raise bad_request("you must specify a command for the container")
-    policies.admit(context.store, asked, "CONNECT", _options(query, command))
-    container = container_of(running_pod(context, asked), query.get("container", ""))
+    policies.admit(context.store, requested, "CONNECT", _options(query, command))
+    container = container_of(running_pod(context, requested), query.get("container", ""))
     try:
         return await context.kubelet.exec(
-            asked.namespace, asked.name, container, command, stdin=flag(query, "stdin"), tty=flag(query, "tty")
+            requested.namespace,
+            requested.name,
+            container,
+            command,
+            stdin=flag(query, "stdin"),
+            tty=flag(query, "tty"),
         )
     except ExecFailed as error:
         return _internal_error(f"error executing command in container: {error}")

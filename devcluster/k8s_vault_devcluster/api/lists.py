@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from k8s_vault_devcluster.api import options
-from k8s_vault_devcluster.api.context import Asked, number
+from k8s_vault_devcluster.api.context import RequestInfo, number
 from k8s_vault_devcluster.api.status import ApiError, bad_request, expired
 from k8s_vault_devcluster.store import Expired, Object, Store
 
@@ -37,17 +37,17 @@ class Chunk:
     meta: Object
 
 
-def chunk(store: Store, asked: Asked, query: Mapping[str, str]) -> Chunk:
+def chunk(store: Store, requested: RequestInfo, query: Mapping[str, str]) -> Chunk:
     """Return what a list asks for; raise ApiError 400, 410, 422 or 504."""
     limit, token = number(query, "limit") or 0, query.get("continue", "")
     if limit < 0:
         raise bad_request(f"invalid limit: {limit}")
     version, after = _place(store, query, limit, token)
     try:
-        kept = store.as_of(asked.target.plural, version)
+        kept = store.as_of(requested.target.plural, version)
     except Expired as error:
         raise _too_old(after) if after else expired(str(error)) from None
-    matches = options.selection(asked, query)
+    matches = options.selection(requested, query)
     results = sorted((obj for obj in kept if matches(obj)), key=key_of)
     rest = [obj for obj in results if after is None or key_of(obj) > after]
     # As from the watch cache of an API server, which holds all there is.

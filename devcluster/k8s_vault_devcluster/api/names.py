@@ -54,14 +54,14 @@ _ANNOTATIONS_BYTES = 256 * 1024
 
 def dns_label(value: str) -> list[str]:
     """RFC 1123 label, 63 characters at most: namespaces, containers, volumes."""
-    problems = ["must be no more than 63 bytes"] if len(value) > 63 else []
-    return problems if _LABEL.fullmatch(value) else [*problems, _LABEL_RULE]
+    messages = ["must be no more than 63 bytes"] if len(value) > 63 else []
+    return messages if _LABEL.fullmatch(value) else [*messages, _LABEL_RULE]
 
 
 def dns_subdomain(value: str) -> list[str]:
     """RFC 1123 subdomain, 253 characters at most: the names of most objects."""
-    problems = ["must be no more than 253 bytes"] if len(value) > 253 else []
-    return problems if _SUBDOMAIN.fullmatch(value) else [*problems, _SUBDOMAIN_RULE]
+    messages = ["must be no more than 253 bytes"] if len(value) > 253 else []
+    return messages if _SUBDOMAIN.fullmatch(value) else [*messages, _SUBDOMAIN_RULE]
 
 
 def path_segment(value: str) -> list[str]:
@@ -79,31 +79,31 @@ def qualified_name(value: str) -> list[str]:
             "a valid label key must consist of alphanumeric characters, '-', '_' or '.', with an optional DNS "
             "subdomain prefix and '/' (e.g. 'example.com/MyName')"
         ]
-    problems = []
+    messages = []
     if slash:
-        problems = (
+        messages = (
             [f"prefix part {each}" for each in dns_subdomain(prefix)]
             if prefix
             else ["prefix part must be non-empty"]
         )
     if not name:
-        return [*problems, "name part must be non-empty", _NAME_PART_RULE]
+        return [*messages, "name part must be non-empty", _NAME_PART_RULE]
     if len(name) > 63:
-        problems.append("name part must be no more than 63 bytes")
-    return problems if _QUALIFIED.fullmatch(name) else [*problems, _NAME_PART_RULE]
+        messages.append("name part must be no more than 63 bytes")
+    return messages if _QUALIFIED.fullmatch(name) else [*messages, _NAME_PART_RULE]
 
 
 def label_value(value: str) -> list[str]:
-    problems = ["must be no more than 63 bytes"] if len(value) > 63 else []
-    return problems if _VALUE.fullmatch(value) else [*problems, _LABEL_VALUE_RULE]
+    messages = ["must be no more than 63 bytes"] if len(value) > 63 else []
+    return messages if _VALUE.fullmatch(value) else [*messages, _LABEL_VALUE_RULE]
 
 
 def config_key(value: str) -> list[str]:
     """A key of a Secret's or ConfigMap's data."""
-    problems = ["must be no more than 253 bytes"] if len(value) > 253 else []
+    messages = ["must be no more than 253 bytes"] if len(value) > 253 else []
     if value in (".", "..") or value.startswith(".."):
-        return [*problems, f"may not be or start with '{value[:2]}'"]
-    return problems if _KEY.fullmatch(value) else [*problems, _KEY_RULE]
+        return [*messages, f"may not be or start with '{value[:2]}'"]
+    return messages if _KEY.fullmatch(value) else [*messages, _KEY_RULE]
 
 
 def env_name(value: str) -> list[str]:

@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from k8s_vault_devcluster.api.context import Asked, number
+from k8s_vault_devcluster.api.context import RequestInfo, number
 from k8s_vault_devcluster.api.selectors import Predicate, field_selector, label_selector
 from k8s_vault_devcluster.api.status import (
     ApiError,
@@ -74,12 +74,12 @@ def delete_options(body: Object, query: Mapping[str, str]) -> DeleteOptions:
     )
 
 
-def selection(asked: Asked, query: Mapping[str, str]) -> Predicate:
+def selection(requested: RequestInfo, query: Mapping[str, str]) -> Predicate:
     """Return the predicate of a list or watch: namespace, labelSelector and fieldSelector."""
     tests = [label_selector(query.get("labelSelector", ""))]
-    tests.append(field_selector(query.get("fieldSelector", ""), asked.target.plural))
-    space = asked.namespace if asked.target.namespaced else ""
-    name = asked.name if asked.verb in ("list", "watch") else ""
+    tests.append(field_selector(query.get("fieldSelector", ""), requested.target.plural))
+    space = requested.namespace if requested.target.namespaced else ""
+    name = requested.name if requested.verb in ("list", "watch") else ""
 
     def matches(obj: Object) -> bool:
         meta = obj["metadata"]

@@ -12,7 +12,7 @@ from starlette.responses import StreamingResponse
 
 from airflow_k8s_vault.errors import K8sVaultError
 from k8s_vault_devcluster.api import verbs
-from k8s_vault_devcluster.api.context import Asked, Context, flag, number
+from k8s_vault_devcluster.api.context import Context, RequestInfo, flag, number
 from k8s_vault_devcluster.api.defaults import containers
 from k8s_vault_devcluster.api.status import (
     ApiError,
@@ -29,13 +29,13 @@ from k8s_vault_devcluster.store import NotFound, Object
 _FIRST_CHUNK_SECONDS = 0.2
 
 
-def container_of(pod: Object, asked: str) -> str:
+def container_of(pod: Object, requested: str) -> str:
     """Return the container's name, the only one where none is asked for; raise ApiError 400."""
     name = pod["metadata"]["name"]
-    if asked:
-        if any(container["name"] == asked for container in containers(pod["spec"])):
-            return asked
-        raise bad_request(f"container {asked} is not valid for pod {name}")
+    if requested:
+        if any(container["name"] == requested for container in containers(pod["spec"])):
+            return requested
+        raise bad_request(f"container {requested} is not valid for pod {name}")
     known = [container["name"] for container in pod["spec"]["containers"]]
     initial = [container["name"] for container in pod["spec"].get("initContainers", [])]
     if len(known) == 1 and not initial:
@@ -46,22 +46,22 @@ def container_of(pod: Object, asked: str) -> str:
     raise bad_request(message)
 
 
-def running_pod(context: Context, asked: Asked) -> Object:
+def running_pod(context: Context, requested: RequestInfo) -> Object:
     """Return the pod; raise ApiError 404, or 400 where it is on no node."""
-    pod = verbs.read(context.store, asked)
+    pod = verbs.read(context.store, requested)
     if not pod["spec"].get("nodeName"):
-        raise bad_request(f"pod {asked.name} does not have a host assigned")
+        raise bad_request(f"pod {requested.name} does not have a host assigned")
     return pod
 
 
-async def logs(context: Context, asked: Asked, query: Mapping[str, str]) -> StreamingResponse:
+async def logs(context: Context, requested: RequestInfo, query: Mapping[str, str]) -> StreamingResponse:
     """Answer pods/log: text, streamed; with follow until the container ends."""
-    pod = running_pod(context, asked)
+    pod = running_pod(context, requested)
     container = container_of(pod, query.get("container", ""))
     _check_log_options(query)
     chunks = context.kubelet.logs(
-        asked.namespace,
-        asked.name,
+        requested.namespace,
+        requested.name,
         container,
         follow=flag(query, "follow"),
         timestamps=flag(query, "timestamps"),
@@ -74,7 +74,7 @@ async def logs(context: Context, asked: Asked, query: Mapping[str, str]) -> Stre
     first: asyncio.Future[bytes] = asyncio.ensure_future(anext(chunks, b""))
     await asyncio.wait([first], timeout=_FIRST_CHUNK_SECONDS)
     if first.done() and first.exception():
-        raise _log_error(first.exception(), asked)
+        raise _log_error(first.exception(), requested)
     return StreamingResponse(_chained(first, chunks), media_type="text/plain")
 
 
@@ -87,12 +87,12 @@ async def _chained(first: asyncio.Future[bytes], rest: AsyncIterator[bytes]) -> 
         first.cancel()
 
 
-def _log_error(error: BaseException | None, asked: Asked) -> BaseException:
+def _log_error(error: BaseException | None, requested: RequestInfo) -> BaseException:
     if isinstance(error, NotFound):
         return ApiError(404, "NotFound", str(error))
     if isinstance(error, K8sVaultError):
         return bad_request(str(error))
-    return error or AssertionError(asked.name)
+    return error or AssertionError(requested.name)
 
 
 def _check_log_options(query: Mapping[str, str]) -> None:

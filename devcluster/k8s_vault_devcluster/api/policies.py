@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from k8s_vault_devcluster.api import cel, cel_cost
-from k8s_vault_devcluster.api.context import Asked
+from k8s_vault_devcluster.api.context import RequestInfo
 from k8s_vault_devcluster.api.status import ApiError, Cause, forbidden_value, invalid_value, required
 from k8s_vault_devcluster.store import NotFound, Object, Store
 
@@ -70,7 +70,7 @@ def _selectors(matches: Object, place: str) -> Iterator[Cause]:
         yield forbidden_value(f"{place}.namespaceSelector", f"{_WHY} but matchLabels")
 
 
-def admit(store: Store, asked: Asked, operation: str, obj: Object, old: Object | None = None) -> None:
+def admit(store: Store, requested: RequestInfo, operation: str, obj: Object, old: Object | None = None) -> None:
     """Raise ApiError 422 where a policy that is bound to the namespace does not admit the request."""
     for binding in store.list(_BINDINGS):
         spec = binding["spec"]
@@ -78,36 +78,38 @@ def admit(store: Store, asked: Asked, operation: str, obj: Object, old: Object |
             policy = store.get(_POLICIES, "", spec["policyName"])["spec"]
         except NotFound:
             continue  # as in Kubernetes: a binding to a policy that is not there holds nothing
-        if not _selects(store, asked, spec.get("matchResources", {})):
+        if not _selects(store, requested, spec.get("matchResources", {})):
             continue
-        if not _concerns(policy["matchConstraints"], asked, operation) or not _selects(
-            store, asked, policy["matchConstraints"]
+        if not _concerns(policy["matchConstraints"], requested, operation) or not _selects(
+            store, requested, policy["matchConstraints"]
         ):
             continue
         given = {
             "object": cel.as_typed(obj),
             "oldObject": cel.as_typed(old),
-            "request": _request(asked, operation),
+            "request": _request(requested, operation),
         }
         if result := cel.denials(policy, given) or cel_cost.exceeded(policy, given):
-            raise _denied(asked, spec["policyName"], binding["metadata"]["name"], result[0])
+            raise _denied(requested, spec["policyName"], binding["metadata"]["name"], result[0])
 
 
-def _selects(store: Store, asked: Asked, matches: Mapping[str, Any]) -> bool:
+def _selects(store: Store, requested: RequestInfo, matches: Mapping[str, Any]) -> bool:
     expected = matches.get("namespaceSelector", {}).get("matchLabels", {})
     if not expected:
         return True
     try:
-        labels = store.get("namespaces", "", asked.namespace)["metadata"].get("labels", {})
+        labels = store.get("namespaces", "", requested.namespace)["metadata"].get("labels", {})
     except NotFound:
         return False
     return bool(expected.items() <= labels.items())
 
 
-def _concerns(constraints: Mapping[str, Any], asked: Asked, operation: str) -> bool:
-    full = f"{asked.target.plural}/{asked.subresource}" if asked.subresource else asked.target.plural
+def _concerns(constraints: Mapping[str, Any], requested: RequestInfo, operation: str) -> bool:
+    full = (
+        f"{requested.target.plural}/{requested.subresource}" if requested.subresource else requested.target.plural
+    )
     return any(
-        _listed(rule["apiGroups"], asked.target.group)
+        _listed(rule["apiGroups"], requested.target.group)
         and _listed(rule["operations"], operation)
         and _listed(rule["resources"], full)
         for rule in constraints.get("resourceRules", ())
@@ -118,22 +120,22 @@ def _listed(values: list[str], value: str) -> bool:
     return "*" in values or value in values
 
 
-def _request(asked: Asked, operation: str) -> dict[str, Any]:
-    resource = {"group": asked.target.group, "version": "v1", "resource": asked.target.plural}
-    user = {"username": asked.user["username"], "groups": list(asked.user.get("groups", []))}
+def _request(requested: RequestInfo, operation: str) -> dict[str, Any]:
+    resource = {"group": requested.target.group, "version": "v1", "resource": requested.target.plural}
+    user = {"username": requested.user["username"], "groups": list(requested.user.get("groups", []))}
     return {
         "operation": operation,
-        "namespace": asked.namespace,
-        "name": asked.name,
+        "namespace": requested.namespace,
+        "name": requested.name,
         "resource": resource,
-        "subResource": asked.subresource,
+        "subResource": requested.subresource,
         "userInfo": user,
         "dryRun": False,
     }
 
 
-def _denied(asked: Asked, policy: str, binding: str, message: str) -> ApiError:
+def _denied(requested: RequestInfo, policy: str, binding: str, message: str) -> ApiError:
     why = f"ValidatingAdmissionPolicy '{policy}' with binding '{binding}' denied request: {message}"
-    name = asked.name or "unknown"
-    message = f'{asked.target.plural} "{name}" is forbidden: {why}'
-    return ApiError(422, "Invalid", message, name=name, kind=asked.target.plural, causes=[{"message": why}])
+    name = requested.name or "unknown"
+    message = f'{requested.target.plural} "{name}" is forbidden: {why}'
+    return ApiError(422, "Invalid", message, name=name, kind=requested.target.plural, causes=[{"message": why}])

@@ -5,7 +5,7 @@ Needed by `kubectl get`.
 
 from __future__ import annotations
 
-from k8s_vault_devcluster.api.context import Asked
+from k8s_vault_devcluster.api.context import RequestInfo
 from k8s_vault_devcluster.api.lists import Chunk
 from k8s_vault_devcluster.api.status import ApiError
 from k8s_vault_devcluster.api.tables import table
@@ -17,8 +17,8 @@ _PLAIN = ("", "*/*", "application/*", "application/json")
 class Representation:
     """What the Accept header asks for; raises ApiError 406 where it is nothing that is served."""
 
-    def __init__(self, asked: Asked, accept: str) -> None:
-        self.resource = asked.target
+    def __init__(self, requested: RequestInfo, accept: str) -> None:
+        self.resource = requested.target
         self.as_table = self._wants_table(accept)
 
     @staticmethod

@@ -6,7 +6,7 @@ Needed by Vault's logins (TokenReview), delivery `secret` (TokenRequest) and doc
 from __future__ import annotations
 
 from k8s_vault_devcluster import rbac
-from k8s_vault_devcluster.api.context import Asked, Context
+from k8s_vault_devcluster.api.context import Context, RequestInfo
 from k8s_vault_devcluster.api.status import Cause, bad_request, conflict, invalid, invalid_value, not_found
 from k8s_vault_devcluster.store import NotFound, Object, now
 
@@ -78,7 +78,7 @@ def _attributes(kind: str, spec: Object) -> rbac.Attributes:
     )
 
 
-def request_token(context: Context, asked: Asked, request: Object) -> Object:
+def request_token(context: Context, requested: RequestInfo, request: Object) -> Object:
     """Answer a TokenRequest for a service account.
 
     Raises ApiError: 404 for the account or the bound object, 409 where that has another uid, 400 where the
@@ -91,16 +91,16 @@ def request_token(context: Context, asked: Asked, request: Object) -> Object:
         raise invalid("TokenRequest", "authentication.k8s.io", "", causes)
     bound = spec.get("boundObjectRef")
     if bound:
-        bound = {**bound, "uid": _bound_uid(context, asked, bound)}
+        bound = {**bound, "uid": _bound_uid(context, requested, bound)}
     audiences = spec.get("audiences") or [context.tokens.issuer]
     try:
-        token, expires = context.tokens.mint(asked.namespace, asked.name, audiences, seconds, bound)
+        token, expires = context.tokens.mint(requested.namespace, requested.name, audiences, seconds, bound)
     except NotFound:
-        raise not_found("serviceaccounts", "", asked.name) from None
+        raise not_found("serviceaccounts", "", requested.name) from None
     return {
         "kind": "TokenRequest",
         "apiVersion": "authentication.k8s.io/v1",
-        "metadata": {"name": asked.name, "namespace": asked.namespace, "creationTimestamp": now()},
+        "metadata": {"name": requested.name, "namespace": requested.namespace, "creationTimestamp": now()},
         "spec": {**spec, "audiences": audiences, "expirationSeconds": seconds, "boundObjectRef": bound},
         "status": {"token": token, "expirationTimestamp": expires},
     }
@@ -115,17 +115,17 @@ def _expiry_causes(seconds: int) -> list[Cause]:
     return []
 
 
-def _bound_uid(context: Context, asked: Asked, bound: Object) -> str:
+def _bound_uid(context: Context, requested: RequestInfo, bound: Object) -> str:
     kind, name = bound.get("kind", ""), bound.get("name", "")
     if kind not in _BINDABLE or bound.get("apiVersion", "v1") != "v1":
         raise bad_request(f"cannot bind token to object of type {bound.get('apiVersion', '')}, Kind={kind}")
     try:
-        result = context.store.get(_BINDABLE[kind], "" if kind == "Node" else asked.namespace, name)
+        result = context.store.get(_BINDABLE[kind], "" if kind == "Node" else requested.namespace, name)
     except NotFound:
         raise not_found(_BINDABLE[kind], "", name) from None
-    if kind == "Pod" and result["spec"]["serviceAccountName"] != asked.name:
+    if kind == "Pod" and result["spec"]["serviceAccountName"] != requested.name:
         why = "to pod running with different serviceaccount name."
-        raise bad_request(f'cannot bind token for serviceaccount "{asked.name}" {why}')
+        raise bad_request(f'cannot bind token for serviceaccount "{requested.name}" {why}')
     uid = str(result["metadata"]["uid"])
     if bound.get("uid") not in (None, "", uid):
         why = (

@@ -83,9 +83,9 @@ def _exists(key: str, expected: bool) -> Callable[[dict[str, str]], bool]:
 
 
 def _checked(key: str, values: list[str]) -> str:
-    problems = qualified_name(key) + [problem for value in values for problem in label_value(value)]
-    if problems:
-        raise bad_request(f"unable to parse requirement: {key}: {'; '.join(problems)}")
+    messages = qualified_name(key) + [problem for value in values for problem in label_value(value)]
+    if messages:
+        raise bad_request(f"unable to parse requirement: {key}: {'; '.join(messages)}")
     return key
 
 

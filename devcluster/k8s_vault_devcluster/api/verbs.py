@@ -19,7 +19,7 @@ from k8s_vault_devcluster.api import (
 )
 from k8s_vault_devcluster.api import apply as server_side
 from k8s_vault_devcluster.api.authentication import authorize
-from k8s_vault_devcluster.api.context import Asked, Context
+from k8s_vault_devcluster.api.context import Context, RequestInfo
 from k8s_vault_devcluster.api.defaults import default_pod
 from k8s_vault_devcluster.api.resources import Resource
 from k8s_vault_devcluster.api.status import (
@@ -44,26 +44,26 @@ _PROTECTED_NAMESPACES = ("default", "kube-system", "kube-public")
 _RETURNED_WHEN_DELETED = ("pods", "serviceaccounts")
 
 
-def space_of(asked: Asked) -> str:
-    return asked.namespace if asked.target.namespaced else ""
+def space_of(requested: RequestInfo) -> str:
+    return requested.namespace if requested.target.namespaced else ""
 
 
-def read(store: Store, asked: Asked) -> Object:
+def read(store: Store, requested: RequestInfo) -> Object:
     """Return one object; raise ApiError 404."""
-    resource = asked.target
+    resource = requested.target
     try:
-        obj = store.get(resource.plural, space_of(asked), asked.name)
+        obj = store.get(resource.plural, space_of(requested), requested.name)
         return pod_resources.with_status(store, obj) if resource.plural == "resourcequotas" else obj
     except NotFound:
-        raise not_found(resource.plural, resource.group, asked.name) from None
+        raise not_found(resource.plural, resource.group, requested.name) from None
 
 
-def create(context: Context, asked: Asked, obj: Object, query: Mapping[str, str]) -> Object:
+def create(context: Context, requested: RequestInfo, obj: Object, query: Mapping[str, str]) -> Object:
     """Default, admit, check and store a new object."""
-    resource, dry = asked.target, options.dry_run(query, "CreateOptions")
+    resource, dry = requested.target, options.dry_run(query, "CreateOptions")
     if obj.get("metadata", {}).get("resourceVersion"):
         raise bad_request("resourceVersion should not be set on objects to be created")
-    body.place(obj, asked)
+    body.place(obj, requested)
     meta = obj["metadata"]
     tries = 1 if meta.get("name") or not meta.get("generateName") else _NAME_TRIES
     for left in reversed(range(tries)):
@@ -71,15 +71,15 @@ def create(context: Context, asked: Asked, obj: Object, query: Mapping[str, str]
         if tries > 1:
             named["metadata"]["name"] = admission.generated(meta["generateName"])
         try:
-            return _created(context, asked, schema.without_nulls(named), dry)
+            return _created(context, requested, schema.without_nulls(named), dry)
         except AlreadyExists:
             if not left:
                 raise already_exists(resource.plural, resource.group, named["metadata"]["name"]) from None
     raise AssertionError("unreachable")
 
 
-def _created(context: Context, asked: Asked, obj: Object, dry: bool) -> Object:
-    store, resource = context.store, asked.target
+def _created(context: Context, requested: RequestInfo, obj: Object, dry: bool) -> Object:
+    store, resource = context.store, requested.target
     if resource.namespaced:
         admission.check_namespace(store, resource.plural, resource.group, obj)
     if "name" in obj["metadata"]:
@@ -89,7 +89,7 @@ def _created(context: Context, asked: Asked, obj: Object, dry: bool) -> Object:
     causes = body.causes_of(obj, resource)
     if causes:
         raise invalid(resource.kind, resource.group, obj["metadata"].get("name", ""), causes)
-    _admit(store, asked, obj)
+    _admit(store, requested, obj)
     if dry:
         return _as_if_stored(store, resource, obj)
     created = store.create(resource.plural, obj)
@@ -98,13 +98,13 @@ def _created(context: Context, asked: Asked, obj: Object, dry: bool) -> Object:
     return created
 
 
-def _admit(store: Store, asked: Asked, obj: Object, old: Object | None = None) -> None:
-    if asked.target.plural == "pods" and asked.verb == "create":
+def _admit(store: Store, requested: RequestInfo, obj: Object, old: Object | None = None) -> None:
+    if requested.target.plural == "pods" and requested.verb == "create":
         admission.check_pod(store, obj)
-    if asked.target.plural == "namespaces":
+    if requested.target.plural == "namespaces":
         admission.check_level(obj)
-    escalation.check(store, asked, obj)
-    policies.admit(store, asked, "UPDATE" if old else "CREATE", obj, old)
+    escalation.check(store, requested, obj)
+    policies.admit(store, requested, "UPDATE" if old else "CREATE", obj, old)
 
 
 def _as_if_stored(store: Store, resource: Resource, obj: Object) -> Object:
@@ -116,13 +116,13 @@ def _as_if_stored(store: Store, resource: Resource, obj: Object) -> Object:
     raise AlreadyExists(meta["name"])
 
 
-def update(context: Context, asked: Asked, obj: Object, query: Mapping[str, str]) -> Object:
+def update(context: Context, requested: RequestInfo, obj: Object, query: Mapping[str, str]) -> Object:
     """Check and store a new state of an object, or of its status."""
-    resource, dry = asked.target, options.dry_run(query, "UpdateOptions")
-    old = read(context.store, asked)
-    new = _merged_with_old(asked, obj, old)
+    resource, dry = requested.target, options.dry_run(query, "UpdateOptions")
+    old = read(context.store, requested)
+    new = _merged_with_old(requested, obj, old)
     strategy = strategy_of(resource.plural)
-    if asked.subresource != "status":
+    if requested.subresource != "status":
         if resource.plural != "pods":
             kept: Object = {key: new[key] for key in ("spec", "status") if key in new}
             strategy.prepare(new)
@@ -131,30 +131,30 @@ def update(context: Context, asked: Asked, obj: Object, query: Mapping[str, str]
             _keep_pod_generation(new, old)
         causes = strategy.check_update(new, old) or body.causes_of(new, resource)
         if causes:
-            raise invalid(resource.kind, resource.group, asked.name, causes)
-        _admit(context.store, asked, new, old)
+            raise invalid(resource.kind, resource.group, requested.name, causes)
+        _admit(context.store, requested, new, old)
     return _replaced(context.store, resource, new, dry)
 
 
-def _merged_with_old(asked: Asked, obj: Object, old: Object) -> Object:
+def _merged_with_old(requested: RequestInfo, obj: Object, old: Object) -> Object:
     """The state sent, with everything from the old state that this request may not change."""
     meta = obj.setdefault("metadata", {})
-    name = meta.setdefault("name", asked.name)
-    if name != asked.name:
-        raise bad_request(f"the name of the object ({name}) does not match the name on the URL ({asked.name})")
-    if asked.target.namespaced and meta.setdefault("namespace", asked.namespace) != asked.namespace:
+    name = meta.setdefault("name", requested.name)
+    if name != requested.name:
+        raise bad_request(f"the name of the object ({name}) does not match the name on the URL ({requested.name})")
+    if requested.target.namespaced and meta.setdefault("namespace", requested.namespace) != requested.namespace:
         raise bad_request("the namespace of the provided object does not match the namespace sent on the request")
     sent_uid = meta.get("uid")
     if sent_uid and sent_uid != old["metadata"]["uid"]:
         why = f"Precondition failed: UID in precondition: {sent_uid}, UID in object meta: {old['metadata']['uid']}"
-        raise conflict(asked.target.plural, asked.target.group, asked.name, why)
+        raise conflict(requested.target.plural, requested.target.group, requested.name, why)
     for field in (*_FIXED_META, "managedFields"):
         meta.pop(field, None)
     meta |= {field: old["metadata"][field] for field in _FIXED_META if field in old["metadata"]}
-    if asked.subresource == "status":
+    if requested.subresource == "status":
         kept = {**old["metadata"], "resourceVersion": meta.get("resourceVersion", "")}
         return {**old, "metadata": kept, "status": obj.get("status", {})}
-    fixed = ("spec", "status") if asked.target.plural == "namespaces" else ("status",)
+    fixed = ("spec", "status") if requested.target.plural == "namespaces" else ("status",)
     return {**obj, **{field: old[field] for field in fixed if field in old}}
 
 
@@ -178,52 +178,54 @@ def _replaced(store: Store, resource: Resource, obj: Object, dry: bool) -> Objec
         raise conflict(resource.plural, resource.group, meta["name"], _MODIFIED) from None
 
 
-def patch(context: Context, asked: Asked, content_type: str, change: object, query: Mapping[str, str]) -> Object:
+def patch(
+    context: Context, requested: RequestInfo, content_type: str, change: object, query: Mapping[str, str]
+) -> Object:
     """Apply a patch to the newest state, and update with it."""
-    resource = asked.target
-    old = read(context.store, asked)
+    resource = requested.target
+    old = read(context.store, requested)
     patched = patches.apply(content_type, old, change)
     if not isinstance(patched, dict):
         raise bad_request(f"the patch makes no {resource.kind} of it")
     patched = body.checked(schema.without_nulls(patched), resource.api_version, resource.kind)
     if patched.get("metadata", {}).get("resourceVersion") == "":
         del patched["metadata"]["resourceVersion"]
-    return update(context, asked, patched, query)
+    return update(context, requested, patched, query)
 
 
-def apply(context: Context, asked: Asked, sent: object, query: Mapping[str, str]) -> tuple[int, Object]:
+def apply(context: Context, requested: RequestInfo, sent: object, query: Mapping[str, str]) -> tuple[int, Object]:
     """Apply what one manager wants of an object, which is made where there is none; return (status, object)."""
     manager, new = server_side.manager_of(query), server_side.wanted(sent)
-    version, kind = asked.target.api_version, asked.target.kind
+    version, kind = requested.target.api_version, requested.target.kind
     new = body.checked(schema.without_nulls(new), version, kind)
-    if new.setdefault("metadata", {}).setdefault("name", asked.name) != asked.name:
+    if new.setdefault("metadata", {}).setdefault("name", requested.name) != requested.name:
         raise bad_request("the name of the object does not match the name on the URL")
     try:
-        live = read(context.store, asked)
+        live = read(context.store, requested)
     except ApiError:
-        authorize(context, asked.user, asked, verb="create")
-        status, obj = 201, create(context, asked, copied(new), query)
+        authorize(context, requested.user, requested, verb="create")
+        status, obj = 201, create(context, requested, copied(new), query)
     else:
         last = context.applied.get((live["metadata"]["uid"], manager), {})
         patched = server_side.merged(live, last, copied(new), query)
-        status, obj = 200, update(context, asked, body.checked(patched, version, kind), query)
+        status, obj = 200, update(context, requested, body.checked(patched, version, kind), query)
     if not options.dry_run(query, "PatchOptions"):
         context.applied[obj["metadata"]["uid"], manager] = new
     return status, obj
 
 
-def delete(context: Context, asked: Asked, expected: options.DeleteOptions) -> tuple[Object, bool]:
+def delete(context: Context, requested: RequestInfo, expected: options.DeleteOptions) -> tuple[Object, bool]:
     """Delete one object; return what answers it, and whether it is gone already."""
-    resource, store = asked.target, context.store
-    obj = read(store, asked)
+    resource, store = requested.target, context.store
+    obj = read(store, requested)
     _check_preconditions(resource, obj, expected)
-    if resource.plural == "namespaces" and asked.name in _PROTECTED_NAMESPACES:
-        raise forbidden("namespaces", "", asked.name, "this namespace may not be deleted")
+    if resource.plural == "namespaces" and requested.name in _PROTECTED_NAMESPACES:
+        raise forbidden("namespaces", "", requested.name, "this namespace may not be deleted")
     if expected.dry_run:
         return obj, False
     deleted = deletion.delete(store, resource.plural, obj, expected.grace_seconds)
     if deleted.gone and resource.plural not in _RETURNED_WHEN_DELETED:
-        return success(asked.name, resource.group, resource.plural, obj["metadata"]["uid"]), True
+        return success(requested.name, resource.group, resource.plural, obj["metadata"]["uid"]), True
     return deleted.obj, deleted.gone
 
 
@@ -237,10 +239,10 @@ def _check_preconditions(resource: Resource, obj: Object, requested: options.Del
 
 
 def delete_collection(
-    context: Context, asked: Asked, expected: options.DeleteOptions, query: Mapping[str, str]
+    context: Context, requested: RequestInfo, expected: options.DeleteOptions, query: Mapping[str, str]
 ) -> list[Object]:
     """Delete all that the query selects; return their last states."""
-    result = lists.chunk(context.store, asked, query).objects
+    result = lists.chunk(context.store, requested, query).objects
     for obj in [] if expected.dry_run else result:
-        deletion.delete(context.store, asked.target.plural, obj, expected.grace_seconds)
+        deletion.delete(context.store, requested.target.plural, obj, expected.grace_seconds)
     return result

@@ -15,7 +15,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping
 
 from k8s_vault_devcluster.api import options
-from k8s_vault_devcluster.api.context import Asked, flag, number
+from k8s_vault_devcluster.api.context import RequestInfo, flag, number
 from k8s_vault_devcluster.api.lists import key_of
 from k8s_vault_devcluster.api.selectors import Predicate
 from k8s_vault_devcluster.api.status import expired, forbidden_value, invalid
@@ -29,10 +29,10 @@ class Watch:
     """One watch. `render` makes an object what the client asked to see (itself, or a row of a table)."""
 
     def __init__(
-        self, store: Store, asked: Asked, query: Mapping[str, str], render: Callable[[Object], Object]
+        self, store: Store, requested: RequestInfo, query: Mapping[str, str], render: Callable[[Object], Object]
     ) -> None:
-        self.store, self.asked, self.render = store, asked, render
-        self.matches: Predicate = options.selection(asked, query)
+        self.store, self.requested, self.render = store, requested, render
+        self.matches: Predicate = options.selection(requested, query)
         self.bookmarks = flag(query, "allowWatchBookmarks")
         self.initial = _initial_events(query)
         version = query.get("resourceVersion", "")
@@ -45,7 +45,7 @@ class Watch:
         """Yield the watch's lines until its time is over."""
         if self.replay:
             self.since = self.store.version
-            for obj in sorted(self.store.list(self.asked.target.plural, where=self.matches), key=key_of):
+            for obj in sorted(self.store.list(self.requested.target.plural, where=self.matches), key=key_of):
                 yield self._line("ADDED", obj)
             if self.initial:
                 yield self._bookmark(self.since, {_INITIAL_END: "true"})
@@ -56,7 +56,7 @@ class Watch:
             yield _encoded("ERROR", expired(str(error)).status)
 
     async def _changes(self) -> AsyncIterator[bytes]:
-        changes = self.store.watch(self.asked.target.plural, self.since)
+        changes = self.store.watch(self.requested.target.plural, self.since)
         deadline = time.monotonic() + self.seconds
         pending = asyncio.ensure_future(anext(changes))
         try:
@@ -94,7 +94,7 @@ class Watch:
         return _encoded(kind, self.render(obj))
 
     def _bookmark(self, version: int, annotations: dict[str, str] | None = None) -> bytes:
-        resource = self.asked.target
+        resource = self.requested.target
         meta: Object = {"resourceVersion": str(version)}
         if annotations:
             meta["annotations"] = annotations

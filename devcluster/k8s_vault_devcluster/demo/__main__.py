@@ -47,11 +47,11 @@ def main() -> int:
     os.environ.update(AIRFLOW_HOME=str(folder / "airflow-compile"), AIRFLOW__CORE__LOAD_EXAMPLES="False")
     root = Path(__file__).parents[3]
     try:
-        with AirflowEnvironment(folder, root / "pod_templates", root / "dags", tell, least=True) as stage:
+        with AirflowEnvironment(folder, root / "pod_templates", root / "dags", tell, least=True) as environment:
             try:
-                good = _run(stage, tell, console)
+                good = _run(environment, tell, console)
                 if arguments.keep:
-                    _wait_for_the_user(stage, console)
+                    _wait_for_the_user(environment, console)
                 return 0 if good else 1
             finally:
                 tell("Stopping Airflow, the pods and the servers")
@@ -62,43 +62,44 @@ def main() -> int:
         return 130
 
 
-def _run(stage: AirflowEnvironment, tell: report.Tell, console: Console) -> bool:
-    airflow = stage.airflow
+def _run(environment: AirflowEnvironment, tell: report.Tell, console: Console) -> bool:
+    airflow = environment.airflow
     tell(f"Airflow starts at {airflow.url} (its logs: {airflow.home}); on two cores that takes up to a minute")
     airflow.wait_until_ready(DAGS)
     tell(f"Airflow is ready, with the DAGs {' and '.join(DAGS)}")
-    record = PodRecord(stage.core(), [f"team-{team}" for team in TEAMS])
+    record = PodRecord(environment.core(), [f"team-{team}" for team in TEAMS])
     runs = {dag_id: airflow.trigger(dag_id) for dag_id in DAGS}
     instances = airflow.watch(runs, lambda dag_id, task_id, state: tell(f"{dag_id}.{task_id}: {state}"))
-    roles_left = isolation.wait_for_no_roles(stage)
+    roles_left = isolation.wait_for_no_roles(environment)
     record.stop()
-    surfaces = isolation.search(stage, record)
-    good = report.show(console, instances, EXPECTED, record, surfaces, roles_left, stage.rows())
+    surfaces = isolation.search(environment, record)
+    good = report.show(console, instances, EXPECTED, record, surfaces, roles_left, environment.rows())
     tell("Comparing Vault and the cluster with what the teams' files and the DAGs say: airflow k8s-vault plan")
-    equal, message = stage.plan()
+    equal, message = environment.plan()
     console.print(message, highlight=False, soft_wrap=True)
     return good and equal
 
 
-def _wait_for_the_user(stage: AirflowEnvironment, console: Console) -> None:
+def _wait_for_the_user(environment: AirflowEnvironment, console: Console) -> None:
     console.print("\nStill running. Ctrl-C stops all of it.", highlight=False)
-    for name, where in addresses(stage).items():
+    for name, where in addresses(environment).items():
         console.print(f"  {name:<11} {where}", highlight=False, soft_wrap=True, markup=False)
     signal.pause()
 
 
-def addresses(stage: AirflowEnvironment) -> dict[str, str]:
+def addresses(environment: AirflowEnvironment) -> dict[str, str]:
     """Return where everything is for somebody who wants to change something: names to addresses and folders."""
     return {
-        "Airflow": f"{stage.airflow.url} (no login needed)",
-        "The page": f"{stage.airflow.url}/plugin/k8s-vault",
-        "Vault": f"export VAULT_ADDR={stage.vault.address} VAULT_TOKEN={stage.vault.token}",
-        "Kubernetes": f"export KUBECONFIG={stage.kubeconfig}",
-        "PostgreSQL": stage.postgres.uri(),
-        "DAGs": f"{stage.dags} (a new file is read within a minute)",
-        "Templates": str(stage.templates_dir),
-        "Logs": str(stage.airflow.home),
-        "Doctor": f". {stage.shell_environment()} && {_airflow()} k8s-vault doctor --dags {stage.dags} --from pod",
+        "Airflow": f"{environment.airflow.url} (no login needed)",
+        "The page": f"{environment.airflow.url}/plugin/k8s-vault",
+        "Vault": f"export VAULT_ADDR={environment.vault.address} VAULT_TOKEN={environment.vault.token}",
+        "Kubernetes": f"export KUBECONFIG={environment.kubeconfig}",
+        "PostgreSQL": environment.postgres.uri(),
+        "DAGs": f"{environment.dags} (a new file is read within a minute)",
+        "Templates": str(environment.templates_dir),
+        "Logs": str(environment.airflow.home),
+        "Doctor": f". {environment.shell_environment()} && {_airflow()} k8s-vault doctor "
+        f"--dags {environment.dags} --from pod",
     }
 
 

@@ -1,4 +1,4 @@
-"""The demo's stage: the servers that pods run on, and an Airflow beside them."""
+"""The demo's environment: the servers that pods run on, and an Airflow beside them."""
 
 from __future__ import annotations
 

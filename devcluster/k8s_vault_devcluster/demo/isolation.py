@@ -60,34 +60,35 @@ def found_in(places: Mapping[str, str], values: Iterable[str]) -> list[str]:
     return [place for text, names in texts.items() if any(form in text for form in expected) for place in names]
 
 
-def search(stage: AirflowEnvironment, record: PodRecord, values: Iterable[str] = ()) -> list[Surface]:
+def search(environment: AirflowEnvironment, record: PodRecord, values: Iterable[str] = ()) -> list[Surface]:
     """Look for the canary, and other `values`, wherever Airflow, Kubernetes or another pod could show them."""
     texts = {
         "pod specs and states": {f"state {n}": json.dumps(pod) for n, pod in enumerate(record.states)},
-        "events, Secrets and ConfigMaps": _objects(stage),
-        "Airflow's database": {"dump": _dump(stage)},
+        "events, Secrets and ConfigMaps": _objects(environment),
+        "Airflow's database": {"dump": _dump(environment)},
         "Airflow's logs": {
-            str(path.relative_to(stage.airflow.home)): path.read_text(errors="replace")
-            for path in stage.airflow.home.rglob("*")
+            str(path.relative_to(environment.airflow.home)): path.read_text(errors="replace")
+            for path in environment.airflow.home.rglob("*")
             if path.is_file()
         },
-        "the other team's pod": _other_pod(stage),
+        "the other team's pod": _other_pod(environment),
     }
     return [
-        Surface(name, len(places), found_in(places, [stage.canary, *values])) for name, places in texts.items()
+        Surface(name, len(places), found_in(places, [environment.canary, *values]))
+        for name, places in texts.items()
     ]
 
 
-def wait_for_no_roles(stage: AirflowEnvironment, timeout_seconds: float = 10) -> list[str]:
+def wait_for_no_roles(environment: AirflowEnvironment, timeout_seconds: float = 10) -> list[str]:
     """Return the PostgreSQL logins that are left `timeout_seconds` after the last task; [] as soon as none is."""
     deadline = time.monotonic() + timeout_seconds
-    while (left := stage.roles_left()) and time.monotonic() < deadline:
+    while (left := environment.roles_left()) and time.monotonic() < deadline:
         time.sleep(0.2)
     return left
 
 
-def _objects(stage: AirflowEnvironment) -> dict[str, str]:
-    core, result = stage.core(), {}
+def _objects(environment: AirflowEnvironment) -> dict[str, str]:
+    core, result = environment.core(), {}
     for namespace in (f"team-{team}" for team in TEAMS):
         result[f"{namespace}: events"] = str(core.list_namespaced_event(namespace))
         result[f"{namespace}: Secrets"] = str(core.list_namespaced_secret(namespace))
@@ -95,16 +96,16 @@ def _objects(stage: AirflowEnvironment) -> dict[str, str]:
     return result
 
 
-def _dump(stage: AirflowEnvironment) -> str:
-    server = stage.postgres
+def _dump(environment: AirflowEnvironment) -> str:
+    server = environment.postgres
     place = ["--host", server.host, "--port", str(server.port), "--username", "postgres", "--dbname", "airflow"]
     # Not in an argument: all users of the machine could read it.
-    environment = {**os.environ, "PGPASSWORD": server.password}
+    variables = {**os.environ, "PGPASSWORD": server.password}
     command = [str(BIN / "pg_dump"), *place, "--inserts"]
-    return subprocess.run(command, check=True, capture_output=True, text=True, env=environment).stdout
+    return subprocess.run(command, check=True, capture_output=True, text=True, env=variables).stdout
 
 
-def _other_pod(stage: AirflowEnvironment) -> dict[str, str]:
+def _other_pod(environment: AirflowEnvironment) -> dict[str, str]:
     """Return what task prove-isolation printed: every variable that its pod has."""
-    logs = stage.airflow.logs.rglob("*task_id=prove-isolation*/**/*.log")
+    logs = environment.airflow.logs.rglob("*task_id=prove-isolation*/**/*.log")
     return {path.name: path.read_text(errors="replace") for path in logs}

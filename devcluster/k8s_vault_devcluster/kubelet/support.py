@@ -29,7 +29,7 @@ from typing import Any
 from k8s_vault_devcluster.kubelet import fields
 from k8s_vault_devcluster.store import Object
 
-Found = tuple[str, str]
+Unsupported = tuple[str, str]
 
 _POD = """
     activeDeadlineSeconds affinity automountServiceAccountToken containers dnsPolicy enableServiceLinks
@@ -69,7 +69,7 @@ _REASONS = {
 }
 
 
-def unsupported(pod: Object) -> list[Found]:
+def unsupported(pod: Object) -> list[Unsupported]:
     """Return (field path, reason) of each field of a v1 Pod that would have no effect here; [] where all have.
 
     >>> unsupported({"spec": {"hostPID": True, "containers": []}})
@@ -78,14 +78,14 @@ def unsupported(pod: Object) -> list[Found]:
     return list(_pod(pod.get("spec") or {}))
 
 
-def _unknown(obj: Object, known: Any, path: str) -> Iterator[Found]:
+def _unknown(obj: Object, known: Any, path: str) -> Iterator[Unsupported]:
     """Yield what is set and not known. False, 0 and empty ask for nothing."""
     for name, value in obj.items():
         if value and name not in known:
             yield f"{path}.{name}", _REASONS.get(name, _NOT_HERE)
 
 
-def _pod(spec: Object) -> Iterator[Found]:
+def _pod(spec: Object) -> Iterator[Unsupported]:
     yield from _unknown(spec, _POD, "spec")
     security = spec.get("securityContext") or {}
     yield from _unknown(security, _POD_SECURITY, "spec.securityContext")
@@ -100,7 +100,7 @@ def _pod(spec: Object) -> Iterator[Found]:
             yield from _restart_policy(container, kind, f"spec.{kind}[{number}]")
 
 
-def _container(container: Object, path: str) -> Iterator[Found]:
+def _container(container: Object, path: str) -> Iterator[Unsupported]:
     yield from _unknown(container, _CONTAINER, path)
     for name in ("resizePolicy", "claims"):
         if (container.get("resources") or {}).get(name):
@@ -118,14 +118,14 @@ def _container(container: Object, path: str) -> Iterator[Found]:
         yield from _hook(hook, handler, f"{path}.lifecycle.{hook}")
 
 
-def _restart_policy(container: Object, kind: str, path: str) -> Iterator[Found]:
+def _restart_policy(container: Object, kind: str, path: str) -> Iterator[Unsupported]:
     """Since 1.35 every container may have one of its own (ContainerRestartRules); here only sidecars do."""
     policy = container.get("restartPolicy")
     if policy and (kind, policy) != ("initContainers", "Always"):
         yield f"{path}.restartPolicy", "only an init container can have one here, and only Always: a sidecar"
 
 
-def _nested(container: Object, path: str) -> Iterator[Found]:
+def _nested(container: Object, path: str) -> Iterator[Unsupported]:
     """A mount point inside a volume would be looked up through whatever links a container left there."""
     folders = [Path(mount["mountPath"]) for mount in container.get("volumeMounts") or [] if mount.get("mountPath")]
     points = [(f"{path}.volumeMounts[{number}].mountPath", folder) for number, folder in enumerate(folders)]
@@ -136,40 +136,40 @@ def _nested(container: Object, path: str) -> Iterator[Found]:
             yield where, "it lies inside the mount of another volume; mount it beside that one"
 
 
-def _hook(name: str, handler: Any, path: str) -> Iterator[Found]:
+def _hook(name: str, handler: Any, path: str) -> Iterator[Unsupported]:
     if name not in ("postStart", "preStop"):
         yield path, "PID 1 always gets SIGTERM"
     else:
         yield from _unknown(handler or {}, ("exec", "sleep"), path)
 
 
-def _security(security: Object, path: str) -> Iterator[Found]:
+def _security(security: Object, path: str) -> Iterator[Unsupported]:
     yield from _unknown(security, _CONTAINER_SECURITY, path)
     yield from _seccomp(security, path)
     if (security.get("capabilities") or {}).get("add"):
         yield f"{path}.capabilities.add", "a sandbox has no capabilities to give"
 
 
-def _seccomp(security: Object, path: str) -> Iterator[Found]:
+def _seccomp(security: Object, path: str) -> Iterator[Unsupported]:
     if (security.get("seccompProfile") or {}).get("type") == "Localhost":
         yield f"{path}.seccompProfile.localhostProfile", "devcluster has no seccomp profiles"
 
 
-def _source(source: Object, path: str) -> Iterator[Found]:
+def _source(source: Object, path: str) -> Iterator[Unsupported]:
     yield from _unknown(source, _SOURCES, path)
     requested = (source.get("fieldRef") or {}).get("fieldPath")
     if requested and requested not in fields.ENV_FIELDS and not fields.SUBSCRIPT.fullmatch(requested):
         yield f"{path}.fieldRef.fieldPath", f"{requested!r} is not one of {', '.join(fields.ENV_FIELDS)}"
 
 
-def _mount(mount: Object, path: str) -> Iterator[Found]:
+def _mount(mount: Object, path: str) -> Iterator[Unsupported]:
     without = {name: value for name, value in mount.items() if (name, value) != ("mountPropagation", "None")}
     if without.get("recursiveReadOnly") == "Disabled":
         del without["recursiveReadOnly"]
     yield from _unknown(without, _MOUNT, path)
 
 
-def _volume(volume: Object, path: str) -> Iterator[Found]:
+def _volume(volume: Object, path: str) -> Iterator[Unsupported]:
     yield from _unknown(volume, ("name", *_VOLUMES), path)
     medium = (volume.get("emptyDir") or {}).get("medium")
     if medium not in (None, "", "Memory"):
@@ -181,7 +181,7 @@ def _volume(volume: Object, path: str) -> Iterator[Found]:
         yield from _files(source.get("downwardAPI") or {}, f"{where}.downwardAPI")
 
 
-def _files(downward: Object, path: str) -> Iterator[Found]:
+def _files(downward: Object, path: str) -> Iterator[Unsupported]:
     for number, item in enumerate(downward.get("items") or []):
         where = f"{path}.items[{number}]"
         if item.get("resourceFieldRef"):
