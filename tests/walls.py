@@ -9,6 +9,7 @@ from k8s_vault_devcluster.demo.environment import Environment
 from kubernetes import client
 
 from airflow_k8s_vault import teams
+from tests.devcluster.mishaps import MishapCluster
 
 SHIPPED = Path(__file__).parents[1] / "pod_templates"
 
@@ -26,6 +27,7 @@ class AgentEnvironment(PreparedEnvironment):
     """The same with delivery `agent` alone."""
 
     deliveries = "[agent]"
+    cluster_class = MishapCluster
 
 
 def copied(to: Path, api: client.ApiClient) -> Path:

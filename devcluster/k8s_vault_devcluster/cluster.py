@@ -17,14 +17,15 @@ import secrets
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import ClassVar
 
 import uvicorn
+from starlette.applications import Starlette
 
 from k8s_vault_devcluster import certificates, garbage, namespaces, rbac, scheduler
 from k8s_vault_devcluster.api.app import application
 from k8s_vault_devcluster.api.context import Context
 from k8s_vault_devcluster.kubelet import Kubelet
-from k8s_vault_devcluster.mishaps import Mishaps
 from k8s_vault_devcluster.node import node
 from k8s_vault_devcluster.process import free_port
 from k8s_vault_devcluster.store import Store
@@ -44,6 +45,8 @@ class _Uvicorn(uvicorn.Server):
 class Cluster:
     """A cluster in `folder`; `port` None picks a free one. `run` serves until SIGTERM or SIGINT."""
 
+    kubelet_class: ClassVar[type[Kubelet]] = Kubelet
+
     def __init__(
         self, folder: Path, host: str = "127.0.0.1", port: int | None = None, images: Path | None = None
     ) -> None:
@@ -53,7 +56,7 @@ class Cluster:
         self.certificate = certificates.make(folder, host)
         self.store = Store()
         self.tokens = Tokens(self.store, self.address)
-        self.kubelet = Kubelet(self.store, self.tokens, folder / "pods", host_ip=host, images=images)
+        self.kubelet = self.kubelet_class(self.store, self.tokens, folder / "pods", host_ip=host, images=images)
         self.admin_token = secrets.token_urlsafe(32)
 
     async def run(self) -> None:
@@ -92,7 +95,7 @@ class Cluster:
         for name in _NAMESPACES:
             namespaces.create(self.store, name, self.certificate.ca)
 
-    def _uvicorn_config(self) -> uvicorn.Config:
+    def application(self) -> Starlette:
         context = Context(
             self.store,
             self.tokens,
@@ -100,10 +103,12 @@ class Cluster:
             self.address,
             self.certificate.ca,
             self.admin_token,
-            Mishaps(self.store, self.tokens, self.kubelet).paths(),
         )
+        return application(context)
+
+    def _uvicorn_config(self) -> uvicorn.Config:
         return uvicorn.Config(
-            application(context),
+            self.application(),
             host=self.host,
             port=self.port,
             ssl_certfile=self.certificate.certificate,
@@ -142,7 +147,7 @@ class Cluster:
         }
 
 
-def main() -> None:
+def main(cluster: type[Cluster] = Cluster) -> None:
     parser = argparse.ArgumentParser(description="A small Kubernetes on this machine, on loopback only.")
     parser.add_argument("--folder", type=Path, required=True, help="where kubeconfig and the pods' files go")
     parser.add_argument("--host", default="127.0.0.1", help="loopback address to listen on")
@@ -151,7 +156,7 @@ def main() -> None:
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
     os.umask(0o077)
-    asyncio.run(Cluster(arguments.folder, arguments.host, arguments.port, arguments.images).run())
+    asyncio.run(cluster(arguments.folder, arguments.host, arguments.port, arguments.images).run())
 
 
 if __name__ == "__main__":

@@ -33,7 +33,7 @@ class Tokens:
 
     def __init__(self, store: Store, issuer: str) -> None:
         self.store, self.issuer = store, issuer
-        # How far the cluster's clock is ahead of this machine's; see mishaps.py.
+        # How far the cluster's clock is ahead of this machine's: tests set it.
         self.ahead_seconds = 0
         self._key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
         public = self._key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)

@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 from k8s_vault_devcluster.openbao import OpenBao
 from k8s_vault_devcluster.provision import Provisioning
-from k8s_vault_devcluster.server import DevCluster
 from kubernetes import client, config
 
 from airflow_k8s_vault import VaultSecret, teams, templates
 from airflow_k8s_vault.delivery import VaultLogin, agent
 from tests import walls
 from tests.attacks.conftest import SHIPPED
+from tests.devcluster.mishaps import MishapCluster
 
 SECRETS = [
     VaultSecret("secret/payments/first", env={"FIRST": "key"}),
@@ -27,7 +27,7 @@ SECRETS = [
 def setup(
     openbao: OpenBao, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[client.CoreV1Api, Provisioning, teams.Team]]:
-    cluster = DevCluster(tmp_path_factory.mktemp("second"))
+    cluster = MishapCluster(tmp_path_factory.mktemp("second"))
     api = config.new_client_from_config(str(cluster.kubeconfig))
     team = teams.load("payments", SHIPPED)
     try:

@@ -14,6 +14,7 @@ import pytest
 from k8s_vault_devcluster.server import DevCluster
 
 from tests.conftest import HOST
+from tests.devcluster.mishaps import MishapCluster
 
 GATE = {"schedulingGates": [{"name": "test/hold"}]}
 
@@ -44,7 +45,7 @@ class Api:
 
 @pytest.fixture(scope="session")
 def devcluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DevCluster]:
-    cluster = DevCluster(tmp_path_factory.mktemp("devcluster"), host=HOST)
+    cluster = MishapCluster(tmp_path_factory.mktemp("devcluster"), host=HOST)
     yield cluster
     cluster.stop()
 

@@ -71,7 +71,6 @@ def test_json_that_is_nested_too_deep_is_a_bad_request(api: Api, space: str, lev
         ("PUT", account, deep, "application/json"),
         ("DELETE", account, deep, "application/json"),
         *(("PATCH", account, deep, kind) for kind in PATCHES),
-        ("POST", "/devcluster/clock", deep, "application/json"),
     ]
 
     answers = [sent(api, *request) for request in requests]

@@ -1,4 +1,4 @@
-"""What tests may do to a cluster: the node goes without a word, and clocks differ."""
+"""What mishaps.py does to a cluster: the node goes without a word, and clocks differ."""
 
 from __future__ import annotations
 

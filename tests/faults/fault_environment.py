@@ -29,6 +29,7 @@ from kubernetes import client, config, stream
 from airflow_k8s_vault import VaultFile, VaultSecret
 from airflow_k8s_vault.errors import VaultError
 from tests import walls
+from tests.devcluster.mishaps import MishapCluster
 from tests.faults import images
 from tests.faults.fault_proxy import FaultProxy
 from tests.faults.worker import WatchedOperator, wait_until
@@ -298,7 +299,7 @@ class FaultEnvironment:
         return "KUBECONFIG" not in os.environ
 
     def mishap(self, what: str, **body: Any) -> None:
-        """Let something happen to our own devcluster that Kubernetes has no request for: see its mishaps.py."""
+        """Let something happen to our own devcluster that Kubernetes has no request for."""
         headers = {"Content-Type": "application/json"}
         self.servers.api.call_api(
             f"/devcluster/{what}",
@@ -363,6 +364,8 @@ class FaultEnvironment:
 
 class _ProxiedEnvironment(Environment):
     """Pods reach Vault through a proxy, and the administrator passes the policies: the tests look into pods."""
+
+    cluster_class = MishapCluster
 
     def _before_teams(self) -> None:
         ca = self.vault.cacert and ssl.create_default_context(cafile=self.vault.cacert)

@@ -93,10 +93,6 @@ class Server:
         return replace(requested, user=user)
 
     async def _answer(self, request: Request, requested: RequestInfo) -> Response:
-        if requested.resource is None and requested.verb == "post" and requested.path in self.context.mishaps:
-            sent = await request.body()
-            await self.context.mishaps[requested.path](body.parse(sent, "application/json") if sent else {})
-            return PlainTextResponse("done")
         if requested.resource is None:
             return self._document(requested.path, requested.verb)
         query = request.query_params

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -50,8 +50,6 @@ class Context:
     address: str
     ca: str
     admin_token: str
-    # What may be posted beside Kubernetes' own paths: see mishaps.py.
-    mishaps: Mapping[str, Callable[[Object], Awaitable[None]]] = field(default_factory=dict)
     # What was applied last (see apply.py), by the object's uid and the manager.
     applied: dict[tuple[str, str], Object] = field(default_factory=dict)
 

@@ -7,7 +7,7 @@ import os
 import secrets
 from collections.abc import Callable
 from pathlib import Path
-from typing import Self
+from typing import ClassVar, Self
 
 import psycopg2
 from kubernetes import client, config
@@ -31,6 +31,8 @@ class Environment:
     With KUBECONFIG set, pods run there and reach this machine at K8S_VAULT_TEST_HOST; with VAULT_ADDR and
     VAULT_TOKEN set, that Vault is used, under an auth mount of the demo's own.
     """
+
+    cluster_class: ClassVar[type[DevCluster]] = DevCluster
 
     def __init__(self, folder: Path, templates_dir: Path, tell: Tell) -> None:
         self.folder, self.templates_dir, self.tell = folder, templates_dir, tell
@@ -77,7 +79,7 @@ class Environment:
         return server.admin
 
     def _own_cluster(self) -> Path:
-        cluster = DevCluster(self.folder / "cluster", host=self.host)
+        cluster = self.cluster_class(self.folder / "cluster", host=self.host)
         self._exits.callback(cluster.stop)
         return cluster.kubeconfig
 

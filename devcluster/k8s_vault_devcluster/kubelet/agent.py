@@ -52,9 +52,7 @@ class Kubelet:
     ) -> None:
         self._root = root
         # What its pods share; tests change how it behaves.
-        self.node = self._node = Node(
-            store, tokens, root, host_ip, self._rootfs, LocalImages(images), backoff_seconds
-        )
+        self.node = Node(store, tokens, root, host_ip, self._rootfs, LocalImages(images), backoff_seconds)
         self._images: dict[Profile, Rootfs] = {}
         self._workers: dict[str, Worker] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -71,7 +69,7 @@ class Kubelet:
         self._root.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._root.chmod(0o700)
         remove_left_over_memory(self._root)
-        store, since = self._node.store, self._node.store.version
+        store, since = self.node.store, self.node.store.version
         try:
             for obj in store.list("pods"):
                 self._pod_changed(obj)
@@ -81,25 +79,6 @@ class Kubelet:
             for task in self._tasks.values():
                 task.cancel()
             await asyncio.gather(*self._tasks.values(), return_exceptions=True)
-
-    async def lose(self) -> None:
-        """The node's power is cut: no process gets a signal that it could act on, and nothing is reported."""
-        self._node.lost = True
-        tasks = list(self._tasks.values())
-        for worker in self._workers.values():
-            worker.cut_off()
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-    def come_back(self) -> None:
-        """Start again: finish the deletions that were asked for meanwhile, and run what is new."""
-        self._node.lost = False
-        for obj in self._node.store.list("pods"):
-            if obj["spec"].get("nodeName") == NODE_NAME and "deletionTimestamp" in obj["metadata"]:
-                self._node.store.remove("pods", obj["metadata"]["namespace"], obj["metadata"]["name"])
-            else:
-                self._pod_changed(obj)
 
     def _changed(self, change: Change) -> None:
         if change.resource in ("secrets", "configmaps"):
@@ -117,10 +96,10 @@ class Kubelet:
 
     def _pod_changed(self, obj: Object) -> None:
         uid = obj["metadata"]["uid"]
-        if self._node.lost or obj["spec"].get("nodeName") != NODE_NAME:
+        if obj["spec"].get("nodeName") != NODE_NAME:
             return
         if uid not in self._workers:
-            self._workers[uid] = Worker(self._node, obj)
+            self._workers[uid] = Worker(self.node, obj)
             self._tasks[uid] = asyncio.create_task(self._work(uid), name=f"pod {uid}")
         self._workers[uid].seen(obj)
 
@@ -134,8 +113,6 @@ class Kubelet:
             del self._workers[uid], self._tasks[uid]
 
     def _worker(self, namespace: str, name: str) -> Worker:
-        if self._node.lost:
-            raise ConnectionError(f"dial tcp {self._node.host_ip}:10250: connect: no route to host")
         for worker in self._workers.values():
             if worker.pod.key == (namespace, name):
                 return worker

@@ -36,8 +36,6 @@ class Node:
     removal_seconds: float = 0.3
     # Whether all of a container is killed that exceeds its memory, or one process (singleProcessOOMKill).
     kills_groups: bool = True
-    # Whether the node has lost its power: nobody hears of its pods.
-    lost: bool = field(default=False, init=False)
     service_env: dict[str, str] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -89,7 +87,5 @@ class Pod:
 
         `field` is the part of the pod that it is about (`spec.containers{base}`); none: all of it.
         """
-        if self.node.lost:
-            return
         with contextlib.suppress(NotFound):
             events.record(self.node.store, self.obj, kind, reason, message, "kubelet", field)

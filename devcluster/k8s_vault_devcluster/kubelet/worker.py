@@ -13,7 +13,6 @@ import contextlib
 import datetime
 import logging
 import shutil
-import signal
 from typing import Any
 
 from k8s_vault_devcluster.kubelet.container import Container
@@ -70,12 +69,6 @@ class Worker:
         self._vanished.set()
         self._deleted.set()
 
-    def cut_off(self) -> None:
-        """Kill every process at once, without a word to any."""
-        for container in self.containers:
-            if container.sandbox:
-                container.sandbox.signal(signal.SIGKILL)
-
     def _shorten(self, seconds: float) -> None:
         """One second is always left (calculateEffectiveGracePeriod in pod_workers.go)."""
         seconds = max(seconds, 1)
@@ -92,8 +85,6 @@ class Worker:
 
     def publish(self) -> None:
         """Write the status as it is now."""
-        if self.pod.node.lost:
-            return
         reason, message = self._why
         state = PodState(
             host_ip=self.pod.node.host_ip,
