@@ -5,17 +5,18 @@ any DAG file: here the settings of this package are taken. Off unless `[k8s_vaul
 
 Every operator of the installed Kubernetes provider is looked at, by its class and not by its name: when the DAG is
 imported, as far as its arguments say where it aims, and again when the task runs, as Airflow has rendered them. A
-pod is looked at as it is when it is built. Code that calls Kubernetes itself is not seen; Kubernetes' RBAC is what
-keeps a worker out of a namespace.
+pod is looked at as it is when the provider builds it, in whatever task. Code that calls Kubernetes itself is not
+seen; Kubernetes' RBAC is what keeps a worker out of a namespace.
 """
 
 from __future__ import annotations
 
+import os
 import re
+import stat
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextvars import ContextVar
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -31,9 +32,12 @@ from airflow_k8s_vault.operators import aimed_namespaces, mutation_hook
 config.load()
 
 _PROVIDER = "airflow.providers.cncf.kubernetes."
-_NAMESPACE = re.compile(r"^namespace:\s*[\"']?([a-z0-9-]+)", re.MULTILINE)
-# Whether a task of the provider runs in this process: KubernetesExecutor calls the same hook for its workers.
-_RUNS: ContextVar[bool] = ContextVar("k8s_vault_guarded_task", default=False)
+# In a file with mistakes, however it is quoted, indented, tagged or bracketed.
+_NAMESPACE = re.compile(r"\bnamespace[\"']?\s*:\s*(?:[&!]\S*\s+)*[\"']?([a-z0-9-]+)")
+_LONGEST_BYTES = 1 << 20
+_TASK_RUNNER = "airflow.sdk.execution_time.task_runner"
+# Where KubernetesPodOperator keeps the pod that its next try goes on with.
+_STORED_POD = "pod_identifier"
 
 
 @hookimpl
@@ -46,6 +50,7 @@ def task_policy(task: Any) -> None:
     if not _is_of_the_provider(task):
         return
     if not _is_ours(_class_of(task)):
+        _require_strict(task)
         for arguments in _arguments(task):
             _check(_named(task), aimed_namespaces.of(arguments), _violation)
     _look_again_when_it_runs(task)
@@ -55,7 +60,8 @@ def task_policy(task: Any) -> None:
 @hookimpl(trylast=True)
 def pod_mutation_hook(pod: Any) -> None:
     """Refuse a pod that a task builds for a team's namespace past VaultPodOperator, and another team's worker."""
-    if _RUNS.get():
+    # As Airflow itself tells. In the scheduler KubernetesExecutor calls the same hook for its workers.
+    if hasattr(sys.modules.get(_TASK_RUNNER), "SUPERVISOR_COMMS"):
         if config.get("guard_team_namespaces") == "True" and not mutation_hook.is_watching():
             _check(f"Pod '{pod.metadata.name}'", aimed_namespaces.of({"pod": pod}), _for_good)
     elif config.multi_team():
@@ -72,13 +78,13 @@ class LookAgain:
 
     def __call__(self, context: Any) -> None:
         """Raise AirflowFailException where the task, as it is now, aims at a team's namespace."""
-        _RUNS.set(True)
         if self.before is not None:
             self.before(context)
         task = context.get("task") or context["ti"].task
         if not _is_ours(type(task)):
             _check(_named(task), aimed_namespaces.of(vars(task)), _for_good)
             _check(_named(task), _default_namespace(task), _for_good)
+            _check(_named(task), _stored_namespace(task, context), _for_good)
 
     def __repr__(self) -> str:
         # Airflow writes it into the serialized DAG, where it has to be the same at each import.
@@ -93,6 +99,16 @@ def _look_again_when_it_runs(task: Any) -> None:
         given["pre_execute"] = LookAgain(given.get("pre_execute"))
     else:
         task._pre_execute_hook = LookAgain(task._pre_execute_hook)
+
+
+def _require_strict(task: Any) -> None:
+    """Raise where a value that only the run knows could take the place of `pre_execute`, among others."""
+    mapped = getattr(task, "_expand_input_attr", None) == "expand_input"
+    if mapped and not isinstance(task.expand_input.value, Mapping) and not task._disallow_kwargs_override:
+        raise _violation()(
+            f"Task '{task.task_id}' maps a {_class_of(task).__name__} with strict=False, which lets mapped values "
+            "replace any argument.\n  Leave strict out: [k8s_vault] guard_team_namespaces is on."
+        )
 
 
 def _class_of(task: Any) -> type:
@@ -137,22 +153,33 @@ def _default_namespace(task: Any) -> Iterator[str]:
         task, "build_pod_request_obj"
     ):
         return
-    namespace = task.hook.get_namespace() if hasattr(type(task), "hook") else None
-    if namespace:
-        yield namespace
+    if hasattr(type(task), "hook"):
+        yield task.hook.get_namespace() or "default"
+
+
+def _stored_namespace(task: Any, context: Any) -> Iterator[Any]:
+    """Yield where the pod of an earlier try is. Users of Airflow's API may write that."""
+    store = context.get("task_state_store")
+    if store is not None and getattr(task, "reattach_on_restart", False):
+        stored = store.get(_STORED_POD)
+        if isinstance(stored, Mapping):
+            yield stored.get("namespace")
 
 
 def _named(task: Any) -> str:
     return f"Task '{task.task_id}' is a {_class_of(task).__name__} that"
 
 
-def _check(what: str, aimed_at: Iterator[str], error: Callable[[], type[Exception]]) -> None:
-    for namespace in aimed_at:
-        if team := _owners().get(namespace):
-            raise error()(
-                f"{what} aims at namespace '{namespace}' of team '{team}'.\n"
-                "  Use VaultPodOperator with a pod template of that team: [k8s_vault] guard_team_namespaces is on."
-            )
+def _check(what: str, aimed_at: Iterator[Any], error: Callable[[], type[Exception]]) -> None:
+    try:
+        owned = next(((name, _owners()[name]) for name in aimed_at if name in _owners()), None)
+    except aimed_namespaces.UnseenError as reason:
+        raise error()(f"{what} {reason}.\n  [k8s_vault] guard_team_namespaces is on.") from None
+    if owned:
+        raise error()(
+            f"{what} aims at namespace '{owned[0]}' of team '{owned[1]}'.\n"
+            "  Use VaultPodOperator with a pod template of that team: [k8s_vault] guard_team_namespaces is on."
+        )
 
 
 def _violation() -> type[Exception]:
@@ -194,6 +221,19 @@ def _owners_in(templates_dir: str, second: int) -> dict[str, str]:
             owners[teams.load(name, folder).namespace] = name
         except TeamError:
             # Its own tasks are told so. Its namespace is guarded as far as its file still names it.
-            text = (folder / name / "team.yaml").read_text(errors="replace")
-            owners.update(dict.fromkeys(_NAMESPACE.findall(text), name))
+            owners.update(dict.fromkeys(_NAMESPACE.findall(_text(folder / name / "team.yaml")), name))
     return owners
+
+
+def _text(file: Path) -> str:
+    """Return what can be read of a file that is not as it should be; nothing where it is a pipe, or a folder."""
+    try:
+        opened = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return ""
+    try:
+        content = os.read(opened, _LONGEST_BYTES) if stat.S_ISREG(os.fstat(opened).st_mode) else b""
+    finally:
+        os.close(opened)
+    # Of UTF-16 every second byte is a zero.
+    return content.replace(b"\0", b"").decode(errors="replace")

@@ -4,20 +4,28 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import io
+import os
 import pkgutil
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import yaml
 from airflow import settings as airflow_settings
 from airflow.exceptions import AirflowClusterPolicyViolation
 from airflow.models.dag import DagModel
 from airflow.models.dagbundle import DagBundleModel
 from airflow.models.team import Team
 from airflow.providers.cncf import kubernetes as provider
-from airflow.providers.cncf.kubernetes.operators.job import KubernetesDeleteJobOperator, KubernetesJobOperator
+from airflow.providers.cncf.kubernetes.operators.job import (
+    KubernetesDeleteJobOperator,
+    KubernetesJobOperator,
+    KubernetesPatchJobOperator,
+)
 from airflow.providers.cncf.kubernetes.operators.kueue import KubernetesStartKueueJobOperator
 from airflow.providers.cncf.kubernetes.operators.pod import KubernetesPodOperator
 from airflow.providers.cncf.kubernetes.operators.pod_exec import KubernetesPodExecOperator
@@ -26,9 +34,11 @@ from airflow.providers.cncf.kubernetes.operators.resource import (
     KubernetesDeleteResourceOperator,
 )
 from airflow.providers.cncf.kubernetes.operators.spark_kubernetes import SparkKubernetesOperator
+from airflow.providers.cncf.kubernetes.sensors.spark_kubernetes import SparkKubernetesSensor
 from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import DAG, BaseOperator, task
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
+from airflow.sdk.execution_time import task_runner
 from airflow.serialization.serialized_objects import DagSerialization
 from airflow.utils.session import create_session
 from kubernetes.client import models
@@ -36,7 +46,7 @@ from sqlalchemy import create_engine
 from sqlalchemy.orm import sessionmaker
 
 from airflow_k8s_vault import VaultPodOperator, VaultSecret
-from airflow_k8s_vault.operators import executor_guard, namespace_guard
+from airflow_k8s_vault.operators import aimed_namespaces, executor_guard, namespace_guard
 from airflow_k8s_vault.operators.executor_pod import pod_override
 
 ROOT = Path(__file__).parents[2]
@@ -58,11 +68,16 @@ def folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     monkeypatch.setenv("AIRFLOW__K8S_VAULT__VAULT_ADDR", "https://vault:8200")
     monkeypatch.setenv("AIRFLOW__K8S_VAULT__GUARD_TEAM_NAMESPACES", "True")
     monkeypatch.setenv("AIRFLOW_CONN_KUBERNETES_DEFAULT", '{"conn_type": "kubernetes"}')
-    # A task process runs one task; here many run in one.
-    namespace_guard._RUNS.set(False)
     (tmp_path / "pod.yaml").write_text(POD)
+    (tmp_path / "a\nb.yaml").write_text(POD)
     (tmp_path / "aliased.yaml").write_text(ALIASED)
     return tmp_path
+
+
+@pytest.fixture
+def task_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """This process is one in which Airflow runs a task, as Airflow itself tells."""
+    monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", object(), raising=False)
 
 
 def spark(namespace: str) -> dict[str, Any]:
@@ -99,6 +114,26 @@ AIMED: dict[str, tuple[type, dict[str, Any]]] = {
         KubernetesDeleteResourceOperator,
         {"yaml_conf": "kind: Namespace\nmetadata: {name: team-payments}\n"},
     ),
+    "the namespace by another name": (
+        KubernetesDeleteResourceOperator,
+        {"yaml_conf": "kind: NamesListpace\nitems: [{metadata: {name: team-payments}}]\n"},
+    ),
+    "resource in one line": (
+        KubernetesCreateResourceOperator,
+        {"yaml_conf": "--- {kind: Pod, metadata: {namespace: team-payments}}"},
+    ),
+    "resource before a mistake": (KubernetesCreateResourceOperator, {"yaml_conf": f"{POD}---\na: [\n"}),
+    "resource as bytes": (KubernetesCreateResourceOperator, {"yaml_conf": POD.encode("utf-16")}),
+    "resource by a file with an odd name": (
+        KubernetesCreateResourceOperator,
+        {"yaml_conf_file": "{folder}/a\nb.yaml"},
+    ),
+    "a namespace that is no text": (
+        KubernetesPodExecOperator,
+        {"namespace": Path("team-payments"), "pod_name": "a", "command": ["id"]},
+    ),
+    "patch a job": (KubernetesPatchJobOperator, {"name": "a", "body": {}, "namespace": "team-payments"}),
+    "watch a Spark job": (SparkKubernetesSensor, {"application_name": "a", "namespace": "team-payments"}),
     "spark": (SparkKubernetesOperator, {"namespace": "team-payments", "image": "a", "code_path": "a"}),
     "spark by dict": (
         SparkKubernetesOperator,
@@ -147,7 +182,7 @@ def test_every_operator_of_the_installed_provider_is_tried_here() -> None:
     """One that a later provider brings is guarded all the same: it is found by where its class is."""
     matches = set()
     for module in pkgutil.walk_packages(provider.__path__, f"{provider.__name__}."):
-        if ".operators." in module.name or ".decorators." in module.name:
+        if any(f".{folder}." in module.name for folder in ("operators", "sensors", "decorators")):
             for kind in vars(importlib.import_module(module.name)).values():
                 if inspect.isclass(kind) and issubclass(kind, BaseOperator) and kind.__module__ == module.name:
                     matches.add(kind)
@@ -159,8 +194,8 @@ def test_every_operator_of_the_installed_provider_is_tried_here() -> None:
     assert others <= {
         "_KubernetesDecoratedOperator",
         "_KubernetesCmdDecoratedOperator",
-        "KubernetesPatchJobOperator",
-    } | {"KubernetesInstallKueueOperator"}
+        "KubernetesInstallKueueOperator",
+    }
     assert all(namespace_guard._is_of_the_provider(SimpleNamespace(operator_class=kind)) for kind in matches)
 
 
@@ -255,6 +290,7 @@ def test_the_namespace_of_the_connection_counts(kind: type, monkeypatch: pytest.
         run(kind(task_id="default", **arguments))
 
 
+@pytest.mark.usefixtures("task_process")
 def test_the_pod_itself_is_looked_at_as_it_is_built(monkeypatch: pytest.MonkeyPatch) -> None:
     extra = '{"conn_type": "kubernetes", "extra": {"namespace": "team-payments"}}'
     monkeypatch.setenv("AIRFLOW_CONN_KUBERNETES_DEFAULT", extra)
@@ -265,6 +301,56 @@ def test_the_pod_itself_is_looked_at_as_it_is_built(monkeypatch: pytest.MonkeyPa
         by_default.build_pod_request_obj({}, dry_run=True)
 
 
+@pytest.mark.usefixtures("task_process")
+def test_a_pod_that_another_task_builds_by_the_operator_is_refused() -> None:
+    in_a_function = KubernetesPodOperator(task_id="a", namespace="team-payments")
+
+    with pytest.raises(AirflowFailException, match=REFUSED):
+        in_a_function.build_pod_request_obj(dry_run=True)
+
+
+def test_a_pod_that_an_earlier_try_left_there_is_not_gone_on_with() -> None:
+    stored = {"pod_identifier": {"name": "a", "namespace": "team-payments"}}
+
+    with pytest.raises(AirflowFailException, match=REFUSED):
+        run(KubernetesPodOperator(task_id="a", namespace="default"), {"task_state_store": stored})
+    run(KubernetesPodOperator(task_id="a", namespace="default"), {"task_state_store": {}})
+
+
+def test_what_cannot_be_looked_at_is_refused(folder: Path) -> None:
+    (folder / "large.yaml").write_text(f"{POD}---\n{'#' * (9 << 20)}")
+    os.mkfifo(folder / "pipe.yaml")
+
+    for arguments in (
+        {"yaml_conf_file": str(folder / "large.yaml")},
+        {"yaml_conf_file": str(folder / "pipe.yaml")},
+        {"yaml_conf": io.StringIO(POD)},
+    ):
+        refused(KubernetesCreateResourceOperator(task_id="a", **arguments), what="no file of at most|open file")
+
+
+def test_mapped_values_cannot_take_the_second_look_away() -> None:
+    with DAG("mapped", schedule=None):
+        earlier = EmptyOperator(task_id="earlier")
+        loose, strict = (
+            KubernetesPodOperator.partial(task_id=name).expand_kwargs(earlier.output, strict=name == "strict")
+            for name in ("loose", "strict")
+        )
+    namespace_guard.task_policy(strict)
+
+    refused(loose, what="strict=False")
+    with pytest.raises(TypeError, match="pre_execute"):
+        strict.unmap({"namespace": "team-payments", "pre_execute": None})
+
+
+def test_each_of_many_models_is_looked_at() -> None:
+    """A dict that was made of a model and thrown away may have the identity of the next."""
+    many = [models.V1Pod(metadata=models.V1ObjectMeta(namespace=f"n{number}")) for number in range(500)]
+
+    assert 500 == len(set(aimed_namespaces.of({"pods": many})))
+
+
+@pytest.mark.usefixtures("task_process")
 def test_a_subclass_of_ours_that_builds_another_pod_is_refused() -> None:
     class Sneaky(VaultPodOperator):
         def build_pod_request_obj(self, context: Any = None, *, dry_run: bool = False) -> Any:
@@ -289,13 +375,48 @@ def test_what_the_dag_runs_before_its_task_still_runs() -> None:
     assert ["r"] == called
 
 
-def test_a_broken_team_stops_no_other_teams_import_and_stays_guarded(folder: Path) -> None:
-    team = folder / "pod_templates/payments/team.yaml"
-    team.write_text(team.read_text().replace("vault_role:", "vault_rule:"))
+BROKEN = {
+    "a wrong key": "namespace: team-payments\nvault_rule: payments\n",
+    "no YAML": "a: [\nnamespace: team-payments\n",
+    "brackets": '{"namespace": "team-payments"}',
+    "an anchor": "namespace: &team !!str team-payments\n",
+    "a byte-order mark": "\ufeffnamespace : team-payments\nx: 1\n",
+    "tabs": "\tnamespace:\tteam-payments\n",
+}
+
+
+@pytest.mark.parametrize("mistake", BROKEN)
+def test_a_broken_team_stops_no_other_teams_import_and_stays_guarded(mistake: str, folder: Path) -> None:
+    namespace_guard._owners_in.cache_clear()
+    (folder / "pod_templates/payments/team.yaml").write_text(BROKEN[mistake])
 
     namespace_guard.task_policy(KubernetesPodOperator(task_id="fine", namespace="default"))
     refused(KubernetesPodOperator(task_id="sneaky", namespace="team-payments"))
     refused(KubernetesPodOperator(task_id="other", namespace="team-data-science"), what="team 'data-science'")
+
+
+@pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo, lambda file: file.symlink_to("/dev/zero")])
+def test_a_team_whose_file_is_none_stops_no_other_teams_import(make: Callable[[Path], Any], folder: Path) -> None:
+    namespace_guard._owners_in.cache_clear()
+    file = folder / "pod_templates/payments/team.yaml"
+    file.unlink()
+    make(file)
+
+    namespace_guard.task_policy(KubernetesPodOperator(task_id="fine", namespace="default"))
+    refused(KubernetesPodOperator(task_id="other", namespace="team-data-science"), what="team 'data-science'")
+
+
+def test_a_thousand_tasks_read_their_template_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    reads: list[str] = []
+    parse = yaml.safe_load_all
+    monkeypatch.setattr(yaml, "safe_load_all", lambda text: reads.append(text) or parse(text))
+    (folder / "many.yaml").write_text("metadata: {namespace: default}\n")
+
+    for number in range(1000):
+        file = str(folder / "many.yaml")
+        namespace_guard.task_policy(KubernetesPodOperator(task_id=f"t{number}", pod_template_file=file))
+
+    assert 1 == len(reads)
 
 
 def test_a_pod_that_a_dag_makes_itself_for_a_worker_is_refused() -> None:
