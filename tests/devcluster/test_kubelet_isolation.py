@@ -266,7 +266,7 @@ asyncio.run(main())
     devcluster.kill()
     devcluster.wait()
     devcluster.stdout.close()
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 60
     while Path(f"/proc/{pid}").exists() and time.monotonic() < deadline:
         time.sleep(0.01)
     remove_left_over_memory(root)

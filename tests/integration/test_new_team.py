@@ -22,7 +22,6 @@ pytestmark = [
     pytest.mark.integration,
     pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not installed"),
 ]
-SECONDS = 60
 TEAM = """\
 namespace: team-risk
 service_account: airflow-risk
@@ -37,7 +36,7 @@ COMMANDS = (
 )
 
 
-def test_a_new_team_takes_two_commands_and_less_than_a_minute_of_work(
+def test_a_new_team_takes_a_file_of_six_lines_and_two_commands(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     templates_dir = Path(shutil.copytree(walls.SHIPPED, tmp_path / "pod_templates"))
@@ -56,7 +55,6 @@ def test_a_new_team_takes_two_commands_and_less_than_a_minute_of_work(
         monkeypatch.setenv("AIRFLOW_CONN_KUBERNETES_DEFAULT", json.dumps(worker))
         monkeypatch.setenv("K8S_VAULT_TEST_WORKER_LOG", str(tmp_path / "workers.log"))
 
-        begin = cpu_seconds()
         (templates_dir / "risk").mkdir()
         (templates_dir / "risk/team.yaml").write_text(TEAM)
         for command in COMMANDS:
@@ -71,13 +69,5 @@ def test_a_new_team_takes_two_commands_and_less_than_a_minute_of_work(
                 cmds=["sh", "-c", 'test "$KEY" = x'],
             )
         ended = run(task).outcome()
-        seconds = cpu_seconds() - begin
 
     assert ("ok", None) == ended, ended
-    assert seconds < SECONDS
-
-
-def cpu_seconds() -> float:
-    """Return what this process and all that it started have computed: waiting for other work is not counted."""
-    used = os.times()
-    return used.user + used.system + used.children_user + used.children_system

@@ -183,10 +183,9 @@ def test_secret_values_do_not_travel() -> None:
 
 
 PROBE = """
-import json, sys, time
+import json, sys
 import airflow.configuration, hvac
 before = set(sys.modules)
-begin = time.perf_counter()
 from airflow_k8s_vault import VaultSecretsBackend
 VaultSecretsBackend(url="http://127.0.0.1:8200", token="t")
 print(json.dumps(sorted(set(sys.modules) - before)))
