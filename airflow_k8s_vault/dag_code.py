@@ -33,4 +33,13 @@ def call(name: str, positional: Sequence[Any], named: Mapping[str, Any], width: 
     line = f"{name}({', '.join(words)})"
     if len(line) <= width:
         return [line]
-    return [f"{name}(", *(f"    {word}," for word in words), ")"]
+    values = [*(("", value) for value in positional), *((f"{key}=", value) for key, value in named.items())]
+    return [f"{name}(", *(f"    {text}" for key, value in values for text in _lines(key, value, width)), ")"]
+
+
+def _lines(start: str, value: Any, width: int) -> list[str]:
+    """Return an argument of a call: on one line where it fits, or else an entry of a mapping on each."""
+    line = f"{start}{literal(value)},"
+    if len(line) <= width or not isinstance(value, Mapping):
+        return [line]
+    return [f"{start}{{", *(f"    {literal(key)}: {literal(item)}," for key, item in value.items()), "},"]

@@ -29,7 +29,10 @@ _PATH = arg("--path", help="Only who gets this Vault path")
 # Names of commands that are no names of functions.
 _FUNCTIONS = {"list": "list_", "import": "run"}
 _FILES = arg(
-    "files", nargs="*", metavar="FILE", help="YAML with pods, or with what makes pods; - is standard input"
+    "files",
+    nargs="*",
+    metavar="FILE",
+    help="YAML with pods, with what makes pods, or with what fills their Secrets; - is standard input",
 )
 _DAG = arg("--dag", action="append", metavar="FILE:TASK", help="A task of KubernetesPodOperator; may be repeated")
 _OF_TEAM = arg("--team", required=True, help="Team that gets the template; it need not be there yet")
@@ -94,8 +97,10 @@ def templates_group() -> GroupCommand:
             *(_FILES, _DAG, _OF_TEAM, _TEMPLATE_NAME, _BASE, _IMAGE, _VAULT_PATH, _OVERWRITE, FOLDER, _OUTPUT),
             description="Pod template files, `kubectl get -o yaml` of pods, Deployments, Jobs, CronJobs. Several "
             "become one template, with variables for what differs. Says what became of each field, and which "
-            "VaultSecrets take the place of Secrets. What is written passes lint and gives the same pod again but "
-            "for that. Exit status: 0, 1 where something is left to do by hand, 2 where nothing could be written.",
+            "VaultSecrets take the place of Secrets: with the paths that External Secrets, the Vault Secrets "
+            "Operator, SecretProviderClasses and bank-vaults name, where these are given too. What is written "
+            "passes lint and gives the same pod again but for that. Exit status: 0, 1 where something is left to "
+            "do by hand, 2 where nothing could be written.",
             of="import_templates",
         ),
         _command("init", "Write a folder to start from", _INIT_DIR, _TEAM, _OUTPUT),

@@ -6,14 +6,14 @@ import re
 import sys
 import textwrap
 from argparse import Namespace
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from airflow_k8s_vault import migrate
 from airflow_k8s_vault.commands import dag_pods, output
 from airflow_k8s_vault.commands.templates import folder_of
 from airflow_k8s_vault.errors import ConfigError, MigrationError, error_list
-from airflow_k8s_vault.migrate import Imported, InputPod, Target
+from airflow_k8s_vault.migrate import Imported, Inputs, Origins, Target
 
 _NO_NAME = re.compile(r"[^a-z0-9]+")
 _WIDTH = 78
@@ -22,36 +22,41 @@ _WIDTH = 78
 @output.reports_errors
 def run(arguments: Namespace) -> int:
     """Write the template, and print what became of each field; status 1 where something is left to do by hand."""
-    pods, others = _pods(arguments)
+    given, sources = _inputs(arguments)
     target = Target(
         folder=folder_of(arguments),
         team=arguments.team,
-        name=arguments.name or _name(arguments),
+        name=arguments.name or _name(sources),
         base=arguments.base,
         images=pairs("--image", arguments.image, "python=python:3.12-slim"),
         paths=pairs("--vault-path", arguments.vault_path, "warehouse=secret/payments/warehouse"),
+        origins=Origins.of(given.objects),
     )
-    imported = migrate.import_pods(pods, target)
+    imported = migrate.import_pods(given.pods, target)
     written = _write(imported, target, arguments.overwrite)
     if arguments.output == "table":
-        _print(imported, written, target, others)
+        _print(imported, written, target, given.others)
     else:
-        output.document(_document(imported, written, target, others), arguments.output)
+        output.document(_document(imported, written, target, given.others), arguments.output)
     return output.HAS_ERRORS if _todos(imported) or imported.notes else 0
 
 
-def _pods(arguments: Namespace) -> tuple[list[InputPod], list[str]]:
+def _inputs(arguments: Namespace) -> tuple[Inputs, list[str]]:
+    """Return what all files and tasks give, and the names of those with pods. Raises MigrationError for none."""
     if not arguments.files and not arguments.dag:
         raise ConfigError("There is nothing to import.\n  Name files, - for standard input, or --dag FILE:TASK.")
-    pods: list[InputPod] = []
-    others: list[str] = []
+    given, sources = Inputs([], [], []), []
     for name in arguments.files:
-        documents = migrate.read(_text(name), _shown(name))
-        inputs = migrate.of_documents(documents, _shown(name))
-        pods += inputs.pods
-        others += inputs.others
-    pods += [dag_pods.one(text) for text in arguments.dag or ()]
-    return pods, others
+        more = migrate.of_documents(migrate.read(_text(name), _shown(name)), _shown(name))
+        given = Inputs(given.pods + more.pods, given.others + more.others, given.objects + more.objects)
+        sources += [Path(name).name.partition(".")[0]] if more.pods and name != "-" else []
+    pods = given.pods + [dag_pods.one(text) for text in arguments.dag or ()]
+    sources += [text.rpartition(":")[2].rpartition(".")[2] for text in arguments.dag or ()]
+    if not pods:
+        raise MigrationError(
+            error_list("None of the files has a pod:", given.others) + "\n  Name one, or --dag FILE:TASK."
+        )
+    return given._replace(pods=pods), sources
 
 
 def _shown(name: str) -> str:
@@ -68,9 +73,7 @@ def _text(name: str) -> str:
         raise ConfigError(f"{_shown(name)} is no UTF-8 text: {error.reason} at byte {error.start}.") from None
 
 
-def _name(arguments: Namespace) -> str:
-    names = [*(Path(name).name.partition(".")[0] for name in arguments.files if name != "-")]
-    names += [text.rpartition(":")[2].rpartition(".")[2] for text in arguments.dag or ()]
+def _name(names: Sequence[str]) -> str:
     made = [_NO_NAME.sub("-", name.lower()).strip("-") for name in names]
     if len(made) == 1 and made[0]:
         return made[0]

@@ -9,6 +9,7 @@ from airflow_k8s_vault.migrate.documents import read
 from airflow_k8s_vault.migrate.fate_tree import fate_tree
 from airflow_k8s_vault.migrate.importing import Imported, import_pods
 from airflow_k8s_vault.migrate.masking import credentials, masked
+from airflow_k8s_vault.migrate.origins import Origins
 from airflow_k8s_vault.migrate.pods import InputPod, Inputs, of_documents
 from airflow_k8s_vault.migrate.target import Target
 from airflow_k8s_vault.migrate.task_report import DagTask, TaskReport, markdown, report
@@ -21,6 +22,7 @@ __all__ = [
     "Imported",
     "InputPod",
     "Inputs",
+    "Origins",
     "Patched",
     "Target",
     "TaskReport",

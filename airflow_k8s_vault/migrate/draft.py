@@ -65,6 +65,24 @@ class Draft:
         """Say what became of a field; the first word about it counts."""
         self.fates.setdefault(path, Fate(path, verdict, why))
 
+    def add(self, path: FieldPath, verdict: Verdict, why: str) -> None:
+        """Say one more thing of a field that is still there."""
+        if (fate := self.fate(path)) is None:
+            self.tell(path, verdict, why)
+        elif fate.path == path and fate.verdict not in ("left out", "VaultSecret"):
+            self.fates[path] = Fate(path, fate.verdict, f"{fate.why}; {why}")
+
+    def fate(self, path: FieldPath) -> Fate | None:
+        """Return the fate of a field: its own, or that of what holds it; None where it is kept."""
+        return next((self.fates[path[:n]] for n in range(len(path), 0, -1) if path[:n] in self.fates), None)
+
+    def now(self, path: FieldPath) -> FieldPath:
+        """Return a path of the input by the names that the pod has."""
+        names = {old: new for new, old in self.renamed.items()}
+        if path[1:2] == ("containers",) and path[2:3] and path[2] in names:
+            return (*path[:2], names[path[2]], *path[3:])
+        return path
+
     def take(self, path: FieldPath, verdict: Verdict, why: str = "") -> Any:
         """Take a field out of the pod and say what became of it. Returns its value, None where there is none."""
         steps: list[tuple[Any, Any]] = []

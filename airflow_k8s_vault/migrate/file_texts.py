@@ -43,10 +43,16 @@ def texts(
     else:
         if level != "restricted" and _is_new(target.folder):
             files["platform.yaml"], allowed = team_text.platform(level), level
-        paths = sorted({path for draft in drafts for one in draft.needed if (path := one.known_path)})
-        files[f"{target.team}/team.yaml"] = team_text.new(target.team, entries, named, paths, level)
+        entries |= {"secrets": _paths(drafts, written=False), "update": _paths(drafts, written=True)}
+        files[f"{target.team}/team.yaml"] = team_text.new(target.team, entries, named, level)
     _require_allowed(drafts, level, allowed)
     return files
+
+
+def _paths(drafts: list[Draft], written: bool) -> list[str]:
+    """Return the paths that are known; written: those to which a task gives parameters, or all others."""
+    needed = [one for draft in drafts for one in draft.needed if one.is_written is written]
+    return sorted({path for one in needed if (path := one.known_path)})
 
 
 def _is_new(folder: FilePath) -> bool:

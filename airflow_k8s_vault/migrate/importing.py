@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from airflow_k8s_vault import dag_code, teams
@@ -81,6 +81,8 @@ def import_pods(pods: Sequence[InputPod], target: Target) -> Imported:
             f"'{target.name}' can be no template's name: lower case, digits and - make one (--name)."
         )
     team = teams.load(target.team, target.folder) if target.team in teams.names(target.folder) else None
+    if team and not target.namespace:
+        target = replace(target, namespace=team.namespace)
     drafts = [drafted(pod, target) for pod in pods]
     cleaned = [draft.pod for draft in drafts]
     images = team_entries.aliases(cleaned, team.images if team else {})
@@ -105,18 +107,22 @@ def drafted(pod: InputPod, target: Target) -> Draft:
     """Return the pod as far as it is taken over. Raises MigrationError where it is none."""
     draft = Draft(pod.name, pod.pod, pod.live)
     _require_shape(draft)
+    with_null = _without_null(draft)
     cluster_fields.leave_out(draft)
     base = base_container.chosen(draft, pod.base or target.base)
     if pod.from_dag:
         airflow_jinja.take(draft, base)
     injected_secrets.take(draft)
-    kubernetes_secrets.take(draft)
+    namespace = str(draft.metadata.get("namespace") or target.namespace)
+    kubernetes_secrets.take(draft, target.origins, namespace)
     literal_credentials.take(draft)
     team_entries.take(draft)
     team_entries.replace_images(draft, target.images)
     base_container.rename(draft, base)
     draft.needed = [needed.at(target.paths) for needed in draft.needed]
     draft.pod = _without_empty(draft.pod)
+    for path in with_null:
+        draft.add(path, "changed", "without its keys that are null, which say nothing")
     return draft
 
 
@@ -133,17 +139,29 @@ def _require_shape(draft: Draft) -> None:
         raise MigrationError(error_list(f"{draft.name} is no valid pod:", errors))
 
 
+def _without_null(draft: Draft) -> list[FieldPath]:
+    """Take null out of the pod, and return the fields that are others without: lists of unnamed entries."""
+    draft.pod = _filled_in(draft.pod)
+    left = flatten(draft.pod)
+    return [path for path, value in draft.input.items() if left.get(path) != value]
+
+
+def _filled_in(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _filled_in(item) for key, item in value.items() if item is not None}
+    return [_filled_in(item) for item in value] if isinstance(value, list) else value
+
+
 def _without_empty(pod: dict[str, Any]) -> dict[str, Any]:
-    """Return the pod without null, and without what is left empty of metadata, spec and containers.
+    """Return the pod without what is left empty of metadata, spec and containers.
 
     Elsewhere an empty mapping says something: `emptyDir: {}`.
     """
-    plain = _without_null(pod)
-    spec = _filled(plain["spec"])
+    spec = _filled(pod["spec"])
     for section in ("initContainers", "containers"):
         if section in spec:
             spec[section] = [_filled(container) for container in spec[section]]
-    metadata = _filled(plain.get("metadata") or {})
+    metadata = _filled(pod.get("metadata") or {})
     head = {"apiVersion": "v1", "kind": "Pod"} | ({"metadata": metadata} if metadata else {})
     return {**head, "spec": spec}
 
@@ -152,16 +170,12 @@ def _filled(mapping: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in mapping.items() if value not in ({}, [])}
 
 
-def _without_null(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _without_null(item) for key, item in value.items() if item is not None}
-    return [_without_null(item) for item in value] if isinstance(value, list) else value
-
-
 def _over_the_ceiling(draft: Draft, team: Team | None) -> Iterator[str]:
-    for path in dict.fromkeys(one.known_path for one in draft.needed):
-        if team and path and not team.allows_path(path):
-            yield f"Team '{team.name}' may not read {path}: add it to secrets ({team.where('secrets')})."
+    for one in draft.needed:
+        path, written = one.known_path, one.is_written
+        if team and path and not team.allows_path(path, written):
+            key, may = ("update", "write to") if written else ("secrets", "read")
+            yield f"Team '{team.name}' may not {may} {path}: add it to {key} ({team.where(key)})."
 
 
 def _warnings(draft: Draft) -> Iterator[str]:

@@ -11,8 +11,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from airflow_k8s_vault.migrate.draft import Draft
-from airflow_k8s_vault.migrate.kubernetes_secrets import placed
 from airflow_k8s_vault.migrate.needed import TODO, Needed
+from airflow_k8s_vault.migrate.origins import named_path, reference, references
+from airflow_k8s_vault.migrate.vault_values import of_value, placed
 from airflow_k8s_vault.policy import FieldPath
 from airflow_k8s_vault.vault_file import DIRECTORY, MODES
 
@@ -38,9 +39,6 @@ _SETTINGS = {
 _KEY = r"\{\{-?\s*(?:\.Data(?:\.data)?\.([A-Za-z0-9_]+)|index\s+\.Data(?:\.data)?\s+\"([^\"]+)\")\s*-?\}\}"
 _EXPORT = re.compile(rf"(?<![A-Za-z0-9_])([A-Za-z_][A-Za-z0-9_]*)=[\"']?{_KEY}[\"']?")
 _ONLY_KEY = re.compile(_KEY)
-# Outside of a KV mount's first segment these say which engine makes a credential for each read.
-_DYNAMIC = re.compile(r"[^/]+/(creds|static-creds|issue|sts|token|roleset|key)/")
-_IN_VALUE = re.compile(r"(?:>>)?vault:(?P<path>(?:(?!vault:)[^#\s$])+)#(?P<key>[^#\s]+)(?:#(?P<version>[0-9]+))?")
 
 
 def take(draft: Draft) -> None:
@@ -62,19 +60,6 @@ def take(draft: Draft) -> None:
             _variable(draft, path, variable)
 
 
-def vault_path(path: str) -> tuple[str, str]:
-    """Return a path of Vault's API as `vault kv get` takes it, and the engine that it shows.
-
-    >>> vault_path("secret/data/payments/partner"), vault_path("/database/creds/ro")
-    (('secret/payments/partner', 'kv2'), ('database/creds/ro', 'dynamic'))
-    """
-    plain = path.strip("/").partition("?")[0]
-    mount, folder, *rest = [*plain.split("/"), "", ""]
-    if folder == "data" and rest[0]:
-        return f"{mount}/{plain.removeprefix(f'{mount}/data/')}", "kv2"
-    return plain, "dynamic" if _DYNAMIC.match(f"{plain}/") else "kv1"
-
-
 def _annotation(draft: Draft, key: str, name: str, value: str) -> None:
     path = ("metadata", "annotations", key)
     if name in ("role", "vault-role"):
@@ -86,7 +71,7 @@ def _annotation(draft: Draft, key: str, name: str, value: str) -> None:
         draft.take(path, "VaultSecret", "by vault_secrets")
     elif name == "vault-env-from-path":
         for each in filter(None, map(str.strip, value.split(","))):
-            vault, engine = vault_path(each)
+            vault, engine = named_path(each)
             comment = f"TODO: the keys of {vault} that the program reads as variables."
             draft.needed.append(Needed(vault, {**_engine(engine), "env": [f"{TODO}_KEY"]}, (comment,)))
         draft.take(path, "VaultSecret", "by vault_secrets")
@@ -100,7 +85,7 @@ def _engine(engine: str) -> dict[str, str]:
 
 def _injected(draft: Draft, annotations: Mapping[str, Any], name: str, path: str) -> list[Needed]:
     """Return one secret of the injector for each of the containers that get it."""
-    vault, engine = vault_path(path)
+    vault, engine = named_path(path)
     comments = []
     if engine == "kv1":
         comments.append(f"TODO: engine: the path shows no KV 2 ('{vault.partition('/')[0]}/data/…').")
@@ -118,7 +103,7 @@ def _injected(draft: Draft, annotations: Mapping[str, Any], name: str, path: str
         return [Needed(vault, {**made, "container": each}, tuple(comments)) for each in containers]
     made = {**_engine(engine), **_file(annotations, name, template, comments)}
     directory = _said(annotations, "secret-volume-path", name).rstrip("/") or DIRECTORY
-    return [placed(vault, made, directory, each, comments) for each in containers]
+    return [placed(Needed(vault, made, tuple(comments)), directory, each) for each in containers]
 
 
 def _said(annotations: Mapping[str, Any], kind: str, name: str) -> str:
@@ -144,23 +129,17 @@ def _file(annotations: Mapping[str, Any], name: str, template: str, comments: li
 
 def _variable(draft: Draft, path: FieldPath, variable: Mapping[str, Any]) -> None:
     """Take a variable whose value bank-vaults replaces: vault:secret/data/payments#password."""
-    value = str(variable.get("value") or "")
-    match = _IN_VALUE.fullmatch(value)
-    if not match and not ("vault:" in value and _IN_VALUE.search(value)):
+    value, name = str(variable.get("value") or ""), str(variable.get("name"))
+    values = references(value)
+    if not values:
         return
-    name = str(variable.get("name"))
-    match = match or _IN_VALUE.search(value.replace("${", "").replace("}", ""))
-    if match is None:
-        return
-    vault, engine = vault_path(match["path"])
-    key = match["key"].strip("${}.")
-    comments = []
-    if match[0] != value:
-        comments.append(
-            f"TODO: {name} held more than this one value: put it together in the program, or by $({name})."
+    first = values[0]
+    needed = of_value(first, {"env": {name: first.key}, "container": path[2]})
+    if reference(value) is None:
+        what = " and ".join(dict.fromkeys(f"'{each.key}' of {each.path}" for each in values))
+        comment = (
+            f"TODO: {name} held more than this one value ({what}): put it together in the program, or by $(…)."
         )
-    arguments: dict[str, Any] = {**_engine(engine), "env": {name: key}}
-    if match["version"]:
-        arguments["version"] = int(match["version"])
-    draft.needed.append(Needed(vault, {**arguments, "container": path[2]}, tuple(comments)))
-    draft.take((*path, "env", name), "VaultSecret", f"by vault_secrets: key '{key}' of {vault}")
+        needed = needed._replace(comments=(*needed.comments, comment))
+    draft.needed.append(needed)
+    draft.take((*path, "env", name), "VaultSecret", f"by vault_secrets: key '{first.key}' of {first.path}")

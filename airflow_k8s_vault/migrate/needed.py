@@ -44,6 +44,11 @@ class Needed(NamedTuple):
         return None if is_todo or vault_path.errors(self.path) else self.path
 
     @property
+    def is_written(self) -> bool:
+        """Whether Vault is given parameters there, and so the team's `update` has to have the path."""
+        return "parameters" in self.arguments
+
+    @property
     def is_known(self) -> bool:
         """Whether nothing is left to fill in."""
         return TODO not in "".join(self.lines())

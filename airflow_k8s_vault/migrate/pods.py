@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from airflow_k8s_vault.errors import MigrationError
+from airflow_k8s_vault.migrate.origins import name_of, tells_paths
 
 # Where the pod stands in objects that make pods: https://kubernetes.io/docs/concepts/workloads/
 _TEMPLATES = {
@@ -34,17 +35,27 @@ class InputPod(NamedTuple):
 
 
 class Inputs(NamedTuple):
-    """The pods of all files. others: a sentence for each document that is none."""
+    """The pods of all files. others: a sentence for each document that is none.
+
+    objects: those of them that say where in Vault something is (origins).
+    """
 
     pods: list[InputPod]
     others: list[str]
+    objects: list[Mapping[str, Any]]
 
 
 def of_documents(documents: Sequence[Any], name: str) -> Inputs:
-    """Return the pods of a file's documents. Raises MigrationError where there is none, or no container in one."""
+    """Return the pods of a file's documents, and what tells of paths.
+
+    Raises MigrationError where there is neither, or a pod without containers.
+    """
     objects = list(_objects(documents, name))
-    pods, others = [], []
+    pods, others, origins = [], [], []
     for where, item in objects:
+        if tells_paths(item):
+            origins.append(item)
+            continue
         path = _TEMPLATES.get(str(item.get("kind")))
         pod = _pod(item, path)
         if pod is None:
@@ -52,12 +63,14 @@ def of_documents(documents: Sequence[Any], name: str) -> Inputs:
         else:
             _require_containers(pod, where)
             pods.append(InputPod(where, pod, _is_live(item)))
-    if not pods:
+    if origins:
+        others.append(f"{name} was read for its paths of Vault: {', '.join(map(name_of, origins))}.")
+    if not pods and not origins:
         actual = ", ".join(dict.fromkeys(_kind(item) for _, item in objects)) or "nothing"
         raise MigrationError(
             f"{name} has no pod.\n  Found: {actual}.\n  Takes: Pod, List, {', '.join(_TEMPLATES)}."
         )
-    return Inputs(pods, others)
+    return Inputs(pods, others, origins)
 
 
 def _objects(documents: Sequence[Any], name: str) -> Iterator[tuple[str, Mapping[str, Any]]]:

@@ -37,6 +37,11 @@ def require_the_same(drafts: Sequence[Draft], merged: Merged, files: Mapping[str
             given = flatten(template.render(merged.values(number), SAMPLE_CONTEXT))
             expected = flatten(draft.pod)
             other = [p for p in {**given, **expected} if given.get(p) != expected.get(p) and p not in OF_TEAM]
+            other += [
+                path
+                for path, value in draft.input.items()
+                if draft.fate(path) is None and given.get(draft.now(path)) != value
+            ]
             if other:
                 raise MigrationError(
                     error_list(

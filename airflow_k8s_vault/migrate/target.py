@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path as FilePath
 
+from airflow_k8s_vault.migrate.origins import Origins
 from airflow_k8s_vault.policy import FieldPath
 
 # What a template leaves to its team's file.
@@ -16,7 +17,8 @@ OF_TEAM: tuple[FieldPath, ...] = (("metadata", "namespace"), ("spec", "serviceAc
 class Target:
     """Where the template goes. base: the container that the task runs in; images: old to new.
 
-    paths: name of a Kubernetes Secret, or of another TODO, to the path in Vault that has it.
+    paths: name of a Kubernetes Secret, or of another TODO, to the path in Vault that has it. origins: what fills
+    the Secrets, as far as it was given. namespace: of a pod that names none, "" where it is not known.
     """
 
     folder: FilePath
@@ -25,3 +27,5 @@ class Target:
     base: str | None = None
     images: Mapping[str, str] = field(default_factory=dict)
     paths: Mapping[str, str] = field(default_factory=dict)
+    origins: Origins = field(default_factory=Origins)
+    namespace: str = ""

@@ -13,8 +13,8 @@ from airflow_k8s_vault.teams import parse_yaml
 _OVERRIDABLE = ("arguments", "cmds", "env_vars", "labels")
 
 
-def new(team: str, entries: Mapping[str, Any], images: Mapping[str, str], paths: list[str], level: str) -> str:
-    """Return a team.yaml. entries: what the inputs say; paths: of Vault, as far as they are known."""
+def new(team: str, entries: Mapping[str, Any], images: Mapping[str, str], level: str) -> str:
+    """Return a team.yaml. entries: what the inputs say, with the paths of Vault as far as they are known."""
     defaults = {"namespace": f"team-{team}", "service_account": f"airflow-{team}", "vault_role": team}
     lines = [f"# Team {team}, as its pods were when they were imported."]
     for key, default in defaults.items():
@@ -24,10 +24,13 @@ def new(team: str, entries: Mapping[str, Any], images: Mapping[str, str], paths:
     lines.append(
         "# Vault paths that DAGs may ask for, as `vault kv get` takes them. `/*` covers everything below."
     )
-    if paths:
+    if paths := entries.get("secrets"):
         lines.append(yaml_text({"secrets": paths}).rstrip())
     else:
         lines.append(f"# TODO: secrets: [secret/{team}/*]")
+    if entries.get("update"):
+        lines.append("# Vault paths where Vault makes a credential on request, with parameters.")
+        lines.append(yaml_text({"update": entries["update"]}).rstrip())
     lines.append("# KubernetesPodOperator arguments that DAGs may set. All others that shape the pod are locked.")
     lines.append(f"overridable: [{', '.join(entries.get('overridable', _OVERRIDABLE))}]")
     if entries.get("image_pull_secrets"):

@@ -16,7 +16,7 @@ from airflow.cli import cli_parser
 from airflow_k8s_vault import VaultSecret, migrate, templates
 from airflow_k8s_vault.errors import MigrationError
 from airflow_k8s_vault.migrate import Imported, Target
-from airflow_k8s_vault.policy import flatten
+from airflow_k8s_vault.policy import flatten, shown_path
 from airflow_k8s_vault.templates import lint_folder, lint_templates
 from tests.commands.test_templates import run
 from tests.commands.test_terminal import Terminal
@@ -416,3 +416,21 @@ def test_only_paths_of_vault_become_a_new_teams_ceiling_and_one_that_is_there_is
     assert ["Team 'etl' may not read secret/etl/api: add it to secrets"] == [
         n.partition(" (")[0] for n in again.notes
     ]
+
+
+def test_a_null_in_a_list_without_names_is_told_where_it_is_dropped(tmp_path: Path) -> None:
+    anything = {"key": None, "operator": "Exists"}
+    claim = {"name": "gpu", "request": None}
+    text = pod(
+        tolerations=[anything, {"key": "spot", "operator": "Exists", "value": None}],
+        containers=[{"name": "base", "image": "etl:7", "resources": {"claims": [claim]}, "stdin": None}],
+    )
+    result = imported(text, tmp_path)
+    (fates,) = result.fates.values()
+
+    assert {
+        "spec.tolerations changed": "without its keys that are null, which say nothing",
+        "spec.containers[base].resources.claims changed": "without its keys that are null, which say nothing",
+    } == {f"{shown_path(fate.path)} {fate.verdict}": fate.why for fate in fates if fate.verdict == "changed"}
+    spec = templates.find("etl/pod", written(result, tmp_path)).render({})["spec"]
+    assert [{"operator": "Exists"}, {"key": "spot", "operator": "Exists"}] == spec["tolerations"]
