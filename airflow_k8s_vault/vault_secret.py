@@ -11,7 +11,7 @@ from airflow_k8s_vault.vault_file import VaultFile, copied, name_errors
 from airflow_k8s_vault.vault_path import Location
 
 ENGINES = ("kv2", "kv1", "dynamic")
-# What `connection` and `variable` make: the path is then an id of Airflow's, which lookups.located resolves.
+# What `connection` and `variable` make: the path is an id of Airflow's, of which lookups.resolve makes paths.
 # The variable is the one in which Airflow looks: airflow.secrets.environment_variables.
 LOOKUPS = {"connection": "AIRFLOW_CONN_", "variable": "AIRFLOW_VAR_"}
 
@@ -62,7 +62,7 @@ name of an environment variable: printable ASCII characters but =, and no Jinja.
     decode: str | None = field(default=None, kw_only=True)
     files: list[VaultFile] | dict[str, str | None] | None = field(default=None, kw_only=True, hash=False)
     container: str | None = field(default=None, kw_only=True)
-    # Set by `located` alone: what the secret has to be, and where else it is looked for, in order.
+    # Set by `resolved` alone: what the secret has to be, and where else it is looked for, in order.
     kind: str = field(default="", init=False, repr=False)
     elsewhere: tuple[str, ...] = field(default=(), init=False, repr=False)
     # The mounts of path and elsewhere, which are known there; none for a path that a DAG names.
@@ -101,7 +101,7 @@ name of an environment variable: printable ASCII characters but =, and no Jinja.
         given: dict[str, Any] = {name: getattr(requested, name, None) for name in _GIVEN}
         return cls(**given)
 
-    def located(self, paths: tuple[str, ...], engine: str, mounts: tuple[str, ...] = ()) -> VaultSecret:
+    def resolved(self, paths: tuple[str, ...], engine: str, mounts: tuple[str, ...] = ()) -> VaultSecret:
         """Return the connection or variable as a secret of these paths, of which the first that exists counts.
 
         mounts: of each path its mount, where they are known.

@@ -15,7 +15,7 @@ from typing import Any
 
 from airflow_k8s_vault.compile import Declared
 from airflow_k8s_vault.errors import ConfigError
-from airflow_k8s_vault.lookups import located
+from airflow_k8s_vault.lookups import resolve
 from airflow_k8s_vault.vault_secret import VaultSecret
 
 # The arguments that say which secrets of which team a task gets.
@@ -111,7 +111,7 @@ def _of_task(
 ) -> Iterator[Declared]:
     for secret in secrets:
         if isinstance(secret, VaultSecret):
-            (result,) = located([secret], team)
+            (result,) = resolve([secret], team)
             template = str(given.get("pod_template"))
             timeout = given.get("execution_timeout")
             seconds = timeout.total_seconds() if isinstance(timeout, timedelta) else None

@@ -9,7 +9,7 @@ from airflow_k8s_vault.vault_secret import VaultSecret
 
 @dataclass(frozen=True)
 class Declared:
-    """`secret` is as the task has it, `located` as the pod reads it. file: the DAG's.
+    """`secret` is as the task has it, `resolved` as the pod reads it. file: the DAG's.
 
     timeout_seconds: the task's execution_timeout, None where it has none.
     """
@@ -19,14 +19,14 @@ class Declared:
     team: str
     template: str
     secret: VaultSecret
-    located: VaultSecret
+    resolved: VaultSecret
     file: str
     timeout_seconds: float | None = None
 
     @property
     def paths(self) -> tuple[str, ...]:
         """The path; of a connection or variable each place where it is looked for."""
-        return tuple(location.path for location in self.located.locations)
+        return tuple(location.path for location in self.resolved.locations)
 
     @property
     def task(self) -> str:

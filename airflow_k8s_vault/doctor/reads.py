@@ -20,12 +20,12 @@ def paths(vault: Vault, source: Source, declared: tuple[Declared, ...]) -> Outco
     errors: dict[str, None] = {}
     unknown = ""
     for item in declared:
-        engine, where = item.located.engine, f"{item.located.path} (task {item.dag_id}.{item.task_id})"
-        real = _engine_of(vault, item.located.path)
+        engine, where = item.resolved.engine, f"{item.resolved.path} (task {item.dag_id}.{item.task_id})"
+        real = _engine_of(vault, item.resolved.path)
         if real and (engine in ("kv1", "kv2") or real in ("kv1", "kv2")) and real != engine:
             errors[f"{where} is declared as {engine}, and lies in an engine of type {real}."] = None
             continue
-        path = _api_path(vault, item.located.path) if engine == "kv2" else item.located.path
+        path = _api_path(vault, item.resolved.path) if engine == "kv2" else item.resolved.path
         reply = session.post("sys/capabilities-self", {"paths": [path]})
         if reply.status != 200:
             reply = _capabilities_by_admin(vault, session, path)
@@ -33,7 +33,7 @@ def paths(vault: Vault, source: Source, declared: tuple[Declared, ...]) -> Outco
             unknown = NO_RIGHT.format("ask sys/capabilities")
         elif not {"read", "update", "root"} & set(reply.body.get("capabilities") or reply.body[path]):
             errors[f"{where}: the role's policy allows no read of {path}."] = None
-        elif engine == "dynamic" and _engine_role(vault, item.located.path).status == 404:
+        elif engine == "dynamic" and _engine_role(vault, item.resolved.path).status == 404:
             errors[f"{where}: Vault has no such role in that engine."] = None
     return Outcome("unknown", unknown) if unknown and not errors else Outcome.of(list(errors))
 
@@ -49,8 +49,8 @@ def lifetimes(vault: Vault, source: Source, declared: tuple[Declared, ...]) -> O
         if reply.status != 200:
             return Outcome("unknown", NO_RIGHT.format(f"read {compiled.path}"))
         errors += _too_short(compiled.path, reply, ("token_max_ttl", "token_explicit_max_ttl"), seconds)
-    for path in dict.fromkeys(item.located.path for item in declared if item.located.engine == "dynamic"):
-        timeouts = [item.timeout_seconds or 0 for item in declared if item.located.path == path]
+    for path in dict.fromkeys(item.resolved.path for item in declared if item.resolved.engine == "dynamic"):
+        timeouts = [item.timeout_seconds or 0 for item in declared if item.resolved.path == path]
         errors += _too_short(path, _engine_role(vault, path), ("max_ttl",), max(timeouts))
     return Outcome.of(errors)
 
@@ -58,9 +58,9 @@ def lifetimes(vault: Vault, source: Source, declared: tuple[Declared, ...]) -> O
 def leases(vault: Vault, source: Source, declared: tuple[Declared, ...]) -> Outcome:
     """Take one lease of each dynamic path, and end them all with the login that took them."""
     session, errors, taken = vault.sessions[source.team.name], [], []
-    requested = {repr(item.located): item for item in declared if item.located.engine == "dynamic"}
+    requested = {repr(item.resolved): item for item in declared if item.resolved.engine == "dynamic"}
     for item in requested.values():
-        path, parameters = item.located.path, item.located.parameters
+        path, parameters = item.resolved.path, item.resolved.parameters
         try:
             reply = session.post(path, vault_parameters.texts(parameters)) if parameters else session.get(path)
         except VaultUnavailable as error:

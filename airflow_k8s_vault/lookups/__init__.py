@@ -6,18 +6,18 @@ for the secrets of a task).
 """
 
 from airflow_k8s_vault.lookups.connection_rules import ConnectionRules
-from airflow_k8s_vault.lookups.paths import Place, Rules, places
-from airflow_k8s_vault.lookups.resolution import located
+from airflow_k8s_vault.lookups.paths import LookupPath, Rules, lookup_paths
+from airflow_k8s_vault.lookups.resolution import resolve
 from airflow_k8s_vault.lookups.settings import LookupSettings
 from airflow_k8s_vault.lookups.shapes import connection_text, value_text
 
 __all__ = [
     "ConnectionRules",
+    "LookupPath",
     "LookupSettings",
-    "Place",
     "Rules",
     "connection_text",
-    "located",
-    "places",
+    "lookup_paths",
+    "resolve",
     "value_text",
 ]

@@ -17,7 +17,7 @@ _TEAM_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWX
 
 
 @dataclass(frozen=True)
-class Place:
+class LookupPath:
     """One path to read. `team` is None for what all share."""
 
     mount: str
@@ -27,7 +27,7 @@ class Place:
 
 @dataclass(frozen=True)
 class Rules:
-    """The settings that decide about places, and whether Airflow's multi-team is on."""
+    """The settings that decide about paths, and whether Airflow's multi-team is on."""
 
     mount: str | None
     team_mount: str | None
@@ -36,46 +36,46 @@ class Rules:
     multi_team: bool
 
 
-def places(
+def lookup_paths(
     bases: tuple[str, ...], key: str, team: str | None, rules: Rules
-) -> tuple[tuple[Place, ...], str | None]:
-    """Return the places of `key` in order, and why there are none where it may not be looked up.
+) -> tuple[tuple[LookupPath, ...], str | None]:
+    """Return the paths of `key` in order, and why there are none where it may not be looked up.
 
     >>> rules = Rules("secret", None, team_folders=True, then_shared=True, multi_team=True)
-    >>> [place.path for place in places(("connections",), "db", "payments", rules)[0]]
+    >>> [lookup.path for lookup in lookup_paths(("connections",), "db", "payments", rules)[0]]
     ['connections/payments/db', 'connections/db']
-    >>> [place.path for place in places(("connections",), "science/db", "payments", rules)[0]]
+    >>> [lookup.path for lookup in lookup_paths(("connections",), "science/db", "payments", rules)[0]]
     ['connections/payments/science/db']
-    >>> places(("connections",), "../variables/db", None, rules)
+    >>> lookup_paths(("connections",), "../variables/db", None, rules)
     ((), "has a part that is '.', '..' or a control character")
     """
     if len(key) > LONGEST_KEY:
         return (), f"has {len(key):,} characters, and {LONGEST_KEY:,} are the most"
-    return _places(bases, key, team, rules)
+    return _lookup_paths(bases, key, team, rules)
 
 
 @lru_cache(maxsize=4096)
-def _places(
+def _lookup_paths(
     bases: tuple[str, ...], key: str, team: str | None, rules: Rules
-) -> tuple[tuple[Place, ...], str | None]:
+) -> tuple[tuple[LookupPath, ...], str | None]:
     mount, name = _split(key, rules.mount)
     if not mount or not name:
         return (), None
     if any(part in (".", "..") for part in key.split("/")) or not key.isprintable():
         return (), "has a part that is '.', '..' or a control character"
     if not rules.multi_team:
-        return tuple(Place(mount, _join(base, name)) for base in bases), None
+        return tuple(LookupPath(mount, _join(base, name)) for base in bases), None
     if team is not None and not (team and _TEAM_CHARACTERS.issuperset(team)):
         return (), f"is asked for by team {team!r}, which is no name of a team"
     own_mount = _team_mount(mount, team, rules)
     if not rules.team_folders:
         # A team may still have a mount, a role or a namespace of its own.
-        return tuple(Place(own_mount, _join(base, name), team) for base in bases), None
+        return tuple(LookupPath(own_mount, _join(base, name), team) for base in bases), None
     if team is None and "/" in name:
         return (), "holds a '/' and no team asks for it, so it could be a team's"
-    result = tuple(Place(own_mount, _join(base, team or "", name), team) for base in bases)
+    result = tuple(LookupPath(own_mount, _join(base, team or "", name), team) for base in bases)
     if team and rules.then_shared and "/" not in name:
-        result += tuple(Place(mount, _join(base, name)) for base in bases)
+        result += tuple(LookupPath(mount, _join(base, name)) for base in bases)
     return result, None
 
 

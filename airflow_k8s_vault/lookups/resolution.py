@@ -10,7 +10,7 @@ from typing import Any
 
 from airflow_k8s_vault import config, vault_path
 from airflow_k8s_vault.errors import ConfigError, SecretSpecError, did_you_mean, error_list
-from airflow_k8s_vault.lookups.paths import places
+from airflow_k8s_vault.lookups.paths import lookup_paths
 from airflow_k8s_vault.lookups.settings import LookupSettings
 from airflow_k8s_vault.setting_rows import read_row
 from airflow_k8s_vault.vault_path import Location
@@ -26,7 +26,7 @@ _BACKENDS = (
 _KNOWN = ("VaultSecretsBackend", "VaultBackend")
 
 
-def located(secrets: Sequence[VaultSecret], team: str) -> list[VaultSecret]:
+def resolve(secrets: Sequence[VaultSecret], team: str) -> list[VaultSecret]:
     """Return the secrets with each connection and variable as the KV secret that the backend would read.
 
     team: the team whose pod gets them; it counts with Airflow's multi-team, as in the backend. Nothing is asked of
@@ -46,7 +46,7 @@ def located(secrets: Sequence[VaultSecret], team: str) -> list[VaultSecret]:
         errors += why_not
         if locations:
             paths, mounts = zip(*locations, strict=True)
-            result.append(secret.located(paths, f"kv{settings.kv_engine_version}", mounts))
+            result.append(secret.resolved(paths, f"kv{settings.kv_engine_version}", mounts))
     if errors:
         raise SecretSpecError(error_list("Airflow's own secrets cannot be delivered:", errors))
     return result
@@ -57,12 +57,13 @@ def _locations(
 ) -> tuple[tuple[Location, ...], list[str]]:
     what = f"{secret.engine} '{secret.path}'"
     option = f"{secret.engine}s_path"
-    result, why_not = places(settings.bases(option), secret.path, team, settings.rules(multi_team))
+    result, why_not = lookup_paths(settings.bases(option), secret.path, team, settings.rules(multi_team))
     if not result:
         return (), [
             f"{what} {why_not or f'is not looked up by the secrets backend: see mount_point and {option}'}."
         ]
-    locations = tuple(dict.fromkeys(Location(f"{place.mount}/{place.path}", place.mount) for place in result))
+    ordered = (Location(f"{path.mount}/{path.path}", path.mount) for path in result)
+    locations = tuple(dict.fromkeys(ordered))
     errors = [f"path {path!r} {error}" for path, _ in locations for error in vault_path.errors(path)]
     return ((), [f"{what}: {error}." for error in errors]) if errors else (locations, [])
 

@@ -63,7 +63,7 @@ class BuildsPod(KubernetesPodOperator):
     def _login(self) -> VaultLogin:
         return self._decision.login
 
-    def _located(self) -> Sequence[VaultSecret]:
+    def _resolved_secrets(self) -> Sequence[VaultSecret]:
         return self._decision.secrets
 
     def _is_delivered_by(self, name: str) -> bool:

@@ -37,7 +37,7 @@ class CreatesPod(FindsPod):
         Returns it as the API server does: with the UID by which it is known from now on.
         """
         pod_request_obj = self._checked(pod_request_obj)
-        if self._is_delivered_by("agent") and agent.needs_file_key_ref(self._located()):
+        if self._is_delivered_by("agent") and agent.needs_file_key_ref(self._resolved_secrets()):
             require_file_key_ref(self.client.api_client)
         try:
             pod = super().get_or_create_pod(pod_request_obj, context)
@@ -76,7 +76,7 @@ class CreatesPod(FindsPod):
 
     def _tell_received(self, how: str) -> None:
         """Say in the task's log, in one line, what the pod got."""
-        self.log.info("%s", received.sentence(self._located(), self._login().role, how))
+        self.log.info("%s", received.sentence(self._resolved_secrets(), self._login().role, how))
 
     def _explained(self, refusal: ApiException) -> Exception:
         """Return what a refused pod means, where more is known than the API server says."""
@@ -102,7 +102,7 @@ class CreatesPod(FindsPod):
         waits_seconds = self.schedule_timeout_seconds + self.startup_timeout_seconds
         lives = lifetime_seconds(pod, self._decision.execution_timeout, waits_seconds)
         return delivery.handover().Handover(
-            self.client, self._login(), self._located(), self.base_container_name, lives
+            self.client, self._login(), self._resolved_secrets(), self.base_container_name, lives
         )
 
     def _problem_of(self, pod: V1Pod) -> Problem | None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from airflow_k8s_vault import config
 from airflow_k8s_vault.delivery import VaultLogin
-from airflow_k8s_vault.lookups import located
+from airflow_k8s_vault.lookups import resolve
 from airflow_k8s_vault.operators import import_check, plain, task_pod
 from airflow_k8s_vault.operators.task_request import TaskRequest
 from airflow_k8s_vault.teams import dag_identity
@@ -21,7 +21,7 @@ _READ = ("pod_template", "team", "vault_secrets", "delivery")
 
 @dataclass(frozen=True)
 class Decision:
-    """The template, with its team and role; the secrets, with their places found; how they are delivered.
+    """The template, with its team and role; the secrets, with their paths resolved; how they are delivered.
 
     delivery: "agent" or "secret", or "auto" until the cluster has been asked; None without secrets.
     execution_timeout: exactly a timedelta, or None.
@@ -48,7 +48,7 @@ def decide(task: Any) -> Decision:
         errors(import_check.shapes, request)
         errors(import_check.secrets, request)
     template = _for_dag(task_pod.find_template(str(request.pod_template), request.team), task.dag_id)
-    resolved = located(request.vault_secrets, template.team.name)
+    resolved = resolve(request.vault_secrets, template.team.name)
     import_check.limits(request, template.team, resolved)
     delivery = (request.delivery or config.get("default_delivery")) if resolved else None
     return Decision(template, resolved, delivery, plain.span(task.execution_timeout))

@@ -12,7 +12,7 @@ from kubernetes.client import ApiClient, Configuration, V1Pod
 from airflow_k8s_vault import policy
 from airflow_k8s_vault.delivery import VaultLogin, agent
 from airflow_k8s_vault.errors import PolicyError, TemplateError
-from airflow_k8s_vault.lookups import located
+from airflow_k8s_vault.lookups import resolve
 from airflow_k8s_vault.operators import import_check, task_pod
 from airflow_k8s_vault.operators.task_request import TaskRequest
 from airflow_k8s_vault.templates import PodTemplate
@@ -73,7 +73,7 @@ def _built(request: TaskRequest, template: PodTemplate) -> V1Pod:
             "scheduler makes this pod before the task runs. Give the values themselves."
         )
     rendered = task_pod.render(template, request.template_vars, None)
-    secrets = located(request.vault_secrets, template.team.name)
+    secrets = resolve(request.vault_secrets, template.team.name)
     manifest = rendered
     if secrets:
         _require_identity_of_team(template)

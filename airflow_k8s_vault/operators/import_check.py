@@ -11,7 +11,7 @@ from typing import Any, Self, TypeVar
 from airflow_k8s_vault import config
 from airflow_k8s_vault.delivery import conflicts
 from airflow_k8s_vault.errors import K8sVaultError, PolicyError, SecretSpecError, did_you_mean, error_list
-from airflow_k8s_vault.lookups import located
+from airflow_k8s_vault.lookups import resolve
 from airflow_k8s_vault.operators import task_pod, trial
 from airflow_k8s_vault.operators.task_request import TaskRequest
 from airflow_k8s_vault.policy import LITERAL_WAY_OUT, argument_refusal, kind_of_variable, kind_of_words
@@ -114,7 +114,7 @@ def _check_with_template(request: TaskRequest, template: PodTemplate, errors: Er
         rendered = errors(task_pod.check_variables, template, request.template_vars)
     placed = errors(containers, request, rendered)
     # Those whose path is sound, whatever else is wrong with them: a path over the ceiling is worth telling, too.
-    paths = errors(located, [s for s in request.vault_secrets if s.has_sound_path], template.team.name)
+    paths = errors(resolve, [s for s in request.vault_secrets if s.has_sound_path], template.team.name)
     errors(limits, request, template.team, paths or [])
     if placed and rendered and paths is not None and not request.mistakes:
         given = (request.delivery, request.arguments, request.set_by_dag)

@@ -25,8 +25,8 @@ from airflow.policies import hookimpl
 
 from airflow_k8s_vault import config
 
-# What it says of places is taken with the other settings.
-from airflow_k8s_vault.lookups import located as _  # noqa: F401
+# What it says of paths is taken with the other settings.
+from airflow_k8s_vault.lookups import resolve as _  # noqa: F401
 from airflow_k8s_vault.operators import aimed_namespaces, mutation_hook
 
 config.load()

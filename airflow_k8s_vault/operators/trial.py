@@ -40,7 +40,7 @@ def check(
 ) -> None:
     """Raise what the delivery or the final check would say of this pod; once for equal ones.
 
-    rendered: the template's manifest outside of a run. secrets: those with their places found. arguments: what the
+    rendered: the template's manifest outside of a run. secrets: those paths resolved. arguments: what the
     DAG set, of which what holds Airflow's Jinja is left to the run. Where a pod_mutation_hook may change fields,
     only the delivery is asked: the hook may mend what the final check would refuse.
     """

@@ -14,7 +14,7 @@ from airflow.secrets import BaseSecretsBackend
 
 from airflow_k8s_vault.errors import ConfigError
 from airflow_k8s_vault.log_once import log_once
-from airflow_k8s_vault.lookups import Place, Rules, connection_text, places, value_text
+from airflow_k8s_vault.lookups import LookupPath, Rules, connection_text, lookup_paths, value_text
 from airflow_k8s_vault.secret_value import SecretValue
 from airflow_k8s_vault.secrets_backend import masking
 from airflow_k8s_vault.secrets_backend.cache import Entry
@@ -89,11 +89,11 @@ class VaultSecretsBackend(BaseSecretsBackend):
     async def aget_connection(self, conn_id: str, team_name: str | None = None) -> Any:
         """As get_connection; reads in a thread, so that the triggerer's event loop goes on."""
         kind, deadline = self._connections, Deadline(self.settings.deadline_seconds)
-        for place in self._places(kind, conn_id, team_name):
-            reader = self._reader_of(place.team)
-            entry = reader.known(place, kind.shape)
+        for lookup_path in self._lookup_paths(kind, conn_id, team_name):
+            reader = self._reader_of(lookup_path.team)
+            entry = reader.known(lookup_path, kind.shape)
             if entry is None:
-                entry = await asyncio.to_thread(reader.read, place, kind.shape, deadline)
+                entry = await asyncio.to_thread(reader.read, lookup_path, kind.shape, deadline)
             if entry.value is not None:
                 if not masking.same(entry.masked, masking.state()):
                     await masking.amask(kind.words(_text(entry) or ""))
@@ -114,13 +114,13 @@ class VaultSecretsBackend(BaseSecretsBackend):
     def _look_up(self, kind: _Kind, key: str, team_name: str | None, rules: Rules | None = None) -> Entry | None:
         """Return the first entry with a value, masked; None where no path has one."""
         deadline = None
-        for place in self._places(kind, key, team_name, rules):
-            reader = self._reader_of(place.team)
-            entry = reader.known(place, kind.shape)
+        for lookup_path in self._lookup_paths(kind, key, team_name, rules):
+            reader = self._reader_of(lookup_path.team)
+            entry = reader.known(lookup_path, kind.shape)
             if entry is None:
                 # One for all the paths of a look-up.
                 deadline = deadline or Deadline(self.settings.deadline_seconds)
-                entry = reader.read(place, kind.shape, deadline)
+                entry = reader.read(lookup_path, kind.shape, deadline)
             if entry.value is not None:
                 if not masking.same(entry.masked, masking.state()):
                     masking.mask(kind.words(_text(entry) or ""))
@@ -128,12 +128,12 @@ class VaultSecretsBackend(BaseSecretsBackend):
                 return entry
         return None
 
-    def _places(
+    def _lookup_paths(
         self, kind: _Kind, key: str, team_name: str | None, rules: Rules | None = None
-    ) -> tuple[Place, ...]:
+    ) -> tuple[LookupPath, ...]:
         rules = rules or self._rules
         team = team_name or (running_team() if rules.multi_team else None)
-        result, why_not = places(kind.bases, key, team, rules)
+        result, why_not = lookup_paths(kind.bases, key, team, rules)
         if why_not:
             shown = key if len(key) <= _SHOWN else f"{key[:_SHOWN]}…"
             log_once(("key", shown, team), f"Secret id {shown!r} {why_not}. It is not looked up in Vault.")

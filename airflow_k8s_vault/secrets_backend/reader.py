@@ -13,7 +13,7 @@ from typing import Any
 from airflow_k8s_vault import metrics, vault_path
 from airflow_k8s_vault.errors import SecretShapeError, VaultError, VaultRefused, VaultUnavailable
 from airflow_k8s_vault.log_once import forget, log_once
-from airflow_k8s_vault.lookups import Place
+from airflow_k8s_vault.lookups import LookupPath
 from airflow_k8s_vault.secret_value import SecretValue
 from airflow_k8s_vault.secrets_backend.cache import Entry, SecretCache
 from airflow_k8s_vault.secrets_backend.flights import Flights
@@ -53,19 +53,19 @@ class Reader:
             reader.client.keeper.kept_in_children = False
         return reader
 
-    def known(self, place: Place, shape: Shape) -> Entry | None:
+    def known(self, lookup_path: LookupPath, shape: Shape) -> Entry | None:
         """Return what memory holds of that path, None where it has to be read."""
-        entry = self.cache.fresh((shape, place))
+        entry = self.cache.fresh((shape, lookup_path))
         if entry is not None:
             metrics.count("k8s_vault.lookup", served="cached")
         return entry
 
-    def read(self, place: Place, shape: Shape, deadline: Deadline) -> Entry:
+    def read(self, lookup_path: LookupPath, shape: Shape, deadline: Deadline) -> Entry:
         """Return what the path holds in that shape; an entry without value where there is nothing.
 
         Raises SecretShapeError, VaultRefused and VaultUnavailable; each is logged once, without values.
         """
-        key, api_path, entry = (shape, place), self.api_path(place), self.known(place, shape)
+        key, api_path, entry = (shape, lookup_path), self.api_path(lookup_path), self.known(lookup_path, shape)
         try:
             while entry is None:
                 flight, is_mine = self._flights.join(key)
@@ -132,8 +132,8 @@ class Reader:
             raise SecretShapeError(f"The answer at {api_path!r} is not KV version 2: is kv_engine_version right?")
         return SecretValue(inner)
 
-    def api_path(self, place: Place) -> str:
-        location = Location(f"{place.mount}/{place.path}", place.mount)
+    def api_path(self, lookup_path: LookupPath) -> str:
+        location = Location(f"{lookup_path.mount}/{lookup_path.path}", lookup_path.mount)
         return vault_path.encoded(vault_path.kv_data(location, self.settings.kv_engine_version))
 
     def _subject(self, error: VaultError, api_path: str) -> Hashable:

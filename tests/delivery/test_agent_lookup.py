@@ -104,11 +104,11 @@ def backend(openbao: OpenBao, kv: tuple[str, int]) -> VaultSecretsBackend:
 
 def connection(kv: tuple[str, int], name: str = "x", *folders: str) -> VaultSecret:
     paths = tuple(f"{kv[0]}/{folder}/{name}" for folder in folders or ("connections",))
-    return VaultSecret.connection(name).located(paths, f"kv{kv[1]}")
+    return VaultSecret.connection(name).resolved(paths, f"kv{kv[1]}")
 
 
 def variable(kv: tuple[str, int], key: str = "x") -> VaultSecret:
-    return VaultSecret.variable(key).located((f"{kv[0]}/variables/{key}",), f"kv{kv[1]}")
+    return VaultSecret.variable(key).resolved((f"{kv[0]}/variables/{key}",), f"kv{kv[1]}")
 
 
 def parts(value: str) -> dict[str, Any]:

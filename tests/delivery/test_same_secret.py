@@ -102,7 +102,7 @@ def test_a_connection_is_the_one_below_its_path_whatever_that_is_called(
 
     for folder in folders.values():
         paths = (f"{mount}/{folder}/w", f"{mount}/nowhere/w")[:places]
-        (result,) = deliver([VaultSecret.connection("w").located(paths, "kv2", (mount,) * places)]).values()
+        (result,) = deliver([VaultSecret.connection("w").resolved(paths, "kv2", (mount,) * places)]).values()
         assert f"http://{folder}" == result
 
 

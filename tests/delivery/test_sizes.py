@@ -28,7 +28,7 @@ MANY: dict[str, list[VaultSecret]] = {
     "77 secrets as variables": [VaultSecret(f"secret/payments/{n}", env={f"V{n}": "key"}) for n in range(77)],
     "200 files": [VaultSecret(f"secret/payments/{n:03d}", file=f"f{n}", key="password") for n in range(200)],
     "100 connections": [
-        VaultSecret.connection(f"c{n}").located((f"secret/a/{n}", f"secret/b/{n}"), "kv2", ("secret",) * 2)
+        VaultSecret.connection(f"c{n}").resolved((f"secret/a/{n}", f"secret/b/{n}"), "kv2", ("secret",) * 2)
         for n in range(100)
     ],
     "300 keys with long names": [

@@ -60,7 +60,7 @@ def test_a_connection_is_what_the_backend_returns(
     put("connections/x", data)
     backend = VaultSecretsBackend(url=openbao.address, token=openbao.root_token, mount_point=kv_mount)
 
-    value = handed_over(openbao, VaultSecret.connection("x").located((f"{kv_mount}/connections/x",), "kv2"))
+    value = handed_over(openbao, VaultSecret.connection("x").resolved((f"{kv_mount}/connections/x",), "kv2"))
 
     assert backend.get_conn_value("x") == value
 
@@ -72,7 +72,7 @@ def test_a_variable_is_what_the_backend_returns(
     put("variables/x", {"value": value})
     backend = VaultSecretsBackend(url=openbao.address, token=openbao.root_token, mount_point=kv_mount)
 
-    handed = handed_over(openbao, VaultSecret.variable("x").located((f"{kv_mount}/variables/x",), "kv2"))
+    handed = handed_over(openbao, VaultSecret.variable("x").resolved((f"{kv_mount}/variables/x",), "kv2"))
 
     assert backend.get_variable("x") == handed
 
@@ -83,13 +83,13 @@ def test_the_first_place_that_has_it_counts(
 ) -> None:
     for folder in there:
         put(f"{folder}/x", {"conn_uri": f"http://{folder}"})
-    expected = VaultSecret.connection("x").located((f"{kv_mount}/own/x", f"{kv_mount}/shared/x"), "kv2")
+    expected = VaultSecret.connection("x").resolved((f"{kv_mount}/own/x", f"{kv_mount}/shared/x"), "kv2")
 
     assert f"http://{there[0]}" == handed_over(openbao, expected)
 
 
 def test_what_is_in_no_place_is_refused_with_all_of_them(openbao: OpenBao, kv_mount: str) -> None:
-    expected = VaultSecret.connection("x").located((f"{kv_mount}/own/x", f"{kv_mount}/shared/x"), "kv2")
+    expected = VaultSecret.connection("x").resolved((f"{kv_mount}/own/x", f"{kv_mount}/shared/x"), "kv2")
 
     with pytest.raises(DeliveryRefused, match=f"no secret at '{kv_mount}/own/x', '{kv_mount}/shared/x' in Vault"):
         handed_over(openbao, expected)
@@ -99,7 +99,7 @@ def test_what_is_no_connection_is_refused_with_its_keys_and_no_value(
     openbao: OpenBao, kv_mount: str, put: Callable[..., None]
 ) -> None:
     put("connections/x", {"conn_type": "http", "pasword": "a-secret-value"})
-    expected = VaultSecret.connection("x").located((f"{kv_mount}/connections/x",), "kv2")
+    expected = VaultSecret.connection("x").resolved((f"{kv_mount}/connections/x",), "kv2")
 
     with pytest.raises(
         DeliveryRefused, match=r"'pasword' is no field of a connection\. Did you mean 'password'"

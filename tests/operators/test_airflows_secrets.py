@@ -10,7 +10,7 @@ import pytest
 
 from airflow_k8s_vault import VaultPodOperator, VaultSecret, VaultSecretsBackend
 from airflow_k8s_vault.errors import ConfigError, K8sVaultError, PolicyError, SecretSpecError
-from airflow_k8s_vault.lookups import located
+from airflow_k8s_vault.lookups import resolve
 
 ROOT = Path(__file__).parents[2]
 OURS = "airflow_k8s_vault.VaultSecretsBackend"
@@ -45,7 +45,7 @@ def of_the_team(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def paths(secret: VaultSecret, team: str = "payments") -> tuple[str, ...]:
-    (result,) = located([secret], team)
+    (result,) = resolve([secret], team)
     return (result.path, *result.elsewhere)
 
 
@@ -81,17 +81,17 @@ def test_it_is_looked_for_where_the_backend_of_these_settings_looks(
 
     assert expected == paths(CONNECTION)
     backend = VaultSecretsBackend(url="https://vault:8200", token="t", **kwargs)
-    requested = backend._places(
+    requested = backend._lookup_paths(
         backend._connections, "warehouse", "payments" if multi_team else None, backend._rules
     )
-    assert expected == tuple(f"{place.mount}/{place.path}" for place in requested)
+    assert expected == tuple(f"{lookup_path.mount}/{lookup_path.path}" for lookup_path in requested)
 
 
 @pytest.mark.parametrize("version", [1, 2])
 def test_it_is_read_as_the_backends_version_of_kv(configured: Any, version: int) -> None:
     configured(kv_engine_version=version)
 
-    (result,) = located([CONNECTION], "payments")
+    (result,) = resolve([CONNECTION], "payments")
     assert f"kv{version}" == result.engine
 
 
@@ -125,7 +125,7 @@ def test_airflows_own_vault_backend_will_do(configured: Any) -> None:
 
 def refuses(kind: type[K8sVaultError], reason: str, secret: VaultSecret = CONNECTION) -> None:
     with pytest.raises(kind, match=reason):
-        located([secret], "payments")
+        resolve([secret], "payments")
 
 
 def test_without_a_backend_the_error_names_both_ways_out() -> None:
@@ -268,7 +268,7 @@ def test_no_frame_of_an_error_holds_the_backends_credential(
         monkeypatch.setenv("AIRFLOW__SECRETS__BACKEND_KWARGS", broken)
 
     with pytest.raises(ConfigError) as refused:
-        located([CONNECTION], "payments")
+        resolve([CONNECTION], "payments")
 
     ours = [frame for frame in refused.traceback if "airflow_k8s_vault/lookups" in str(frame.path)]
     assert ours

@@ -21,17 +21,17 @@ TRIES = {
     "another delivery": 'os.environ["AIRFLOW__K8S_VAULT__DEFAULT_DELIVERY"] = "secret"',
     "a guard that is off": 'os.environ["AIRFLOW__K8S_VAULT__GUARD_TEAM_NAMESPACES"] = "False"',
     "multi-team off": 'os.environ["AIRFLOW__CORE__MULTI_TEAM"] = "False"',
-    "other places": 'os.environ["AIRFLOW__K8S_VAULT__SECRETS_BACKEND_KWARGS"] = "{}"',
+    "other paths": 'os.environ["AIRFLOW__K8S_VAULT__SECRETS_BACKEND_KWARGS"] = "{}"',
     "a setting that Airflow holds": 'conf.set("k8s_vault", "vault_addr", "http://mine")',
     "another current directory": 'os.chdir("/")',
 }
 SHOW = """
 import dataclasses, json
 from airflow_k8s_vault import VaultSecret, config
-from airflow_k8s_vault.lookups import located
+from airflow_k8s_vault.lookups import resolve
 from airflow_k8s_vault.operators import task_pod
 seen = {setting.name: config.get(setting.name) for setting in config.SETTINGS}
-seen |= {"multi_team": config.multi_team(), "paths": located([VaultSecret.connection("w")], "payments")[0].path}
+seen |= {"multi_team": config.multi_team(), "paths": resolve([VaultSecret.connection("w")], "payments")[0].path}
 seen |= {"template": task_pod.find_template("payments/etl").folder.root.as_posix()}
 print("SEEN", json.dumps(seen))
 """
@@ -81,9 +81,9 @@ def test_a_dag_file_sets_nothing_that_the_platform_has_left_out(tmp_path: Path) 
         'os.environ["AIRFLOW__SECRETS__BACKEND"] = "airflow_k8s_vault.VaultSecretsBackend"',
         "from airflow_k8s_vault import VaultSecret",
         "from airflow_k8s_vault.errors import ConfigError",
-        "from airflow_k8s_vault.lookups import located",
+        "from airflow_k8s_vault.lookups import resolve",
         "try:",
-        '    located([VaultSecret.connection("w")], "payments")',
+        '    resolve([VaultSecret.connection("w")], "payments")',
         "except ConfigError as refused:",
         '    print("SEEN", json.dumps({"refused": str(refused)}))',
     ]

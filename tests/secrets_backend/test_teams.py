@@ -10,7 +10,7 @@ from k8s_vault_devcluster.openbao import OpenBao
 
 from airflow_k8s_vault import VaultSecretsBackend
 from airflow_k8s_vault.errors import VaultRefused
-from airflow_k8s_vault.lookups import Rules, places
+from airflow_k8s_vault.lookups import Rules, lookup_paths
 from tests.vault.conftest import AppRole
 from tests.vault.mounts import mount_kv
 from tests.vault.proxy import FaultyProxy
@@ -194,9 +194,9 @@ def test_without_multi_team_nothing_changes(
 def test_places_are_plain_data() -> None:
     rules = Rules("secret", "{team}-kv", team_folders=True, then_shared=True, multi_team=True)
 
-    result, why_not = places(("a", "b"), "key", "payments", rules)
+    result, why_not = lookup_paths(("a", "b"), "key", "payments", rules)
 
-    assert [(place.mount, place.path, place.team) for place in result] == [
+    assert [(lookup_path.mount, lookup_path.path, lookup_path.team) for lookup_path in result] == [
         ("payments-kv", "a/payments/key", "payments"),
         ("payments-kv", "b/payments/key", "payments"),
         ("secret", "a/key", None),

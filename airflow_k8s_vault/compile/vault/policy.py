@@ -123,13 +123,13 @@ def _of_ceiling(source: Source) -> _Paths:
 def _of_dags(source: Source, declared: Iterable[Declared]) -> _Paths:
     paths = _Paths()
     for item in declared:
-        for location in item.located.locations:
-            capability = "update" if item.located.parameters else "read"
-            paths.add(api_path(location, item.located.engine, source), capability, item.task)
-        if item.located.elsewhere:
+        for location in item.resolved.locations:
+            capability = "update" if item.resolved.parameters else "read"
+            paths.add(api_path(location, item.resolved.engine, source), capability, item.task)
+        if item.resolved.elsewhere:
             # Which of the places it is, the agent finds out by listing their folders: a read of none fails it.
-            for location in item.located.locations:
-                paths.add(_folder(location, item.located.engine, source), "list", item.task)
+            for location in item.resolved.locations:
+                paths.add(_folder(location, item.resolved.engine, source), "list", item.task)
     return paths
 
 
