@@ -26,8 +26,20 @@ _CAPABILITIES = frozenset(
 )
 # Folders of a node in which its own software lives: whoever has one of them has the other pods of the node.
 _SYSTEM = frozenset(
-    ("bin", "boot", "dev", "etc", "lib", "lib64", "opt", "proc", "root", "run", "sbin", "sys", "usr", "var")
+    (
+        *("bin", "boot", "dev", "etc", "lib", "lib32", "lib64", "opt", "proc", "root", "run", "sbin", "sys"),
+        *("usr", "var"),
+        # Where systems that are read-only keep the same: ostree, snap, Docker Desktop, Talos, Bottlerocket, COS.
+        *("sysroot", "ostree", "snap", "host_mnt", "containers", "system", "local", ".bottlerocket"),
+        *("home/kubernetes", "mnt/stateful_partition"),
+    )
 )
+# Below any folder, where a node's disk is mounted elsewhere: of each pod and container, with its volumes.
+_OF_CONTAINERS = frozenset(("kubelet", "containerd", "docker", "crio", "cri-o", "rancher"))
+# A folder of a node that holds disks: with them all that is on them.
+_OF_DISKS = frozenset(("mnt", "media", "home"))
+# With these SELinux confines nothing: Fedora's, and Bottlerocket's.
+_UNCONFINED = frozenset(("spc_t", "unconfined_t", "unconfined_service_t", "container_runtime_t", "super_t"))
 _REFERENCE = re.compile(r"\$\(([^()]*)\)")
 
 
@@ -43,6 +55,7 @@ def openings(pod: Mapping[str, Any], variables: Mapping[str, Collection[str]]) -
     errors = [f"spec.{key} {what}" for key, what in _OF_POD.items() if spec.get(key)]
     if _has(spec, "securityContext", "windowsOptions", "hostProcess"):
         errors.append("spec.securityContext.windowsOptions.hostProcess gives its containers the node")
+    errors += _of_selinux("spec.securityContext", spec.get("securityContext") or {})
     errors += _of_volumes(spec)
     for section in _SECTIONS:
         for container in spec.get(section) or ():
@@ -82,7 +95,18 @@ def _of_volumes(spec: Mapping[str, Any]) -> Iterator[str]:
 
 def _is_of_the_system(path: str) -> bool:
     steps = [step for step in path.split("/") if step not in ("", ".")]
-    return not steps or ".." in steps or steps[0] in _SYSTEM
+    return (
+        not steps
+        or ".." in steps
+        or not _SYSTEM.isdisjoint((steps[0], "/".join(steps[:2])))
+        or not _OF_CONTAINERS.isdisjoint(steps)
+        or (len(steps) == 1 and steps[0] in _OF_DISKS)
+    )
+
+
+def _of_selinux(where: str, context: Mapping[str, Any]) -> Iterator[str]:
+    if (kind := _has(context, "seLinuxOptions", "type")) in _UNCONFINED:
+        yield f"{where}.seLinuxOptions.type {kind} takes the container's confinement away"
 
 
 def _of_context(where: str, context: Mapping[str, Any]) -> Iterator[str]:
@@ -92,8 +116,7 @@ def _of_context(where: str, context: Mapping[str, Any]) -> Iterator[str]:
         yield f"{where}.windowsOptions.hostProcess gives the container the node"
     if context.get("procMount") not in (None, "Default"):
         yield f"{where}.procMount shows the container more of /proc than its own"
-    if _has(context, "seLinuxOptions", "type") == "spc_t":
-        yield f"{where}.seLinuxOptions.type spc_t takes the container's confinement away"
+    yield from _of_selinux(where, context)
     for capability in _has(context, "capabilities", "add") or ():
         # Runtimes take them in any case.
         if str(capability).upper().removeprefix("CAP_") in _CAPABILITIES:
@@ -106,5 +129,15 @@ def _of_mounts(where: str, container: Mapping[str, Any], variables: Collection[s
         if mount.get("mountPropagation") == "Bidirectional":
             yield f"{field}.mountPropagation Bidirectional puts the container's mounts into others"
         named = set(_REFERENCE.findall(str(mount.get("subPathExpr") or "")))
-        for variable in sorted(named & set(variables)):
+        for variable in sorted(named & _holding(variables, container)):
             yield f"{field}.subPathExpr writes the secret in {variable} into the name of a folder"
+
+
+def _holding(variables: Collection[str], container: Mapping[str, Any]) -> set[str]:
+    """Return the variables that hold a secret, with those that refer to one of them, however often."""
+    holding = set(variables)
+    # The kubelet expands what stands before: one pass in their order is enough.
+    for variable in container.get("env") or ():
+        if not holding.isdisjoint(_REFERENCE.findall(str(variable.get("value") or ""))):
+            holding.add(str(variable.get("name")))
+    return holding

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import posixpath
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import combinations
 from typing import Any
 
+from airflow_k8s_vault import config
 from airflow_k8s_vault.delivery import references
 from airflow_k8s_vault.errors import DeliveryRefused
 from airflow_k8s_vault.neighbours import openings
 from airflow_k8s_vault.vault_file import DIRECTORY, VaultFile
 from airflow_k8s_vault.vault_secret import VaultSecret
+
+# The volumes of both deliveries: a template that counts on them would give a container what it was not given.
+_OWN_VOLUME = re.compile(r"vault-(agent|env|token|files-[0-9]+)")
 
 
 def conflicts(secrets: Iterable[VaultSecret], base_container: str) -> list[str]:
@@ -73,6 +79,7 @@ def refuse_clashes(
         for section in ("initContainers", "containers")
     }
     messages = [*others, *(f"the pod template's {sentence}." for sentence in openings(pod, variables))]
+    messages += [*_of_own_volumes(spec, containers.values()), *_of_logins(spec, containers, expected)]
     for name, secrets in expected.items():
         if name not in containers:
             messages.append(f"there is no container '{name}'; the pod has: {', '.join(containers)}.")
@@ -81,6 +88,8 @@ def refuse_clashes(
         for variable in sorted(own & {v for secret in secrets for v in secret.variables}):
             messages.append(f"container '{name}' sets {variable} itself, and a VaultSecret does too.")
         taken = [m["mountPath"] for m in containers[name].get("volumeMounts", [])]
+        # The kubelet mounts a file of its own there.
+        taken += filter(None, [containers[name].get("terminationMessagePath")])
         messages += [
             f"container '{name}' mounts a volume of its own over {directory}."
             for directory in directories(secrets)
@@ -89,6 +98,43 @@ def refuse_clashes(
     messages += references.errors({"spec": with_secrets})
     if messages:
         raise DeliveryRefused("\n  - ".join(["The secrets cannot be delivered:", *messages]))
+
+
+def _of_own_volumes(spec: Mapping[str, Any], containers: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    theirs = {volume.get("name") for volume in spec.get("volumes") or ()}
+    for container in containers:
+        for name in sorted(set(_volumes_of(container)) - theirs):
+            if _OWN_VOLUME.fullmatch(name):
+                yield (
+                    f"container '{container['name']}' refers to volume '{name}', which the pod template does not "
+                    "have: it is the delivery's. What a container gets is said by VaultSecret(container=)."
+                )
+
+
+def _of_logins(
+    spec: Mapping[str, Any], containers: Mapping[str, Mapping[str, Any]], expected: Mapping[str, Any]
+) -> Iterator[str]:
+    audience = config.get("vault_token_audience")
+    tokens = {
+        volume.get("name")
+        for volume in spec.get("volumes") or ()
+        for source in (volume.get("projected") or {}).get("sources") or ()
+        if (source.get("serviceAccountToken") or {}).get("audience") == audience
+    }
+    for name, container in containers.items():
+        if name not in expected and not tokens.isdisjoint(_volumes_of(container)):
+            yield (
+                f"container '{name}' mounts a token of Vault's audience, '{audience}': it could log in as the "
+                "pod, and read what it was not given."
+            )
+
+
+def _volumes_of(container: Mapping[str, Any]) -> Iterator[str]:
+    for key in ("volumeMounts", "volumeDevices"):
+        yield from (str(mount.get("name")) for mount in container.get(key) or ())
+    for variable in container.get("env") or ():
+        if reference := (variable.get("valueFrom") or {}).get("fileKeyRef"):
+            yield str(reference.get("volumeName"))
 
 
 def add_variables(container: dict[str, Any], variables: Iterable[dict[str, Any]]) -> None:
@@ -103,5 +149,6 @@ def _with_variables(container: dict[str, Any], names: Iterable[str]) -> dict[str
 
 
 def _overlap(one: str, other: str) -> bool:
-    one, other = one.rstrip("/") + "/", other.rstrip("/") + "/"
+    # As the kubelet reads them: from the root, without steps that lead nowhere.
+    one, other = (posixpath.normpath(f"/{path.lstrip('/')}").rstrip("/") + "/" for path in (one, other))
     return one.startswith(other) or other.startswith(one)

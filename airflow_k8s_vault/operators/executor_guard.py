@@ -1,6 +1,7 @@
-"""KubernetesExecutor with Airflow's multi-team: a task's worker pod is of its own team's template, or of none.
+"""What KubernetesExecutor makes of `pod_override`: a pod of the DAG's own team, and with secrets a closed one.
 
-Runs in the scheduler, which knows whose a DAG is; where it is imported nobody does.
+Runs in the scheduler, which knows whose a DAG is, and what the executor's own template adds; where the DAG is
+imported nobody does.
 """
 
 from __future__ import annotations
@@ -10,11 +11,24 @@ from typing import Any
 
 from airflow.sdk.exceptions import AirflowException
 
-from airflow_k8s_vault.delivery import TEMPLATE_ANNOTATION
-from airflow_k8s_vault.errors import ConfigError
+from airflow_k8s_vault import neighbours
+from airflow_k8s_vault.delivery import TEMPLATE_ANNOTATION, agent
+from airflow_k8s_vault.errors import ConfigError, error_list
 
-# On each worker pod of KubernetesExecutor.
-_LABEL = "kubernetes_executor"
+
+def require_closed(pod: Any) -> None:
+    """Raise AirflowException where a worker pod with secrets has what opens one container to another.
+
+    pod: the V1Pod that the executor is about to create: its own template's, with `pod_override` laid over it.
+    """
+    if agent.CONTAINER not in {each.name for each in (pod.spec and pod.spec.init_containers) or ()}:
+        return
+    from kubernetes.client import ApiClient, Configuration
+
+    manifest = ApiClient(Configuration()).sanitize_for_serialization(pod)
+    if errors := neighbours.openings(manifest, neighbours.secret_variables(manifest)):
+        message = "A worker pod with secrets of Vault, pod_template_file included, may have none of this:"
+        raise AirflowException(error_list(message, errors))
 
 
 def require_own_team(pod: Any, owners: Callable[[], Mapping[str, str]]) -> None:
@@ -23,8 +37,6 @@ def require_own_team(pod: Any, owners: Callable[[], Mapping[str, str]]) -> None:
     pod: the V1Pod that the executor is about to create. owners: gives namespace to team.
     """
     metadata = pod.metadata
-    if (metadata.labels or {}).get(_LABEL) is None:
-        return
     annotations = metadata.annotations or {}
     template = str(annotations.get(TEMPLATE_ANNOTATION) or "")
     teams = {team for team in (template.partition("/")[0], _owner(str(metadata.namespace), owners)) if team}

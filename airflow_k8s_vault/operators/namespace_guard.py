@@ -38,6 +38,8 @@ _LONGEST_BYTES = 1 << 20
 _TASK_RUNNER = "airflow.sdk.execution_time.task_runner"
 # Where KubernetesPodOperator keeps the pod that its next try goes on with.
 _STORED_POD = "pod_identifier"
+# On each worker pod of KubernetesExecutor.
+_WORKER_LABEL = "kubernetes_executor"
 
 
 @hookimpl
@@ -59,15 +61,17 @@ def task_policy(task: Any) -> None:
 # After all others: what they make of the pod is what is looked at.
 @hookimpl(trylast=True)
 def pod_mutation_hook(pod: Any) -> None:
-    """Refuse a pod that a task builds for a team's namespace past VaultPodOperator, and another team's worker."""
+    """Refuse a pod that a task builds past VaultPodOperator, and a worker pod that is open or another team's."""
     # As Airflow itself tells. In the scheduler KubernetesExecutor calls the same hook for its workers.
     if hasattr(sys.modules.get(_TASK_RUNNER), "SUPERVISOR_COMMS"):
         if config.get("guard_team_namespaces") == "True" and not mutation_hook.is_watching():
             _check(f"Pod '{pod.metadata.name}'", aimed_namespaces.of({"pod": pod}), _for_good)
-    elif config.multi_team():
+    elif pod.metadata and _WORKER_LABEL in (pod.metadata.labels or {}):
         from airflow_k8s_vault.operators import executor_guard
 
-        executor_guard.require_own_team(pod, _owners)
+        executor_guard.require_closed(pod)
+        if config.multi_team():
+            executor_guard.require_own_team(pod, _owners)
 
 
 class LookAgain:

@@ -34,6 +34,7 @@ from airflow.providers.cncf.kubernetes.operators.resource import (
     KubernetesDeleteResourceOperator,
 )
 from airflow.providers.cncf.kubernetes.operators.spark_kubernetes import SparkKubernetesOperator
+from airflow.providers.cncf.kubernetes.pod_generator import PodGenerator
 from airflow.providers.cncf.kubernetes.sensors.spark_kubernetes import SparkKubernetesSensor
 from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import DAG, BaseOperator, task
@@ -453,6 +454,22 @@ def test_with_multi_team_a_worker_gets_no_pod_of_another_team(
         with pytest.raises(AirflowException, match="asks for a worker pod of team 'payments'"):
             namespace_guard.pod_mutation_hook(worker(pod))
     namespace_guard.pod_mutation_hook(worker(models.V1Pod(metadata=models.V1ObjectMeta(namespace="airflow"))))
+
+
+@pytest.mark.parametrize("secrets", [[], [VaultSecret("secret/payments/warehouse", file="a", key="b")]])
+def test_what_the_executors_own_template_opens_is_refused_where_there_are_secrets(secrets: Any) -> None:
+    own = models.V1Pod(
+        metadata=models.V1ObjectMeta(namespace="airflow"),
+        spec=models.V1PodSpec(containers=[models.V1Container(name="base")], share_process_namespace=True),
+    )
+    override = pod_override(pod_template="payments/python", vault_secrets=secrets)
+
+    pod = worker(PodGenerator.reconcile_pods(own, override))
+    if not secrets:
+        namespace_guard.pod_mutation_hook(pod)
+        return
+    with pytest.raises(AirflowException, match=r"spec\.shareProcessNamespace shows each container"):
+        namespace_guard.pod_mutation_hook(pod)
 
 
 def test_whose_a_dag_is_the_scheduler_reads_from_its_database(monkeypatch: pytest.MonkeyPatch) -> None:
