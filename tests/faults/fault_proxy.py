@@ -12,10 +12,10 @@ import ssl
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import urlsplit
 
+from tests import http_server
 from tests.faults import tunnel
 
 
@@ -69,7 +69,7 @@ class FaultProxy:
         self._through = threading.Event()
         self._through.set()
         self._open: set[socket.socket] = set()
-        self._server = _Server((host, 0), _handler(self))
+        self._server = http_server.Server((host, 0), _handler(self))
         self.address = f"http://{host}:{self._server.server_address[1]}"
         threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
 
@@ -140,39 +140,19 @@ class FaultProxy:
     def wait(self, seconds: float) -> None:
         self._stopping.wait(seconds)
 
-    def pass_on(self, method: str, path: str, headers: Any, body: bytes) -> http.client.HTTPResponse:
-        where, port = str(self._target.hostname), self._target.port
-        if self._tls:
-            connection: Any = http.client.HTTPSConnection(where, port, timeout=600, context=self._tls)
-        else:
-            connection = http.client.HTTPConnection(where, port, timeout=600)
-        sent = {name: value for name, value in headers.items() if name.lower() not in ("host", "connection")}
-        connection.request(method, path, body or None, sent)
-        return connection.getresponse()
+    def pass_on(self, request: http_server.Handler, body: bytes) -> http.client.HTTPResponse:
+        return http_server.pass_on(self._target, request, body, self._tls, timeout_seconds=600)
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    request_queue_size = 256
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that gave up, or was killed, is part of the test."""
-
-
-def _handler(proxy: FaultProxy) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def log_message(self, *args: Any) -> None:
-            pass
-
+def _handler(proxy: FaultProxy) -> type[http_server.Handler]:
+    class Handler(http_server.Handler):
         def handle(self) -> None:
             with proxy.connected(self.connection):
                 super().handle()
 
         def handle_any(self) -> None:
             proxy.pass_through()
-            body = self._sent = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            body = self._sent = self.read_body()
             request, self._note = f"{self.command} {self.path}", proxy.note
             fault = proxy.fault_of(request)
             # Also of what is never answered: a login that fails has been sent a token all the same.
@@ -183,7 +163,7 @@ def _handler(proxy: FaultProxy) -> type[BaseHTTPRequestHandler]:
             if fault == "hang":
                 proxy.wait(3600)
             elif fault == "cut":
-                self._hang_up()
+                self.hang_up()
             elif isinstance(fault, int):
                 self._answer(fault, b'{"errors":["made by the proxy"],"message":"made by the proxy"}')
             elif fault == "rubbish":
@@ -191,14 +171,14 @@ def _handler(proxy: FaultProxy) -> type[BaseHTTPRequestHandler]:
             elif tunnel.is_asked_for(self.headers):
                 self._tunnel(request)
             else:
-                answer = proxy.pass_on(self.command, self.path, self.headers, body)
+                answer = proxy.pass_on(self, body)
                 if 200 <= answer.status < 300:
                     self._note(request, self.headers)
                 if fault == "late":
                     proxy.wait(2)
                 if fault == "cut after":
                     proxy.knows(request, body, answer.read())
-                    self._hang_up()
+                    self.hang_up()
                 elif fault == "cut in the middle":
                     self._pass_back_half(answer)
                 elif fault == "half":
@@ -244,7 +224,7 @@ def _handler(proxy: FaultProxy) -> type[BaseHTTPRequestHandler]:
                 # Not read: what it holds by now is all that there is to lose.
                 proxy.wait(0.5)
             self.wfile.flush()
-            self._hang_up()
+            self.hang_up()
 
         def _answer(self, status: int, content: bytes, kind: str = "application/json") -> None:
             self._head(status, kind, f"Content-Length: {len(content)}")
@@ -253,9 +233,5 @@ def _handler(proxy: FaultProxy) -> type[BaseHTTPRequestHandler]:
         def _head(self, status: int, kind: str, further: str) -> None:
             head = f"HTTP/1.1 {status} Made\r\nContent-Type: {kind}\r\n{further}\r\n\r\n"
             self.wfile.write(head.encode())
-
-        def _hang_up(self) -> None:
-            self.close_connection = True
-            self.connection.shutdown(socket.SHUT_RDWR)
 
     return Handler

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import http.client
-import socket
 import threading
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import urlsplit
+
+from tests import http_server
 
 
 class FaultyProxy:
@@ -30,7 +30,7 @@ class FaultyProxy:
         self.connections = 0
         self._target = urlsplit(target)
         self._stopping = threading.Event()
-        self._server = _Server(("127.0.0.1", 0), _handler(self))
+        self._server = http_server.Server(("127.0.0.1", 0), _handler(self))
         self.address = f"http://127.0.0.1:{self._server.server_address[1]}"
         threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
 
@@ -52,34 +52,18 @@ class FaultyProxy:
     def wait(self, seconds: float) -> None:
         self._stopping.wait(seconds)
 
-    def pass_on(self, method: str, path: str, headers: Any, body: bytes) -> http.client.HTTPResponse:
-        connection = http.client.HTTPConnection(str(self._target.hostname), self._target.port, timeout=20)
-        sent = {name: value for name, value in headers.items() if name.lower() not in ("host", "connection")}
-        connection.request(method, path, body or None, sent)
-        return connection.getresponse()
+    def pass_on(self, request: http_server.Handler, body: bytes) -> http.client.HTTPResponse:
+        return http_server.pass_on(self._target, request, body)
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    request_queue_size = 256
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that gave up is part of the test."""
-
-
-def _handler(proxy: FaultyProxy) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
+def _handler(proxy: FaultyProxy) -> type[http_server.Handler]:
+    class Handler(http_server.Handler):
         def setup(self) -> None:
             proxy.connections += 1
             super().setup()
 
-        def log_message(self, *args: Any) -> None:
-            pass
-
         def handle_any(self) -> None:
-            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            body = self.read_body()
             proxy.seen.append(f"{self.command} {self.path}")
             fault = proxy.next_fault()
             if isinstance(fault, tuple):
@@ -90,7 +74,7 @@ def _handler(proxy: FaultyProxy) -> type[BaseHTTPRequestHandler]:
             elif fault == "hang":
                 proxy.wait(3600)
             elif fault == "cut":
-                self._hang_up()
+                self.hang_up()
             elif isinstance(fault, int):
                 self._answer(fault, b'{"errors":["made by the proxy"]}')
             elif fault == "elsewhere":
@@ -98,10 +82,10 @@ def _handler(proxy: FaultyProxy) -> type[BaseHTTPRequestHandler]:
             elif fault == "rubbish":
                 self._answer(200, b"<html>Sign in to the hotel network</html>")
             else:
-                answer = proxy.pass_on(self.command, self.path, self.headers, body)
+                answer = proxy.pass_on(self, body)
                 content = answer.read()
                 if fault == "cut after":
-                    self._hang_up()
+                    self.hang_up()
                 elif fault == "torn" and self.command == "GET":
                     self._answer(answer.status, content[:-1])
                 else:
@@ -125,9 +109,5 @@ def _handler(proxy: FaultyProxy) -> type[BaseHTTPRequestHandler]:
                 self.wfile.write(bytes([byte]))
                 self.wfile.flush()
                 time.sleep(0.2)
-
-        def _hang_up(self) -> None:
-            self.close_connection = True
-            self.connection.shutdown(socket.SHUT_RDWR)
 
     return Handler
