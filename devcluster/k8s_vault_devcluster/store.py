@@ -91,19 +91,6 @@ class Store:
         matches = [obj for (space, _), obj in objects if namespace in (None, space)]
         return [copied(obj) for obj in matches if where is None or where(obj)]
 
-    def as_of(self, resource: str, version: int) -> Objects:
-        """Return copies of all that there was at a version, in no order; raise Expired where that is not kept."""
-        objects = dict(self._objects[resource])
-        for change in reversed(list(self._after(version))):
-            if change.resource == resource:
-                meta = change.obj["metadata"]
-                key = (meta.get("namespace", ""), meta["name"])
-                if change.previous is None:
-                    del objects[key]
-                else:
-                    objects[key] = change.previous
-        return [copied(obj) for obj in objects.values()]
-
     def everything(self) -> Iterator[tuple[str, Object]]:
         """Yield (resource, object) of all there is at this moment. The objects are the store's own: read only."""
         return iter([(resource, obj) for resource, kept in self._objects.items() for obj in kept.values()])

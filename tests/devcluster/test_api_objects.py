@@ -139,14 +139,13 @@ def test_three_kinds_of_patches_change_an_object(api: Api, space: str, kind: str
     assert patched["data"] == {"new": "1"}
 
 
-def test_a_strategic_patch_merges_containers_by_name(api: Api, space: str) -> None:
-    api("POST", f"{space}/pods", pod())
-    patch = {"spec": {"containers": [{"name": "base", "image": "python:3.13-slim"}]}}
+def test_a_strategic_patch_merges_gates_by_name(api: Api, space: str) -> None:
+    api("POST", f"{space}/pods", pod(schedulingGates=[{"name": "test/hold"}, {"name": "test/more"}]))
+    patch = {"spec": {"schedulingGates": [{"name": "test/more", "$patch": "delete"}]}}
 
     patched = api("PATCH", f"{space}/pods/a", patch, kind=STRATEGIC)
 
-    assert [container["image"] for container in patched["spec"]["containers"]] == ["python:3.13-slim"]
-    assert patched["spec"]["containers"][0]["command"] == ["true"]
+    assert patched["spec"]["schedulingGates"] == [{"name": "test/hold"}]
 
 
 def test_a_failed_test_of_a_json_patch_changes_nothing(api: Api, space: str) -> None:
@@ -208,6 +207,12 @@ def test_a_secrets_data_is_checked_and_never_repeated(
     assert answer.status_code == 422
     assert why in answer.json()["message"]
     assert "hunter2" not in answer.text
+
+
+def test_a_secret_of_a_type_that_has_rules_of_its_own_is_refused(api: Api, space: str) -> None:
+    answer = api("POST", f"{space}/secrets", {"metadata": {"name": "s"}, "type": "kubernetes.io/tls"})
+
+    assert ["type"] == [cause["field"] for cause in answer["details"]["causes"]]
 
 
 @pytest.mark.parametrize(

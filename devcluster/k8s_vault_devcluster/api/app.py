@@ -15,11 +15,9 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response, Strea
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
-from k8s_vault_devcluster import deletion
-from k8s_vault_devcluster.api import apply, body, discovery, exec, lists, options, pods, reviews, verbs
-from k8s_vault_devcluster.api.authentication import authenticate, authorize
+from k8s_vault_devcluster.api import apply, body, discovery, exec, options, pods, reviews, verbs
+from k8s_vault_devcluster.api.authentication import authenticate, authorize, impersonated
 from k8s_vault_devcluster.api.context import Context, RequestInfo, parse
-from k8s_vault_devcluster.api.impersonation import impersonated
 from k8s_vault_devcluster.api.representation import Representation
 from k8s_vault_devcluster.api.resources import GROUPS
 from k8s_vault_devcluster.api.status import (
@@ -103,7 +101,8 @@ class Server:
             watch = Watch(self.context.store, requested, query, shown.of_one)
             return StreamingResponse(watch.lines(), media_type="application/json")
         if requested.verb == "list":
-            return JSONResponse(shown.of_list(lists.chunk(self.context.store, requested, query)))
+            objects = options.listed(self.context.store, requested, query)
+            return JSONResponse(shown.of_list(objects, self.context.store.version))
         if requested.verb == "get":
             return JSONResponse(shown.of_one(verbs.read(self.context.store, requested)))
         status, obj = await self._changed(request, requested, query)
@@ -118,7 +117,11 @@ class Server:
         content, header = await request.body(), request.headers.get("content-type", "")
         resource = requested.target
         if requested.verb in ("delete", "deletecollection"):
-            return self._deleted(requested, options.delete_options(_delete_body(content, header), query), query)
+            how = options.delete_options(_delete_body(content, header), query)
+            if requested.verb == "delete":
+                return 200, verbs.delete(self.context, requested, how)
+            deleted = verbs.delete_collection(self.context, requested, how, query)
+            return 200, Representation(requested, "").of_list(deleted, self.context.store.version)
         if requested.verb == "patch":
             change = body.parse(content, header)
             if body.media_type(header) == apply.CONTENT_TYPE:
@@ -131,15 +134,6 @@ class Server:
             return 200, verbs.update(self.context, requested, obj, query)
         return 201, verbs.create(self.context, requested, obj, query)
 
-    def _deleted(
-        self, requested: RequestInfo, expected: options.DeleteOptions, query: Mapping[str, str]
-    ) -> tuple[int, Object]:
-        if requested.verb == "delete":
-            return 200, verbs.delete(self.context, requested, expected)[0]
-        result = verbs.delete_collection(self.context, requested, expected, query)
-        meta = {"resourceVersion": str(self.context.store.version)}
-        return 200, Representation(requested, "").of_list(lists.Chunk(result, meta))
-
     async def _subresource(self, request: Request, requested: RequestInfo) -> Response:
         if requested.subresource == "log":
             return await pods.logs(self.context, requested, request.query_params)
@@ -151,9 +145,8 @@ class Server:
             return JSONResponse(reviews.request_token(self.context, requested, expected), 201)
         # Eviction, by which the fault tests end a pod as the drain of a node does.
         eviction = body.decode(content, header, "policy/v1", "Eviction")
-        wanted_options = options.delete_options(eviction.get("deleteOptions", {}), request.query_params)
-        pod = verbs.read(self.context.store, requested)
-        deletion.delete(self.context.store, "pods", pod, wanted_options.grace_seconds)
+        how = options.delete_options(eviction.get("deleteOptions", {}), request.query_params)
+        verbs.delete(self.context, requested, how)
         return JSONResponse(success(requested.name, "", "pods"), 201)
 
     def _document(self, path: str, verb: str) -> Response:

@@ -5,37 +5,29 @@ Needed by every write: what a cluster refuses to read must not be read here.
 
 from __future__ import annotations
 
-import contextlib
 import json
 from typing import Any
 
-import yaml
-
 from k8s_vault_devcluster.api import schema
 from k8s_vault_devcluster.api.context import RequestInfo
-from k8s_vault_devcluster.api.names import check_metadata
+from k8s_vault_devcluster.api.metadata import check_metadata
 from k8s_vault_devcluster.api.resources import Resource
+from k8s_vault_devcluster.api.rules import check
 from k8s_vault_devcluster.api.status import ApiError, Cause, bad_request, invalid, unsupported_media_type
 from k8s_vault_devcluster.api.strategies import strategy_of
 from k8s_vault_devcluster.store import Object
 
 # What the system sets: whatever a client sends for it is dropped, as Kubernetes does.
 _SYSTEM_FIELDS = (
-    "uid",
-    "creationTimestamp",
-    "deletionTimestamp",
-    "deletionGracePeriodSeconds",
-    "generation",
-    "managedFields",
-    "resourceVersion",
-    "selfLink",
+    *("uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds"),
+    *("generation", "managedFields", "resourceVersion", "selfLink"),
 )
-
-
 # MaxRequestBodyBytes of kube-apiserver.
 LIMIT_BYTES = 3 * 1024 * 1024
+_READ = ("application/json", "application/apply-patch+yaml")
 # Of nested lists and maps. Kubernetes reads 10,000, and has no field that is a tenth as deep as this.
 _LIMIT_LEVELS = 200
+_TOO_DEEP = f"json: exceeded max depth (of {_LIMIT_LEVELS} levels here, and 10000 in Kubernetes)"
 
 
 def media_type(header: str) -> str:
@@ -47,7 +39,7 @@ def parse(content: bytes, header: str) -> Any:
     kind = media_type(header) or "application/json"
     if len(content) > LIMIT_BYTES:
         raise ApiError(413, "RequestEntityTooLarge", f"Request entity too large: limit is {LIMIT_BYTES}")
-    if kind not in _READERS and not kind.endswith("-patch+json"):
+    if kind not in _READ and not kind.endswith("-patch+json"):
         raise unsupported_media_type(
             "the body of the request was in an unknown format - accepted media types include: application/json. "
             f"devcluster does not read {kind}, which kubectl's generators send: use kubectl apply -f, and for a "
@@ -55,45 +47,12 @@ def parse(content: bytes, header: str) -> Any:
         )
     try:
         # As Go reads it: what is no UTF-8, and half a surrogate pair, becomes U+FFFD.
-        return _plain(_READERS.get(kind, _json)(content.decode(errors="replace")), _LIMIT_LEVELS)
+        return _plain(json.loads(content.decode(errors="replace"), parse_constant=_no_number), _LIMIT_LEVELS)
     except RecursionError:
         raise bad_request(_TOO_DEEP) from None
     except ValueError as error:
-        raise bad_request(f"couldn't get version/kind; json parse error: {error}") from None
-
-
-_TOO_DEEP = f"json: exceeded max depth (of {_LIMIT_LEVELS} levels here, and 10000 in Kubernetes)"
-
-
-class _Yaml(yaml.SafeLoader):
-    """YAML as far as JSON goes: no aliases, which could grow without end, and no dates."""
-
-    yaml_implicit_resolvers = {
-        first: [pair for pair in pairs if pair[0] != "tag:yaml.org,2002:timestamp"]
-        for first, pairs in yaml.SafeLoader.yaml_implicit_resolvers.items()
-    }
-
-    def compose_node(self, parent: Any, index: Any) -> Any:
-        if self.check_event(yaml.AliasEvent):
-            raise yaml.YAMLError("devcluster reads no aliases")
-        return super().compose_node(parent, index)
-
-
-def _json(text: str) -> Any:
-    return json.loads(text, parse_constant=_no_number)
-
-
-def _yaml(text: str) -> Any:
-    with contextlib.suppress(ValueError):
-        return _json(text)
-    try:
-        # Sets, bytes and the like are nothing that JSON has.
-        return json.loads(json.dumps(yaml.load(text, _Yaml)))  # noqa: S506 - a safe one
-    except (TypeError, yaml.YAMLError) as error:
-        raise ValueError(str(error)) from None
-
-
-_READERS = {"application/json": _json, "application/apply-patch+yaml": _yaml}
+        hint = " (as YAML devcluster reads JSON alone, which kubectl sends)" if kind.endswith("yaml") else ""
+        raise bad_request(f"couldn't get version/kind; json parse error: {error}{hint}") from None
 
 
 def _no_number(name: str) -> None:
@@ -159,4 +118,5 @@ def place(obj: Object, requested: RequestInfo) -> None:
 def causes_of(obj: Object, resource: Resource) -> list[Cause]:
     """Return everything that is wrong with a complete object."""
     strategy = strategy_of(resource.plural)
-    return check_metadata(obj["metadata"], resource.namespaced, strategy.name_rule) + strategy.check(obj)
+    meta = check_metadata(obj["metadata"], resource.namespaced, strategy.name_rule)
+    return [*meta, *check(strategy.rules, obj)]

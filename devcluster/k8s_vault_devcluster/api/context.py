@@ -2,42 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Protocol
 
 from k8s_vault_devcluster.api.resources import BY_NAME, Resource
 from k8s_vault_devcluster.api.status import ApiError, method_not_allowed, no_such_path
+from k8s_vault_devcluster.kubelet import Kubelet
 from k8s_vault_devcluster.rbac import Attributes
 from k8s_vault_devcluster.store import Object, Store
 from k8s_vault_devcluster.tokens import Tokens
 
 _VERBS = {"POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete", "GET": "get", "HEAD": "get"}
-
-
-class Containers(Protocol):
-    """What the API asks of the kubelet."""
-
-    def logs(
-        self,
-        namespace: str,
-        pod: str,
-        container: str,
-        *,
-        follow: bool,
-        timestamps: bool,
-        since_seconds: int | None,
-        since_time: str | None,
-        tail_lines: int | None,
-        limit_bytes: int | None,
-        previous: bool,
-    ) -> AsyncIterator[bytes]: ...
-
-    async def exec(
-        self, namespace: str, pod: str, container: str, command: list[str], *, stdin: bool, tty: bool
-    ) -> asyncio.subprocess.Process: ...
 
 
 @dataclass(frozen=True)
@@ -46,7 +22,7 @@ class Context:
 
     store: Store
     tokens: Tokens
-    kubelet: Containers
+    kubelet: Kubelet
     address: str
     ca: str
     admin_token: str
@@ -76,11 +52,16 @@ class RequestInfo:
             raise no_such_path()
         return self.resource
 
-    def attributes(self) -> Attributes:
+    @property
+    def kind(self) -> str:
+        """The plural, and the subresource where there is one: "pods/exec"."""
+        return f"{self.target.plural}/{self.subresource}" if self.subresource else self.target.plural
+
+    def attributes(self, verb: str | None = None) -> Attributes:
+        """What RBAC is asked about; `verb` overrides the request's."""
         if self.resource is None:
-            return Attributes(self.verb, path=self.path)
-        full = f"{self.resource.plural}/{self.subresource}" if self.subresource else self.resource.plural
-        return Attributes(self.verb, self.resource.group, full, self.namespace, self.name)
+            return Attributes(verb or self.verb, path=self.path)
+        return Attributes(verb or self.verb, self.resource.group, self.kind, self.namespace, self.name)
 
 
 def parse(method: str, path: str, query: Mapping[str, str]) -> RequestInfo:

@@ -9,30 +9,69 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from k8s_vault_devcluster.store import Object
+from k8s_vault_devcluster.store import Object, copied
 
 _NODE_TROUBLES = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
+_FIELD = {"fieldRef": {"apiVersion": "v1"}}
+_FILES = {"defaultMode": 0o644}
+_CONTAINER = {
+    "terminationMessagePath": "/dev/termination-log",
+    "terminationMessagePolicy": "File",
+    "resources": {},
+    "ports": [{"protocol": "TCP"}],
+    "env": [{"valueFrom": _FIELD}],
+}
+# A map with keys, and a list's one item, hold for what is there; all else is filled in.
+_SPEC = {
+    "restartPolicy": "Always",
+    "dnsPolicy": "ClusterFirst",
+    "terminationGracePeriodSeconds": 30,
+    "schedulerName": "default-scheduler",
+    "enableServiceLinks": True,
+    "preemptionPolicy": "PreemptLowerPriority",
+    "priority": 0,
+    "securityContext": {},
+    "initContainers": [_CONTAINER],
+    "containers": [_CONTAINER],
+    "volumes": [
+        {
+            "secret": _FILES,
+            "configMap": _FILES,
+            "downwardAPI": {**_FILES, "items": [_FIELD]},
+            "projected": {
+                **_FILES,
+                "sources": [
+                    {"serviceAccountToken": {"expirationSeconds": 3600}, "downwardAPI": {"items": [_FIELD]}}
+                ],
+            },
+        }
+    ],
+}
 
 
 def default_pod(pod: Object) -> None:
     """Fill in the spec's defaults, in place."""
     spec = pod["spec"]
-    for key, value in (
-        ("restartPolicy", "Always"),
-        ("dnsPolicy", "ClusterFirst"),
-        ("terminationGracePeriodSeconds", 30),
-        ("schedulerName", "default-scheduler"),
-        ("enableServiceLinks", True),
-        ("preemptionPolicy", "PreemptLowerPriority"),
-        ("priority", 0),
-    ):
-        spec.setdefault(key, value)
-    spec.setdefault("securityContext", {})
+    _fill(spec, _SPEC)
     for container in containers(spec):
-        _default_container(container)
+        container.setdefault("imagePullPolicy", pull_policy(container.get("image", "")))
+        if limits := container["resources"].get("limits"):
+            container["resources"]["requests"] = {**limits, **container["resources"].get("requests", {})}
     for volume in spec.get("volumes", []):
-        _default_volume(volume)
+        if set(volume) <= {"name"}:
+            volume["emptyDir"] = {}
     _default_tolerations(spec)
+
+
+def _fill(obj: Object, defaults: Object) -> None:
+    for key, default in defaults.items():
+        if not default or not isinstance(default, dict | list):
+            obj.setdefault(key, copied(default))
+        elif isinstance(default, dict):
+            _fill(obj.get(key, {}), default)
+        else:
+            for item in obj.get(key, ()):
+                _fill(item, default[0])
 
 
 def containers(spec: Object) -> Iterator[Object]:
@@ -41,63 +80,11 @@ def containers(spec: Object) -> Iterator[Object]:
     yield from spec.get("containers", [])
 
 
-def _default_container(container: Object) -> None:
-    container.setdefault("terminationMessagePath", "/dev/termination-log")
-    container.setdefault("terminationMessagePolicy", "File")
-    container.setdefault("imagePullPolicy", pull_policy(container.get("image", "")))
-    resources = container.setdefault("resources", {})
-    if resources.get("limits"):
-        resources["requests"] = {**resources["limits"], **resources.get("requests", {})}
-    for port in container.get("ports", []):
-        port.setdefault("protocol", "TCP")
-    for variable in container.get("env", []):
-        if "fieldRef" in variable.get("valueFrom", {}):
-            variable["valueFrom"]["fieldRef"].setdefault("apiVersion", "v1")
-    for name in ("livenessProbe", "readinessProbe", "startupProbe"):
-        if name in container:
-            _default_probe(container[name])
-    for hook in container.get("lifecycle", {}).values():
-        _default_http_get(hook) if isinstance(hook, dict) else None
-
-
 def pull_policy(image: str) -> str:
     """Always for :latest and for no tag at all, unless a digest says which image it is."""
     name, _, digest = image.partition("@")
     tag = name.rpartition("/")[2].partition(":")[2]
     return "Always" if tag == "latest" or not (tag or digest) else "IfNotPresent"
-
-
-def _default_probe(probe: Object) -> None:
-    for key, value in (
-        ("timeoutSeconds", 1),
-        ("periodSeconds", 10),
-        ("successThreshold", 1),
-        ("failureThreshold", 3),
-    ):
-        probe.setdefault(key, value)
-    _default_http_get(probe)
-
-
-def _default_http_get(handler: Object) -> None:
-    if "httpGet" in handler:
-        handler["httpGet"].setdefault("path", "/")
-        handler["httpGet"].setdefault("scheme", "HTTP")
-
-
-def _default_volume(volume: Object) -> None:
-    if set(volume) <= {"name"}:
-        volume["emptyDir"] = {}
-    for kind in ("secret", "configMap", "downwardAPI", "projected"):
-        if kind in volume:
-            volume[kind].setdefault("defaultMode", 0o644)
-    sources = [volume["downwardAPI"]] if "downwardAPI" in volume else []
-    for source in volume.get("projected", {}).get("sources", []):
-        if "serviceAccountToken" in source:
-            source["serviceAccountToken"].setdefault("expirationSeconds", 3600)
-        sources += [source["downwardAPI"]] if "downwardAPI" in source else []
-    for item in (item for source in sources for item in source.get("items", [])):
-        if "fieldRef" in item:
-            item["fieldRef"].setdefault("apiVersion", "v1")
 
 
 def _default_tolerations(spec: Object) -> None:

@@ -10,68 +10,53 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from k8s_vault_devcluster.api.context import RequestInfo, number
+from k8s_vault_devcluster.api.rules import Rules, absent, check, not_negative, one_of
 from k8s_vault_devcluster.api.selectors import Predicate, field_selector, label_selector
-from k8s_vault_devcluster.api.status import (
-    ApiError,
-    bad_request,
-    forbidden_value,
-    invalid,
-    invalid_value,
-    not_supported,
-)
-from k8s_vault_devcluster.store import Object, Store
+from k8s_vault_devcluster.api.status import ApiError, bad_request, invalid
+from k8s_vault_devcluster.store import Object, Objects, Store
 
-_PROPAGATION = ["Background", "Foreground", "Orphan"]
 _ONLY_BACKGROUND = "devcluster supports Background alone"
+_DELETION: Rules = {
+    "gracePeriodSeconds": not_negative,
+    "propagationPolicy": (
+        one_of("Background", "Foreground", "Orphan"),
+        lambda value, field: absent(_ONLY_BACKGROUND)(value in ("Foreground", "Orphan"), field),
+    ),
+    "orphanDependents": lambda value, field: absent(_ONLY_BACKGROUND)(value is not None, field),
+}
+_NO_VERSION = "resourceVersionMatch is forbidden unless resourceVersion is provided"
+_NEWEST_ALONE = "devcluster lists its newest state alone, which is NotOlderThan"
 
 
 def dry_run(query: Mapping[str, str], options: str, sent: list[str] | None = None) -> bool:
     """Whether nothing is to be stored; raise ApiError 422 for values other than All."""
     values = sent if sent is not None else [value for value in [query.get("dryRun", "")] if value]
-    for value in values:
-        if value != "All":
-            raise invalid(options, "meta.k8s.io", "", [not_supported("dryRun", value, ["All"])])
-    validation = query.get("fieldValidation", "Strict")
-    if validation not in ("Ignore", "Strict", "Warn"):
-        known = ["Ignore", "Strict", "Warn"]
-        raise invalid(options, "meta.k8s.io", "", [not_supported("fieldValidation", validation, known)])
+    strange = next((value for value in values if value != "All"), None)
+    given = {"dryRun": strange, "fieldValidation": query.get("fieldValidation")}
+    _checked({"dryRun": one_of("All"), "fieldValidation": one_of("Ignore", "Strict", "Warn")}, given, options)
     return bool(values)
+
+
+def _checked(rules: Rules, options: Object, kind: str) -> None:
+    if causes := list(check(rules, options)):
+        raise invalid(kind, "meta.k8s.io", "", causes)
 
 
 @dataclass(frozen=True)
 class DeleteOptions:
-    """`grace_seconds` None: the object's own. `uid` and `version` None: any."""
+    """`grace_seconds` None: the object's own. `preconditions`: what its `uid` and `resourceVersion` have to be."""
 
     grace_seconds: int | None
-    propagation: str
-    uid: str | None
-    version: str | None
+    preconditions: Mapping[str, str]
     dry_run: bool
 
 
 def delete_options(body: Object, query: Mapping[str, str]) -> DeleteOptions:
     """Return what body and query ask for; the body wins, as in Kubernetes."""
     grace = body.get("gracePeriodSeconds", number(query, "gracePeriodSeconds"))
-    propagation = body.get("propagationPolicy") or query.get("propagationPolicy") or "Background"
-    causes = []
-    if grace is not None and grace < 0:
-        causes.append(invalid_value("gracePeriodSeconds", grace, "must be greater than or equal to 0"))
-    if propagation not in _PROPAGATION:
-        causes.append(not_supported("propagationPolicy", propagation, _PROPAGATION))
-    elif propagation != "Background":
-        causes.append(forbidden_value("propagationPolicy", _ONLY_BACKGROUND))
-    if body.get("orphanDependents") is not None:
-        causes.append(forbidden_value("orphanDependents", "devcluster wants propagationPolicy instead"))
-    if causes:
-        raise invalid("DeleteOptions", "meta.k8s.io", "", causes)
-    conditions = body.get("preconditions", {})
-    return DeleteOptions(
-        grace,
-        propagation,
-        conditions.get("uid"),
-        conditions.get("resourceVersion"),
-        dry_run(query, "DeleteOptions", body.get("dryRun")),
-    )
+    propagation = body.get("propagationPolicy") or query.get("propagationPolicy")
+    _checked(_DELETION, {**body, "gracePeriodSeconds": grace, "propagationPolicy": propagation}, "DeleteOptions")
+    return DeleteOptions(grace, body.get("preconditions", {}), dry_run(query, "DeleteOptions", body.get("dryRun")))
 
 
 def selection(requested: RequestInfo, query: Mapping[str, str]) -> Predicate:
@@ -92,31 +77,36 @@ def selection(requested: RequestInfo, query: Mapping[str, str]) -> Predicate:
     return matches
 
 
-def list_version(store: Store, query: Mapping[str, str], limit: int) -> int:
-    """Return the version whose state a list asks for: the newest, unless it has to be one exactly."""
-    version, match = query.get("resourceVersion", ""), query.get("resourceVersionMatch", "")
-    if match and not version:
-        why = "resourceVersionMatch is forbidden unless resourceVersion is provided"
-        raise invalid("ListOptions", "meta.k8s.io", "", [forbidden_value("resourceVersionMatch", why)])
-    if match not in ("", "Exact", "NotOlderThan"):
-        cause = not_supported("resourceVersionMatch", match, ["", "Exact", "NotOlderThan"])
-        raise invalid("ListOptions", "meta.k8s.io", "", [cause])
-    if match == "Exact" and version == "0":
-        why = 'resourceVersionMatch "Exact" is forbidden for resourceVersion "0"'
-        raise invalid("ListOptions", "meta.k8s.io", "", [forbidden_value("resourceVersionMatch", why)])
-    expected = version_number(store, version)
-    exact = match == "Exact" or (not match and limit and expected)
-    return expected if exact else store.version
+def listed(store: Store, requested: RequestInfo, query: Mapping[str, str]) -> Objects:
+    """Return what a list asks for; raise ApiError 400, 422 or 504.
+
+    All of them, whatever its `limit`, as a server may: https://kubernetes.io/docs/reference/kubernetes-api/
+    common-parameters/common-parameters/#limit
+    """
+    match, version = query.get("resourceVersionMatch", ""), query.get("resourceVersion", "")
+    limit = number(query, "limit") or 0
+    if limit < 0:
+        raise bad_request(f"invalid limit: {limit}")
+    if query.get("continue"):
+        raise bad_request("continue key is not valid: devcluster's lists are whole, and give none")
+    exact = match == "Exact" or (version_number(store, version) and limit and not match)
+    why = _NO_VERSION if match and not version else _NEWEST_ALONE if exact else ""
+    rules = (one_of("", "Exact", "NotOlderThan"), lambda value, field: absent(why)(why, field))
+    _checked({"resourceVersionMatch": rules}, {"resourceVersionMatch": match}, "ListOptions")
+    return in_order(store.list(requested.target.plural, where=selection(requested, query)))
+
+
+def in_order(objects: Objects) -> Objects:
+    """Return them by namespace and name."""
+    return sorted(objects, key=lambda obj: (obj["metadata"].get("namespace", ""), obj["metadata"]["name"]))
 
 
 def version_number(store: Store, version: str) -> int:
     """Return a resourceVersion as a number (0 where it is empty); raise ApiError 400, or 504 for the future."""
-    if not version:
-        return 0
-    if not re.fullmatch("[0-9]{1,20}", version):
+    if not re.fullmatch("[0-9]{0,20}", version):
         raise bad_request(f'resourceVersion: Invalid value: "{version}": strconv.ParseUint: invalid syntax')
-    if int(version) > store.version:
+    if int(version or 0) > store.version:
         cause = {"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}
         message = f"Timeout: Too large resource version: {version}, current: {store.version}"
         raise ApiError(504, "Timeout", message, causes=[cause], retryAfterSeconds=1)
-    return int(version)
+    return int(version or 0)

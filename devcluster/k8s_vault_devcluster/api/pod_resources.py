@@ -12,7 +12,8 @@ from decimal import Decimal
 
 from airflow_k8s_vault import quantity
 from k8s_vault_devcluster.api.defaults import containers
-from k8s_vault_devcluster.api.status import Cause, forbidden, forbidden_value
+from k8s_vault_devcluster.api.rules import Rules, absent, only
+from k8s_vault_devcluster.api.status import forbidden
 from k8s_vault_devcluster.store import Object, Store
 
 Amounts = dict[str, Decimal]
@@ -25,6 +26,22 @@ _COUNTED = {
 }
 _NOT_HERE = "devcluster does not enforce this"
 _NONE = Decimal(0)
+
+
+# What a quota counts, and a range limits, and nobody would hold here, is refused.
+QUOTA: Rules = {
+    "scopes": absent(_NOT_HERE),
+    "scopeSelector": absent(_NOT_HERE),
+    "hard": only(_NOT_HERE, "pods", *_COUNTED),
+}
+RANGE: Rules = {
+    "limits": [
+        {
+            "type": lambda kind, field: absent(_NOT_HERE)(kind not in ("Container", "Pod"), field),
+            "maxLimitRequestRatio": absent(_NOT_HERE),
+        }
+    ]
+}
 
 
 def total(spec: Object, which: str) -> Amounts:
@@ -53,26 +70,6 @@ def _amounts(container: Object, which: str) -> Amounts:
 
 def _sum(left: Amounts, right: Amounts) -> Amounts:
     return {name: left.get(name, _NONE) + right.get(name, _NONE) for name in left | right}
-
-
-def check_quota(obj: Object) -> list[Cause]:
-    """Refuse what a ResourceQuota counts and nobody would hold here."""
-    spec = obj.get("spec", {})
-    causes = [forbidden_value(f"spec.{key}", _NOT_HERE) for key in ("scopes", "scopeSelector") if spec.get(key)]
-    unknown = [name for name in spec.get("hard", {}) if name not in _COUNTED and name != "pods"]
-    return causes + [forbidden_value(f"spec.hard[{name}]", _NOT_HERE) for name in unknown]
-
-
-def check_range(obj: Object) -> list[Cause]:
-    """Refuse what a LimitRange limits and nobody would hold here."""
-    causes = []
-    for index, item in enumerate(obj.get("spec", {}).get("limits", [])):
-        place = f"spec.limits[{index}]"
-        if item["type"] not in ("Container", "Pod"):
-            causes.append(forbidden_value(f"{place}.type", _NOT_HERE))
-        if item.get("maxLimitRequestRatio"):
-            causes.append(forbidden_value(f"{place}.maxLimitRequestRatio", _NOT_HERE))
-    return causes
 
 
 def prepare_range(obj: Object) -> None:

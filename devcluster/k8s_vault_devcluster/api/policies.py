@@ -13,61 +13,43 @@ from typing import Any
 
 from k8s_vault_devcluster.api import cel, cel_cost
 from k8s_vault_devcluster.api.context import RequestInfo
-from k8s_vault_devcluster.api.status import ApiError, Cause, forbidden_value, invalid_value, required
+from k8s_vault_devcluster.api.rules import Rules, absent, only, present
+from k8s_vault_devcluster.api.status import ApiError, Cause, forbidden_value, invalid_value
 from k8s_vault_devcluster.store import NotFound, Object, Store
 
 _POLICIES, _BINDINGS = "validatingadmissionpolicies", "validatingadmissionpolicybindings"
-_SUPPORTED = {
-    "spec": ("failurePolicy", "matchConstraints", "validations", "variables"),
-    "spec.matchConstraints": ("matchPolicy", "resourceRules", "namespaceSelector", "objectSelector"),
-    "binding": ("policyName", "validationActions", "matchResources"),
-    "binding.matchResources": ("namespaceSelector", "matchPolicy", "objectSelector"),
-}
 _WHY = "devcluster does not support this of admission policies"
+_SELECTORS: Rules = (
+    only(_WHY, "matchPolicy", "resourceRules", "namespaceSelector", "objectSelector"),
+    {"objectSelector": absent(_WHY), "namespaceSelector": only(f"{_WHY} but matchLabels", "matchLabels")},
+)
 
 
-def check_policy(policy: Object) -> list[Cause]:
-    """Return what is wrong with a policy: what devcluster cannot hold, and expressions that do not compile."""
-    spec = policy.get("spec", {})
-    causes = [
-        *_unsupported(spec, "spec"),
-        *_unsupported(spec.get("matchConstraints", {}), "spec.matchConstraints"),
-    ]
-    causes += _selectors(spec.get("matchConstraints", {}), "spec.matchConstraints")
-    if not spec.get("validations"):
-        causes.append(required("spec.validations", "validations must contain at least one item"))
-    for kind in ("variables", "validations"):
-        for index, entry in enumerate(spec.get(kind, ())):
-            place = f"spec.{kind}[{index}].expression"
-            try:
-                cel_cost.compiled(entry["expression"])
-            except cel.CelError as error:
-                why = f"compilation failed: {error}"
-                causes.append(invalid_value(place, entry["expression"], why))
-    return causes
+def _compiles(expression: str, field: str) -> Iterator[Cause]:
+    try:
+        cel_cost.compiled(expression)
+    except cel.CelError as error:
+        yield invalid_value(field, expression, f"compilation failed: {error}")
 
 
-def check_binding(binding: Object) -> list[Cause]:
-    """Return what is wrong with a binding."""
-    spec = binding.get("spec", {})
-    matches = spec.get("matchResources", {})
-    causes = [*_unsupported(spec, "binding"), *_unsupported(matches, "binding.matchResources")]
-    causes += _selectors(matches, "spec.matchResources")
-    if spec.get("validationActions") != ["Deny"]:
-        causes.append(forbidden_value("spec.validationActions", f"{_WHY} but [Deny]"))
-    return causes
+def _deny(actions: list[str] | None, field: str) -> Iterator[Cause]:
+    if actions != ["Deny"]:
+        yield forbidden_value(field, f"{_WHY} but [Deny]")
 
 
-def _unsupported(actual: Object, where: str) -> list[Cause]:
-    place = where.replace("binding", "spec", 1)
-    return [forbidden_value(f"{place}.{key}", _WHY) for key in actual if key not in _SUPPORTED[where]]
-
-
-def _selectors(matches: Object, place: str) -> Iterator[Cause]:
-    if matches.get("objectSelector"):
-        yield forbidden_value(f"{place}.objectSelector", _WHY)
-    if set(matches.get("namespaceSelector", {})) - {"matchLabels"}:
-        yield forbidden_value(f"{place}.namespaceSelector", f"{_WHY} but matchLabels")
+# Of their specs.
+POLICY: Rules = (
+    only(_WHY, "failurePolicy", "matchConstraints", "validations", "variables"),
+    {
+        "matchConstraints": _SELECTORS,
+        "variables": [{"expression": _compiles}],
+        "validations": (present("validations must contain at least one item"), [{"expression": _compiles}]),
+    },
+)
+BINDING: Rules = (
+    only(_WHY, "policyName", "validationActions", "matchResources"),
+    {"matchResources": _SELECTORS, "validationActions": _deny},
+)
 
 
 def admit(store: Store, requested: RequestInfo, operation: str, obj: Object, old: Object | None = None) -> None:
@@ -105,13 +87,10 @@ def _selects(store: Store, requested: RequestInfo, matches: Mapping[str, Any]) -
 
 
 def _concerns(constraints: Mapping[str, Any], requested: RequestInfo, operation: str) -> bool:
-    full = (
-        f"{requested.target.plural}/{requested.subresource}" if requested.subresource else requested.target.plural
-    )
     return any(
         _listed(rule["apiGroups"], requested.target.group)
         and _listed(rule["operations"], operation)
-        and _listed(rule["resources"], full)
+        and _listed(rule["resources"], requested.kind)
         for rule in constraints.get("resourceRules", ())
     )
 

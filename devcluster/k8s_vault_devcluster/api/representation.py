@@ -6,10 +6,9 @@ Needed by `kubectl get`.
 from __future__ import annotations
 
 from k8s_vault_devcluster.api.context import RequestInfo
-from k8s_vault_devcluster.api.lists import Chunk
 from k8s_vault_devcluster.api.status import ApiError
 from k8s_vault_devcluster.api.tables import table
-from k8s_vault_devcluster.store import Object
+from k8s_vault_devcluster.store import Object, Objects
 
 _PLAIN = ("", "*/*", "application/*", "application/json")
 
@@ -34,21 +33,13 @@ class Representation:
         raise ApiError(406, "NotAcceptable", f"{message};g=meta.k8s.io")
 
     def of_one(self, obj: Object) -> Object:
-        if self.as_table:
-            return table(self.resource.plural, [obj], obj["metadata"].get("resourceVersion", ""))
-        return obj
+        version = obj["metadata"].get("resourceVersion", "")
+        return table(self.resource.plural, [obj], version) if self.as_table else obj
 
-    def of_list(self, chunk: Chunk) -> Object:
+    def of_list(self, objects: Objects, version: int) -> Object:
         if self.as_table:
-            return {**table(self.resource.plural, chunk.objects, ""), "metadata": chunk.meta}
+            return table(self.resource.plural, objects, str(version))
         # Kubernetes leaves kind and apiVersion out of a list's items.
-        items = [
-            {key: value for key, value in obj.items() if key not in ("kind", "apiVersion")}
-            for obj in chunk.objects
-        ]
-        return {
-            "kind": f"{self.resource.kind}List",
-            "apiVersion": self.resource.api_version,
-            "metadata": chunk.meta,
-            "items": items,
-        }
+        items = [{key: obj[key] for key in obj if key not in ("kind", "apiVersion")} for obj in objects]
+        head = {"kind": f"{self.resource.kind}List", "apiVersion": self.resource.api_version}
+        return {**head, "metadata": {"resourceVersion": str(version)}, "items": items}

@@ -18,6 +18,8 @@ from k8s_vault_devcluster.store import Object
 
 _FOLDER = "kubernetes-json-schema/v1.36.0-local-strict"
 _QUANTITY_RULE = "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"
+_KINDS = {str: "string", bool: "boolean", int: "integer", float: "number", dict: "object", list: "array"}
+_GO_VALUES = {"boolean": "bool", "integer": "number"}
 _GO_TYPES = {"string": "string", "integer": "int64", "number": "float64", "boolean": "bool", "object": "map"}
 
 
@@ -67,8 +69,10 @@ class Checked:
             return
         schema = resolved(schema)
         kinds = [name for each in schema.get("oneOf", [schema]) for name in _types(each)]
-        if kinds and not any(_is(value, kind) for kind in kinds):
-            result, expected = _go_name(value), _go_type(kinds)
+        kind = _kind(value)
+        if kinds and kind not in kinds and not (kind == "integer" and "number" in kinds):
+            result = _GO_VALUES.get(kind, kind)
+            expected = " or ".join(_GO_TYPES.get(each, each) for each in kinds)
             self.mistyped.append(f"json: cannot unmarshal {result} into Go struct field {path} of type {expected}")
         elif isinstance(value, int) and not -(bits := _bits(schema)) <= value < bits:
             result, expected = f"number {value}"[:40], schema.get("format", "int64")
@@ -138,21 +142,5 @@ def _types(schema: dict[str, Any]) -> list[str]:
     return [kinds] if isinstance(kinds, str) else [kind for kind in kinds if kind != "null"]
 
 
-def _is(value: Any, kind: str) -> bool:
-    if isinstance(value, bool):
-        return kind == "boolean"
-    if kind == "number":
-        return isinstance(value, int | float)
-    python = {"string": str, "integer": int, "object": dict, "array": list}.get(kind)
-    return python is not None and isinstance(value, python)
-
-
-def _go_name(value: Any) -> str:
-    for kind in ("string", "boolean", "number", "object", "array"):
-        if _is(value, kind):
-            return "bool" if kind == "boolean" else kind
-    return "null"
-
-
-def _go_type(kinds: list[str]) -> str:
-    return " or ".join(_GO_TYPES.get(kind, kind) for kind in kinds)
+def _kind(value: Any) -> str:
+    return _KINDS.get(type(value), "null")

@@ -1,4 +1,4 @@
-"""What each kind of object needs beside the common rules: defaults, checks, and what may change.
+"""What each kind of object needs beside the common rules: defaults, rules, and what may change.
 
 Source: kubernetes, pkg/registry/*/strategy.go.
 
@@ -14,41 +14,23 @@ from dataclasses import dataclass
 
 from k8s_vault_devcluster import claims
 from k8s_vault_devcluster.api import defaults, names, pod_resources, pod_rules, policies
-from k8s_vault_devcluster.api.status import (
-    Cause,
-    forbidden_value,
-    invalid_value,
-    not_supported,
-    required,
-    too_long,
-)
-from k8s_vault_devcluster.api.volume_rules import check_config_key
+from k8s_vault_devcluster.api.rules import Rule, Rules, absent, check, named, one_of, present
+from k8s_vault_devcluster.api.status import Cause, forbidden_value, invalid_value, required, too_long
 from k8s_vault_devcluster.store import Object
 
 # https://kubernetes.io/docs/concepts/configuration/secret/#restriction-data-size
 _MAX_DATA_BYTES = 1024 * 1024
-
-
-def _nothing(obj: Object) -> None:
-    """Most kinds have no defaults."""
-
-
-def _no_causes(obj: Object) -> list[Cause]:
-    return []
-
-
-def _free(new: Object, old: Object) -> list[Cause]:
-    return []
+_RBAC = "rbac.authorization.k8s.io"
 
 
 @dataclass(frozen=True)
 class Strategy:
-    """`prepare` fills in defaults, in place; `check` and `check_update` (new, old) return what is wrong."""
+    """`prepare` fills in defaults, in place; `check_update` (new, old) returns what may not change so."""
 
-    prepare: Callable[[Object], None] = _nothing
-    check: Callable[[Object], list[Cause]] = _no_causes
-    check_update: Callable[[Object, Object], list[Cause]] = _free
-    name_rule: Callable[[str], list[str]] = names.dns_subdomain
+    prepare: Callable[[Object], None] = lambda obj: None
+    rules: Rules = ()
+    check_update: Callable[[Object, Object], list[Cause]] = lambda new, old: []
+    name_rule: names.Syntax = names.dns_subdomain
 
 
 def _prepare_pod(pod: Object) -> None:
@@ -72,40 +54,36 @@ def _prepare_secret(secret: Object) -> None:
         secret.setdefault("data", {})[key] = base64.b64encode(value.encode()).decode()
 
 
-def _check_secret(secret: Object) -> list[Cause]:
-    causes = list(_check_data(secret.get("data", {}), "data", encoded=True))
-    needed = {
-        "kubernetes.io/tls": ("tls.crt", "tls.key"),
-        "kubernetes.io/dockerconfigjson": (".dockerconfigjson",),
-    }
-    for key in needed.get(secret.get("type", ""), ()):
-        if key not in secret.get("data", {}):
-            causes.append(required(f"data[{key}]"))
-    if secret.get("type") == "kubernetes.io/service-account-token":
-        why = "devcluster does not fill in long-lived tokens: use serviceaccounts/token"
-        causes.append(forbidden_value("type", why))
-    return causes
+def _type(value: str | None, field: str) -> Iterator[Cause]:
+    if value and value.startswith("kubernetes.io/"):
+        yield forbidden_value(field, f"devcluster does not know what {value} has to hold: leave it out")
 
 
-def _check_data(data: Object, field: str, *, encoded: bool) -> Iterator[Cause]:
-    size = 0
-    for key, value in data.items():
-        yield from check_config_key(key, f"{field}[{key}]")
-        try:
-            size += len(base64.b64decode(value, validate=True)) if encoded else len(value.encode())
-        except binascii.Error as error:
-            # Not the value: it may be a password that someone forgot to encode.
-            yield Cause("FieldValueInvalid", f"{field}[{key}]", f"Invalid value: illegal base64 data: {error}")
-    if size > _MAX_DATA_BYTES:
-        yield too_long(field, f"may not be more than {_MAX_DATA_BYTES} bytes")
+def _data(measure: Callable[[str], int]) -> Rule:
+    """The rule of a map from keys to contents, whose size in bytes is measured."""
+
+    def rule(data: dict[str, str] | None, field: str) -> Iterator[Cause]:
+        size = 0
+        for key, value in (data or {}).items():
+            yield from named(names.config_key)(key, f"{field}[{key}]")
+            try:
+                size += measure(value)
+            except binascii.Error as error:
+                # Not the value: it may be a password that someone forgot to encode.
+                yield Cause("FieldValueInvalid", f"{field}[{key}]", f"Invalid value: illegal base64 data: {error}")
+        if size > _MAX_DATA_BYTES:
+            yield too_long(field, f"may not be more than {_MAX_DATA_BYTES} bytes")
+
+    return rule
 
 
-def _check_config_map(config_map: Object) -> list[Cause]:
-    binary = config_map.get("binaryData", {})
-    causes = [*_check_data(config_map.get("data", {}), "data", encoded=False)]
-    causes += _check_data(binary, "binaryData", encoded=True)
-    twice = [key for key in config_map.get("data", {}) if key in binary]
-    return causes + [invalid_value(f"data[{key}]", key, "duplicate of key present in binaryData") for key in twice]
+_TEXT = _data(lambda value: len(value.encode()))
+_BASE64 = _data(lambda value: len(base64.b64decode(value, validate=True)))
+
+
+def _twice(config_map: Object, field: str) -> Iterator[Cause]:
+    for key in config_map.get("data", {}).keys() & config_map.get("binaryData", {}).keys():
+        yield invalid_value(f"data[{key}]", key, "duplicate of key present in binaryData")
 
 
 def _check_immutable(new: Object, old: Object) -> list[Cause]:
@@ -119,79 +97,71 @@ def _check_immutable(new: Object, old: Object) -> list[Cause]:
     return causes
 
 
-def _check_event(event: Object) -> list[Cause]:
-    target = event.get("involvedObject", {}).get("namespace", "")
+def _own_namespace(event: Object, field: str) -> Iterator[Cause]:
+    target = event.get("involvedObject", {}).get("namespace")
     if target and target != event["metadata"]["namespace"]:
-        return [invalid_value("involvedObject.namespace", target, "does not match event.namespace")]
-    return []
+        yield invalid_value("involvedObject.namespace", target, "does not match event.namespace")
 
 
-def _check_role(role: Object) -> list[Cause]:
-    causes = []
-    for index, rule in enumerate(role.get("rules", [])):
-        place = f"rules[{index}]"
-        if not rule.get("verbs"):
-            causes.append(required(f"{place}.verbs", "verbs must contain at least one value"))
-        if rule.get("nonResourceURLs"):
-            if role["kind"] == "Role":
-                why = "namespaced rules cannot apply to non-resource URLs"
-                causes.append(invalid_value(f"{place}.nonResourceURLs", rule["nonResourceURLs"], why))
-            continue
-        if not rule.get("apiGroups"):
-            causes.append(required(f"{place}.apiGroups", "resource rules must supply at least one api group"))
-        if not rule.get("resources"):
-            causes.append(required(f"{place}.resources", "resource rules must supply at least one resource"))
-    if "aggregationRule" in role:
-        causes.append(forbidden_value("aggregationRule", "devcluster does not support aggregated roles"))
-    return causes
+def _rule(rule: Object, field: str) -> Iterator[Cause]:
+    parts = () if rule.get("nonResourceURLs") else (("apiGroups", "api group"), ("resources", "resource"))
+    needed = {key: present(f"resource rules must supply at least one {what}") for key, what in parts}
+    yield from check({"verbs": present("verbs must contain at least one value"), **needed}, rule, field)
+
+
+def _no_path(rule: Object, field: str) -> Iterator[Cause]:
+    if paths := rule.get("nonResourceURLs"):
+        why = "namespaced rules cannot apply to non-resource URLs"
+        yield invalid_value(f"{field}.nonResourceURLs", paths, why)
 
 
 def _prepare_binding(binding: Object) -> None:
-    binding.get("roleRef", {}).setdefault("apiGroup", "rbac.authorization.k8s.io")
+    binding.get("roleRef", {}).setdefault("apiGroup", _RBAC)
     for subject in binding.get("subjects", []):
-        subject.setdefault(
-            "apiGroup", "" if subject.get("kind") == "ServiceAccount" else "rbac.authorization.k8s.io"
-        )
-        if not subject["apiGroup"]:
+        if subject.get("kind") != "ServiceAccount":
+            subject.setdefault("apiGroup", _RBAC)
+        elif subject.get("apiGroup") == "":
             del subject["apiGroup"]
 
 
-def _check_binding(binding: Object) -> list[Cause]:
-    reference = binding["roleRef"]
-    known = ["ClusterRole"] if binding["kind"] == "ClusterRoleBinding" else ["ClusterRole", "Role"]
-    causes = [] if reference["kind"] in known else [not_supported("roleRef.kind", reference["kind"], known)]
-    for index, subject in enumerate(binding.get("subjects", [])):
-        place = f"subjects[{index}]"
-        if subject["kind"] not in ("Group", "ServiceAccount", "User"):
-            causes.append(not_supported(f"{place}.kind", subject["kind"], ["Group", "ServiceAccount", "User"]))
-        if subject["kind"] == "ServiceAccount" and not subject.get("namespace"):
-            causes.append(required(f"{place}.namespace"))
-    return causes
+def _subject(subject: Object, field: str) -> Iterator[Cause]:
+    yield from check({"kind": one_of("Group", "ServiceAccount", "User")}, subject, field)
+    if subject["kind"] == "ServiceAccount" and not subject.get("namespace"):
+        yield required(f"{field}.namespace")
 
 
 def _check_role_reference(new: Object, old: Object) -> list[Cause]:
-    if new["roleRef"] == old["roleRef"]:
-        return []
-    return [invalid_value("roleRef", new["roleRef"], "cannot change roleRef")]
+    return (
+        []
+        if new["roleRef"] == old["roleRef"]
+        else [invalid_value("roleRef", new["roleRef"], "cannot change roleRef")]
+    )
 
 
-_ROLE = Strategy(check=_check_role, name_rule=names.path_segment)
-_BINDING = Strategy(_prepare_binding, _check_binding, _check_role_reference, names.path_segment)
+def _binding(*kinds: str) -> Strategy:
+    rules: Rules = {"roleRef": {"kind": one_of(*kinds)}, "subjects": [_subject]}
+    return Strategy(_prepare_binding, rules, _check_role_reference, names.path_segment)
+
+
+_CLUSTER_ROLE: Rules = {
+    "rules": [_rule],
+    "aggregationRule": absent("devcluster does not support aggregated roles"),
+}
 _BY_PLURAL = {
-    "pods": Strategy(_prepare_pod, pod_rules.check_pod, pod_rules.check_pod_update),
+    "pods": Strategy(_prepare_pod, {"spec": pod_rules.SPEC}, pod_rules.check_pod_update),
     "namespaces": Strategy(_prepare_namespace, name_rule=names.dns_label),
-    "secrets": Strategy(_prepare_secret, _check_secret, _check_immutable),
-    "configmaps": Strategy(check=_check_config_map, check_update=_check_immutable),
-    claims.PLURAL: Strategy(claims.prepare, claims.check, claims.check_update),
-    "events": Strategy(check=_check_event),
-    "limitranges": Strategy(pod_resources.prepare_range, pod_resources.check_range),
-    "resourcequotas": Strategy(check=pod_resources.check_quota),
-    "roles": _ROLE,
-    "clusterroles": _ROLE,
-    "rolebindings": _BINDING,
-    "clusterrolebindings": _BINDING,
-    "validatingadmissionpolicies": Strategy(check=policies.check_policy),
-    "validatingadmissionpolicybindings": Strategy(check=policies.check_binding),
+    "secrets": Strategy(_prepare_secret, {"data": _BASE64, "type": _type}, _check_immutable),
+    "configmaps": Strategy(rules=({"data": _TEXT, "binaryData": _BASE64}, _twice), check_update=_check_immutable),
+    claims.PLURAL: Strategy(claims.prepare, lambda claim, field: claims.check(claim), claims.check_update),
+    "events": Strategy(rules=_own_namespace),
+    "limitranges": Strategy(pod_resources.prepare_range, {"spec": pod_resources.RANGE}),
+    "resourcequotas": Strategy(rules={"spec": pod_resources.QUOTA}),
+    "roles": Strategy(rules={"rules": [(_rule, _no_path)]}, name_rule=names.path_segment),
+    "clusterroles": Strategy(rules=_CLUSTER_ROLE, name_rule=names.path_segment),
+    "rolebindings": _binding("ClusterRole", "Role"),
+    "clusterrolebindings": _binding("ClusterRole"),
+    "validatingadmissionpolicies": Strategy(rules={"spec": policies.POLICY}),
+    "validatingadmissionpolicybindings": Strategy(rules={"spec": policies.BINDING}),
 }
 
 

@@ -5,12 +5,10 @@ from __future__ import annotations
 import uuid
 from collections.abc import Mapping
 
-from k8s_vault_devcluster import deletion, namespaces
+from k8s_vault_devcluster import deletion, namespaces, rbac
 from k8s_vault_devcluster.api import (
     admission,
     body,
-    escalation,
-    lists,
     options,
     patches,
     pod_resources,
@@ -33,10 +31,8 @@ from k8s_vault_devcluster.api.status import (
     success,
 )
 from k8s_vault_devcluster.api.strategies import strategy_of
-from k8s_vault_devcluster.store import AlreadyExists, Conflict, NotFound, Object, Store, copied, now
+from k8s_vault_devcluster.store import AlreadyExists, Conflict, NotFound, Object, Objects, Store, copied, now
 
-# Kubernetes tries a generated name this often before it gives up.
-_NAME_TRIES = 8
 _MODIFIED = "the object has been modified; please apply your changes to the latest version and try again"
 _FIXED_META = ("uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation")
 _PROTECTED_NAMESPACES = ("default", "kube-system", "kube-public")
@@ -65,17 +61,12 @@ def create(context: Context, requested: RequestInfo, obj: Object, query: Mapping
         raise bad_request("resourceVersion should not be set on objects to be created")
     body.place(obj, requested)
     meta = obj["metadata"]
-    tries = 1 if meta.get("name") or not meta.get("generateName") else _NAME_TRIES
-    for left in reversed(range(tries)):
-        named: Object = {**obj, "metadata": dict(meta)}
-        if tries > 1:
-            named["metadata"]["name"] = admission.generated(meta["generateName"])
-        try:
-            return _created(context, requested, schema.without_nulls(named), dry)
-        except AlreadyExists:
-            if not left:
-                raise already_exists(resource.plural, resource.group, named["metadata"]["name"]) from None
-    raise AssertionError("unreachable")
+    if not meta.get("name") and meta.get("generateName"):
+        meta["name"] = admission.generated(meta["generateName"])
+    try:
+        return _created(context, requested, schema.without_nulls(obj), dry)
+    except AlreadyExists:
+        raise already_exists(resource.plural, resource.group, meta["name"]) from None
 
 
 def _created(context: Context, requested: RequestInfo, obj: Object, dry: bool) -> Object:
@@ -103,7 +94,10 @@ def _admit(store: Store, requested: RequestInfo, obj: Object, old: Object | None
         admission.check_pod(store, obj)
     if requested.target.plural == "namespaces":
         admission.check_level(obj)
-    escalation.check(store, requested, obj)
+    if requested.target.group == rbac.GROUP and rbac.MASTERS not in requested.user.get("groups", []):
+        # Kubernetes lets who holds all rights of a role give it away. Nobody here needs that.
+        why = f"devcluster lets {rbac.MASTERS} alone write roles and bindings"
+        raise forbidden(requested.target.plural, rbac.GROUP, obj["metadata"]["name"], why)
     policies.admit(store, requested, "UPDATE" if old else "CREATE", obj, old)
 
 
@@ -214,35 +208,31 @@ def apply(context: Context, requested: RequestInfo, sent: object, query: Mapping
     return status, obj
 
 
-def delete(context: Context, requested: RequestInfo, expected: options.DeleteOptions) -> tuple[Object, bool]:
-    """Delete one object; return what answers it, and whether it is gone already."""
+def delete(context: Context, requested: RequestInfo, how: options.DeleteOptions) -> Object:
+    """Delete one object; return what answers it."""
     resource, store = requested.target, context.store
     obj = read(store, requested)
-    _check_preconditions(resource, obj, expected)
+    meta = obj["metadata"]
+    for name, words in (("uid", "UID"), ("resourceVersion", "ResourceVersion")):
+        expected = how.preconditions.get(name, meta[name])
+        if expected != meta[name]:
+            why = f"Precondition failed: {words} in precondition: {expected}, {words} in object meta: {meta[name]}"
+            raise conflict(resource.plural, resource.group, meta["name"], why)
     if resource.plural == "namespaces" and requested.name in _PROTECTED_NAMESPACES:
         raise forbidden("namespaces", "", requested.name, "this namespace may not be deleted")
-    if expected.dry_run:
-        return obj, False
-    deleted = deletion.delete(store, resource.plural, obj, expected.grace_seconds)
+    if how.dry_run:
+        return obj
+    deleted = deletion.delete(store, resource.plural, obj, how.grace_seconds)
     if deleted.gone and resource.plural not in _RETURNED_WHEN_DELETED:
-        return success(requested.name, resource.group, resource.plural, obj["metadata"]["uid"]), True
-    return deleted.obj, deleted.gone
-
-
-def _check_preconditions(resource: Resource, obj: Object, requested: options.DeleteOptions) -> None:
-    meta = obj["metadata"]
-    pairs = (("UID", requested.uid, meta["uid"]), ("ResourceVersion", requested.version, meta["resourceVersion"]))
-    for name, expected, result in pairs:
-        if expected is not None and expected != result:
-            why = f"Precondition failed: {name} in precondition: {expected}, {name} in object meta: {result}"
-            raise conflict(resource.plural, resource.group, meta["name"], why)
+        return success(requested.name, resource.group, resource.plural, meta["uid"])
+    return deleted.obj
 
 
 def delete_collection(
-    context: Context, requested: RequestInfo, expected: options.DeleteOptions, query: Mapping[str, str]
-) -> list[Object]:
+    context: Context, requested: RequestInfo, how: options.DeleteOptions, query: Mapping[str, str]
+) -> Objects:
     """Delete all that the query selects; return their last states."""
-    result = lists.chunk(context.store, requested, query).objects
-    for obj in [] if expected.dry_run else result:
-        deletion.delete(context.store, requested.target.plural, obj, expected.grace_seconds)
+    result = options.listed(context.store, requested, query)
+    for obj in [] if how.dry_run else result:
+        deletion.delete(context.store, requested.target.plural, obj, how.grace_seconds)
     return result

@@ -16,7 +16,6 @@ from collections.abc import AsyncIterator, Callable, Mapping
 
 from k8s_vault_devcluster.api import options
 from k8s_vault_devcluster.api.context import RequestInfo, flag, number
-from k8s_vault_devcluster.api.lists import key_of
 from k8s_vault_devcluster.api.selectors import Predicate
 from k8s_vault_devcluster.api.status import expired, forbidden_value, invalid
 from k8s_vault_devcluster.store import Change, Expired, Object, Store
@@ -45,7 +44,7 @@ class Watch:
         """Yield the watch's lines until its time is over."""
         if self.replay:
             self.since = self.store.version
-            for obj in sorted(self.store.list(self.requested.target.plural, where=self.matches), key=key_of):
+            for obj in options.in_order(self.store.list(self.requested.target.plural, where=self.matches)):
                 yield self._line("ADDED", obj)
             if self.initial:
                 yield self._bookmark(self.since, {_INITIAL_END: "true"})
