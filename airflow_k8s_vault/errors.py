@@ -7,6 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from itertools import islice
+
+# To compare two texts takes up to the cube of their length: nobody means a name of more characters.
+_LONGEST_NAME, _MOST_NAMES = 250, 1_000
 
 
 class K8sVaultError(Exception):
@@ -91,5 +95,8 @@ def did_you_mean(requested: str, known: Iterable[str]) -> str:
     >>> did_you_mean("etk", ["etl", "default"])
     " Did you mean 'etl'?"
     """
-    near = get_close_matches(requested, list(known), n=1)
+    if len(requested) > _LONGEST_NAME:
+        return ""
+    names = (name for name in known if len(name) <= _LONGEST_NAME)
+    near = get_close_matches(requested, islice(names, _MOST_NAMES), n=1)
     return f" Did you mean '{near[0]}'?" if near else ""

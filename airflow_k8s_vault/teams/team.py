@@ -16,7 +16,7 @@ from airflow_k8s_vault.teams import document
 from airflow_k8s_vault.teams.agent_settings import AgentSettings
 from airflow_k8s_vault.teams.ceiling import covers
 from airflow_k8s_vault.teams.files import FileCache, UnreadableFile
-from airflow_k8s_vault.teams.key import mistakes
+from airflow_k8s_vault.teams.key import MOST_MISTAKES, mistakes
 from airflow_k8s_vault.teams.pod_arguments import OPENABLE
 from airflow_k8s_vault.teams.team_file import PLATFORM_KEYS, POD_SECURITY, TEAM_KEYS
 from airflow_k8s_vault.teams.walls import TokenLife, Walls, read_walls, token_life
@@ -177,7 +177,7 @@ def _read(text: str, file: Path, templates_dir: Path, keys: Any) -> document.Doc
     result = mistakes(parsed, keys)
     if result:
         count = "a mistake" if len(result) == 1 else f"{len(result)} mistakes"
-        lines = [f"line {mistake.place.line}: {mistake.sentence}" for mistake in result]
+        lines = [f"line {mistake.place.line}: {mistake.sentence}" for mistake in result[:MOST_MISTAKES]]
         raise TeamError(error_list(f"{location(file, templates_dir, None)} has {count}:", lines))
     return parsed
 

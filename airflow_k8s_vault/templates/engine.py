@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from jinja2 import BaseLoader, Environment, StrictUndefined, TemplateNotFound, TemplateSyntaxError, meta, nodes
 from jinja2.compiler import CodeGenerator, Frame
 from jinja2.sandbox import ImmutableSandboxedEnvironment
+from jinja2.utils import Namespace
 
 from airflow_k8s_vault.errors import did_you_mean
 from airflow_k8s_vault.teams import FileCache, UnreadableFile
@@ -137,6 +138,13 @@ class _Missing(StrictUndefined):
         return f"there is no {name!r}, only {', '.join(known) or 'nothing'}.{did_you_mean(str(name), known)}"
 
 
+class _Namespace(Namespace):
+    """Jinja's, but it is not written out: one may hold the same other twice, and that another."""
+
+    def __repr__(self) -> str:
+        return "<namespace>"
+
+
 class PodEnvironment(ImmutableSandboxedEnvironment):
     """The environment of one templates_dir. Templates render to a Fragment."""
 
@@ -159,6 +167,8 @@ class PodEnvironment(ImmutableSandboxedEnvironment):
         # The same template and variables have to give the same pod.
         del self.filters["random"]
         del self.globals["lipsum"]
+        self.globals["namespace"] = _Namespace
+        self.tests = guards.tests(self.tests)  # type: ignore[arg-type,assignment]
         self.filters = guards.filters({**self.filters, "label_value": label_value}) | {_EACH: limits.each}
 
     sized, step = staticmethod(limits.sized), staticmethod(limits.step)
@@ -179,6 +189,14 @@ class PodEnvironment(ImmutableSandboxedEnvironment):
         """Return what `~` makes of the parts."""
         limits.require(limits.size_of(*parts))
         return str(limits.sized("".join(map(str, parts))))
+
+    # `map("a.b.c")` and its like look up one name after another, without a tag of the template.
+
+    def getitem(self, obj: Any, argument: Any) -> Any:
+        return super().getitem(limits.step(obj), argument)
+
+    def getattr(self, obj: Any, attribute: str) -> Any:
+        return super().getattr(limits.step(obj), attribute)
 
     def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
         limits.operated(operator, left, right)

@@ -102,7 +102,14 @@ class Folder:
 
     def variables(self, file: str) -> Declared:
         """Return the variables of a template and of all that it is made of."""
-        return variables.combined(tuple(self._declared(name) for name in self.chain(file)))
+        declared, count = [], 0
+        for name in self.chain(file):
+            declared.append(self._declared(name))
+            count += len(declared[-1].variables)
+            if count > variables.MOST_VARIABLES:
+                where = location(self.root / file, self.root, None)
+                raise TemplateError(f"{where} declares more than {variables.MOST_VARIABLES} variables.")
+        return variables.combined(tuple(declared))
 
     def _declared(self, name: str) -> Declared:
         file = f"{name.removesuffix(SUFFIX)}{variables.VARIABLES_SUFFIX}"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
+from functools import wraps
 from typing import Any
 
 from jinja2 import TemplateRuntimeError, Undefined
@@ -64,11 +65,28 @@ def _guarded(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
         elif check := _CHECKS.get(name):
             check(value, rest, kwargs)
         made = function(*args[:start], value, *rest, **kwargs)
+        if isinstance(made, Generator):
+            # A filter that is given another's items counts each of them, too: there may be a thousand in a row.
+            return limits.each(made)
         return made if isinstance(made, Undefined) else limits.sized(made)
 
     if passed is not None:
         guarded.jinja_pass_arg = passed  # type: ignore[attr-defined]
     return guarded
+
+
+def tests(known: Mapping[str, Callable[..., Any]]) -> dict[str, Callable[..., Any]]:
+    """Return Jinja's tests, each a step of the rendering: `select` asks one for every item."""
+    return {name: _counted(function) for name, function in known.items()}
+
+
+def _counted(function: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(function)
+    def counted(*args: Any, **kwargs: Any) -> Any:
+        limits.step()
+        return function(*args, **kwargs)
+
+    return counted
 
 
 def _named(rest: list[Any], kwargs: Mapping[str, Any], at: int, name: str, default: Any = None) -> Any:

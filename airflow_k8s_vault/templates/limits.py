@@ -6,12 +6,13 @@ steps of a template, so no single step may be long: what a step makes is bounded
 
 from __future__ import annotations
 
+import re
 import string
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import ItemsView, Iterable, Iterator, KeysView, Mapping, ValuesView
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, NoReturn
 
 from jinja2 import TemplateRuntimeError
 
@@ -21,7 +22,11 @@ SECONDS = 0.3
 # that Kubernetes takes has at most 1.5 million characters.
 VALUE, TOTAL = 1_000_000, 10_000_000
 WIDTH = 10_000
+# Of a number, 617 digits: a process may forbid to write out those of more than 640.
+BITS = 2_048
 _ENTRY = 10
+_COLLECTIONS = (Mapping, KeysView, ItemsView, ValuesView, list, tuple, set, frozenset)
+_PRINTF = re.compile(r"[#0 +-]*(\*|[0-9]*)(?:\.(\*|[0-9]*))?[hlL]?")
 
 
 class Budget:
@@ -93,8 +98,8 @@ def size_of(*values: Any) -> int:
         if isinstance(value, str):
             size += len(value)
         elif isinstance(value, int):
-            size += value.bit_length() // 8
-        elif isinstance(value, Mapping | list | tuple | set | frozenset):
+            _require_short(value)
+        elif isinstance(value, _COLLECTIONS):
             require(size + _ENTRY * len(value))
             waiting += value
             waiting += value.values() if isinstance(value, Mapping) else ()
@@ -106,6 +111,12 @@ def require(size: int) -> None:
     """Raise TemplateRuntimeError where a value of that size is too large."""
     if size > VALUE:
         raise TemplateRuntimeError(f"makes a value of more than {VALUE:,} characters")
+
+
+def _require_short(number: int) -> None:
+    if number.bit_length() > BITS:
+        # Dividing such numbers takes seconds, and Python refuses to write them.
+        raise TemplateRuntimeError(f"makes a number of more than {BITS:,} bits")
 
 
 def require_width(*widths: Any) -> None:
@@ -129,32 +140,62 @@ def operated(operator: str, left: Any, right: Any) -> None:
 
 
 def _require_printf(text: str, given: Any) -> None:
-    parts = text.split("%")[1:]
-    widths = [
-        part.lstrip("#0- +")[:6] for part in (p.partition(")")[2] if p.startswith("(") else p for p in parts)
-    ]
-    numbers = [number for width in widths for number in width.replace(".", " ").split()]
-    if any(width.startswith("*") or ".*" in width for width in widths) or any(_is_wide(n) for n in numbers):
-        raise TemplateRuntimeError(f"asks for a width of more than {WIDTH:,}, or for one that is computed")
-    require(len(text) + len(parts) * size_of(given))
+    widths = list(_printf_widths(text))
+    size = len(text) + len(widths) * size_of(given)
+    for width in widths:
+        size += _columns(width)
+        require(size)
 
 
-def _is_wide(text: str) -> bool:
-    return len(text) > 4 and text[:5].isdigit()
+def _printf_widths(text: str) -> Iterator[str]:
+    """Yield width and precision of each place for a value, "" where there is none."""
+    at = text.find("%") + 1
+    while at:
+        at = _after_key(text, at)
+        # It matches everywhere, if only nothing.
+        if match := _PRINTF.match(text, at):
+            yield from (match[1], match[2] or "")
+            at = match.end()
+        # What follows is the kind of the value, "%" among them.
+        at = text.find("%", at + 1) + 1
+
+
+def _after_key(text: str, at: int) -> int:
+    """Return where the name in parentheses ends, which may hold such itself; `at` where there is none."""
+    depth, end = 0, at
+    while end < len(text):
+        depth += {"(": 1, ")": -1}.get(text[end], 0)
+        if depth == 0:
+            return end + (end > at)
+        end += 1
+    # Never closed: Python refuses it.
+    return len(text)
 
 
 def formatted(text: str, given: Any) -> None:
     """Raise TemplateRuntimeError where str.format would make something too large."""
-    size = size_of(given)
+    size, each_size = 0, size_of(given)
     for literal, field, spec, _ in string.Formatter().parse(text):
-        if "{" in (spec or "") or any(_is_wide(text) for text in _digits(spec or "")):
-            raise TemplateRuntimeError(f"asks for a width of more than {WIDTH:,}, or for one that is computed")
-        size += len(literal) + (size_of(given) if field is not None else 0)
+        if "{" in (spec or ""):
+            _refuse_width()
+        size += len(literal) + (each_size if field is not None else 0)
+        size += sum(map(_columns, _numbers(spec or "")))
         require(size)
 
 
-def _digits(text: str) -> list[str]:
-    return "".join(character if character.isdigit() else " " for character in text).split()
+def _numbers(text: str) -> list[str]:
+    # Of all scripts, as Python reads them there.
+    return "".join(character if character.isdecimal() else " " for character in text).split()
+
+
+def _columns(width: str) -> int:
+    if len(width) > 4 or width == "*":
+        _refuse_width()
+    return int(width or 0)
+
+
+def _refuse_width() -> NoReturn:
+    raise TemplateRuntimeError(f"asks for a width of {WIDTH:,} or more, or for one that is computed")
 
 
 def joined(separator: Any, items: Iterable[Any]) -> list[Any]:

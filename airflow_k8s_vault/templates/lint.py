@@ -6,7 +6,7 @@ import contextlib
 import time
 from collections import defaultdict
 from collections.abc import Iterator
-from itertools import product
+from itertools import islice, product
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +19,14 @@ from airflow_k8s_vault.templates.explain import explained_fields
 from airflow_k8s_vault.templates.folder import template_folder
 from airflow_k8s_vault.templates.lint_team import Finding
 from airflow_k8s_vault.templates.template import BASE_CONTAINER
-from airflow_k8s_vault.templates.variables import CONTEXT_NAMES
+from airflow_k8s_vault.templates.variables import CONTEXT_NAMES, patterns_of
 
 __all__ = ["Finding", "lint_folder", "lint_templates"]
 
 # Of one template. What takes longer is told, and the rest of its values is left.
 _SECONDS = 10
+# That are declared nowhere: near ones are looked for.
+_MOST_NAMES = 50
 # A variable's declaration limits what a DAG may give by any of these.
 _LIMITS = (
     *("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"),
@@ -115,7 +117,7 @@ def _of_template(template: PodTemplate, used: set[str]) -> Iterator[Finding]:
 def _of_variables(template: PodTemplate) -> Iterator[Finding]:
     for name, variable in template.variables.variables.items():
         where = teams.location(variable.file, template.folder.root, variable.line)
-        for _, pattern in patterns.of_schema(variable.schema):
+        for _, pattern in patterns_of(variable.schema):
             if not patterns.is_anchored(pattern):
                 message = (
                     f"{name}'s pattern {pattern!r} takes any text that it stands in: write ^(?:…)$ for all of it."
@@ -143,7 +145,7 @@ def _of_open_arguments(template: PodTemplate) -> Iterator[Finding]:
 
 def _of_names(template: PodTemplate) -> Iterator[Finding]:
     known = [*template.variables.variables, *CONTEXT_NAMES]
-    for name, file in template.folder.undeclared(template.file).items():
+    for name, file in islice(template.folder.undeclared(template.file).items(), _MOST_NAMES):
         where = teams.location(template.folder.root / file, template.folder.root, None)
         message = f"uses '{name}', which no .vars.yaml declares.{did_you_mean(name, known)}"
         yield Finding("error", f"{where} ({template.name})", message)

@@ -5,12 +5,12 @@ Python's own `re` takes a newline after `$`, digits of all scripts for `\\d`, an
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
 
-# Where a JSON Schema holds others.
-_BELOW = ("items", "additionalProperties", "propertyNames")
+# Characters. RE2 takes its time to compile a longer one.
+_LONGEST = 1_000
 
 
 def check(_: Any, pattern: str, value: Any, schema: Any) -> Iterator[Any]:
@@ -37,6 +37,8 @@ def mistake(pattern: object) -> str | None:
     """
     import re2
 
+    if len(str(pattern)) > _LONGEST:
+        return f"it is longer than {_LONGEST:,} characters."
     try:
         _compiled(str(pattern))
     except re2.error as error:
@@ -71,18 +73,6 @@ def _at_the_top(pattern: str) -> Iterator[str]:
             depth += 1 if character == "(" else -1
         elif depth == 0:
             yield character
-
-
-def of_schema(schema: Mapping[str, Any], at: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], str]]:
-    """Yield each pattern of a valid JSON Schema, with the keys that lead to it."""
-    if "pattern" in schema:
-        yield (*at, "pattern"), schema["pattern"]
-    for key in _BELOW:
-        if isinstance(schema.get(key), Mapping):
-            yield from of_schema(schema[key], (*at, key))
-    for name, below in (schema.get("properties") or {}).items():
-        if isinstance(below, Mapping):
-            yield from of_schema(below, (*at, "properties", name))
 
 
 @lru_cache(maxsize=1024)

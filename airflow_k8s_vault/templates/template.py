@@ -148,7 +148,8 @@ class PodTemplate:
             limits.size_of(values)
         except TemplateRuntimeError as error:
             raise TemplateError(
-                f"The variables of pod template '{self.name}' are too long: at most {limits.VALUE:,} characters."
+                f"The variables of pod template '{self.name}' are too long: at most {limits.VALUE:,} characters, "
+                f"and {limits.BITS:,} bits a number."
             ) from error
 
     def _fragment(self, names: Mapping[str, Any]) -> Fragment:

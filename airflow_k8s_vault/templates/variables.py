@@ -9,8 +9,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,12 @@ KEYWORDS = (
     *("minLength", "maxLength", "pattern", "items", "minItems", "maxItems", "uniqueItems"),
     *("properties", "additionalProperties", "minProperties", "maxProperties", "propertyNames"),
 )
-_NAME = re.compile(r"[a-z][a-z0-9_]*")
+# Where a declaration holds others.
+BELOW = ("items", "additionalProperties", "propertyNames")
+# Keys and entries of a file, and variables of a template with all that it is made of: each takes its time.
+MOST_ENTRIES, MOST_VARIABLES = 2_000, 500
+_MOST_MISTAKES = 50
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,127}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,15 +119,19 @@ def read(text: str, file: Path, templates_dir: Path) -> Declared:
     variables: dict[str, Variable] = {}
     if not isinstance(data, dict):
         matches.append(Mistake(parsed.place(()), "must map each variable's name to its declaration."))
+    elif len(parsed.values) > MOST_ENTRIES:
+        matches.append(Mistake(parsed.place(()), f"holds more than {MOST_ENTRIES:,} keys and entries."))
     elif not matches:
         for name, schema in data.items():
-            errors = list(_declaration_mistakes(name, schema))
+            if len(matches) > _MOST_MISTAKES:
+                break
+            errors = list(islice(_declaration_mistakes(name, schema), _MOST_MISTAKES))
             matches += [Mistake(parsed.place((name, *at)), f"{name} {message}") for at, message in errors]
             if not errors:
                 variables[name] = Variable(name, schema, file, parsed.place((name,)).line)
                 matches += _own_values(variables[name], parsed)
     if matches:
-        lines = [f"line {mistake.place.line}: {mistake.sentence}" for mistake in matches]
+        lines = [f"line {mistake.place.line}: {mistake.sentence}" for mistake in matches[:_MOST_MISTAKES]]
         raise TemplateError(error_list(f"{location(file, templates_dir, None)} has mistakes:", lines))
     return Declared(variables)
 
@@ -139,9 +149,7 @@ def _declaration_mistakes(name: str, schema: Any) -> Iterator[tuple[tuple[str, .
     elif schema["type"] not in TYPES:
         near = did_you_mean(str(schema.get("type")), TYPES)
         yield ("type",), f"has type {schema.get('type')!r}, which is none of {', '.join(TYPES)}.{near}"
-    for keyword in schema:
-        if keyword not in KEYWORDS:
-            yield (keyword,), f"has the unknown keyword '{keyword}'.{did_you_mean(keyword, KEYWORDS)}"
+    yield from _unknown_keywords(schema)
     if not isinstance(schema.get("required", True), bool):
         yield ("required",), "has a `required` that is neither true nor false."
     if schema.get("type") == "quantity":
@@ -150,27 +158,62 @@ def _declaration_mistakes(name: str, schema: Any) -> Iterator[tuple[tuple[str, .
                 yield (limit,), f"has {limit} {schema[limit]!r}, which is no quantity ('500m', '2Gi')."
 
 
+def _unknown_keywords(
+    schema: Mapping[str, Any], at: tuple[str, ...] = ()
+) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Yield each keyword that is none, at any depth: a `$ref` would be fetched, and could lead to itself."""
+    for keyword in schema:
+        if keyword not in KEYWORDS:
+            where = f" in {dotted(at)}" if at else ""
+            near = did_you_mean(keyword, KEYWORDS)
+            yield (*at, keyword), f"has the unknown keyword '{keyword}'{where}.{near}"
+    for place, below in schemas_below(schema):
+        yield from _unknown_keywords(below, (*at, *place))
+
+
+def schemas_below(schema: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], Mapping[str, Any]]]:
+    """Yield the declarations that one holds, each with the keys that lead to it."""
+    for key in BELOW:
+        if isinstance(schema.get(key), Mapping):
+            yield (key,), schema[key]
+    properties = schema.get("properties")
+    for name, below in properties.items() if isinstance(properties, Mapping) else ():
+        if isinstance(below, Mapping):
+            yield ("properties", name), below
+
+
 def _own_values(variable: Variable, parsed: Document) -> Iterator[Mistake]:
     import jsonschema
 
     try:
-        jsonschema.Draft202012Validator.check_schema(_standard(variable.schema))
+        # Without its formats: a pattern is RE2's, and not for Python to compile.
+        jsonschema.Draft202012Validator.check_schema(_standard(variable.schema), jsonschema.FormatChecker(()))
     except jsonschema.SchemaError as error:
         yield Mistake(parsed.place((variable.name, *error.path)), f"{variable.name}: {error.message}.")
         return
     errors = [
         Mistake(parsed.place((variable.name, *at)), f"{variable.name} has pattern {pattern!r}: {text}")
-        for at, pattern in patterns.of_schema(variable.schema)
+        for at, pattern in patterns_of(variable.schema)
         if (text := patterns.mistake(pattern))
     ]
     if errors:
         yield from errors
         return
-    values = [("default", variable.default)] if "default" in variable.schema else []
-    values += [("enum", value) for value in variable.schema.get("enum", ())]
-    for keyword, value in values:
-        for text in variable.mistakes(value):
+    # Each of an enum is one of them: to compare each with each takes its time.
+    others = replace(variable, schema={key: one for key, one in variable.schema.items() if key != "enum"})
+    values = [("default", variable, variable.default)] if "default" in variable.schema else []
+    values += [("enum", others, value) for value in variable.schema.get("enum", ())]
+    for keyword, by, value in values:
+        for text in by.mistakes(value):
             yield Mistake(parsed.place((variable.name, keyword)), f"{keyword} of {text}")
+
+
+def patterns_of(schema: Mapping[str, Any], at: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Yield each pattern of a valid declaration, with the keys that lead to it."""
+    if "pattern" in schema:
+        yield (*at, "pattern"), schema["pattern"]
+    for place, below in schemas_below(schema):
+        yield from patterns_of(below, (*at, *place))
 
 
 def _standard(schema: dict[str, Any]) -> dict[str, Any]:
@@ -182,15 +225,20 @@ def _standard(schema: dict[str, Any]) -> dict[str, Any]:
 
 @lru_cache(maxsize=4096)
 def _validator(variable: Variable) -> Any:
+    schema = {keyword: value for keyword, value in variable.schema.items() if keyword != "required"}
+    return _validators(variable.schema["type"] == "quantity")(schema)
+
+
+@lru_cache(maxsize=2)
+def _validators(of_quantities: bool) -> Any:
     # Imported on first use: a DAG whose templates declare nothing does without.
     import jsonschema
 
     checks = {"pattern": patterns.check, "uniqueItems": _unique_items}
-    checks |= {"minimum": _minimum, "maximum": _maximum} if variable.schema["type"] == "quantity" else {}
+    checks |= {"minimum": _minimum, "maximum": _maximum} if of_quantities else {}
     base = jsonschema.Draft202012Validator
     types = base.TYPE_CHECKER.redefine("quantity", lambda _, value: _is_quantity(value))
-    schema = {keyword: value for keyword, value in variable.schema.items() if keyword != "required"}
-    return jsonschema.validators.extend(base, checks, type_checker=types)(schema)
+    return jsonschema.validators.extend(base, checks, type_checker=types)
 
 
 def _unique_items(_: Any, is_unique: bool, value: Any, schema: Any) -> Iterator[Any]:

@@ -10,8 +10,8 @@ from functools import cache
 import pytest
 
 from airflow_k8s_vault import templates
-from airflow_k8s_vault.errors import TemplateError
-from airflow_k8s_vault.templates import limits
+from airflow_k8s_vault.errors import TemplateError, did_you_mean
+from airflow_k8s_vault.templates import limits, lint_templates
 from tests import growth
 from tests.templates.conftest import POD, Write
 
@@ -58,6 +58,19 @@ EXPRESSIONS = {
     "range": "range(1000000000) | list",
     "many centers": "range(99999) | map('center', 9999) | list",
     "list in list": "[range(9999) | list] * 9999",
+    "a long number divided": "((('f' * 9000) * 90) | int(0, 16)) // ((('f' * 9000) * 45) | int(0, 16))",
+    "a long number": "('f' * 9000) | int(0, 16)",
+    "a sum of long numbers": "[2 ** 2047, 2 ** 2047] | sum",
+    "a name in parentheses": "'%((a))1000000000d' % {'(a)': 1}",
+    "a name with a percent sign": "'%(a%b)1000000000d' % {'a%b': 1}",
+    "printf after a percent sign": "'%l%%1000000000d' % 1",
+    "digits of another script": "'{:٩٩٩٩٩٩٩٩٩}'.format(1)",
+    "many widths": "('{0:😀>9999}' * 23000).format(1)",
+    "many widths by name": "('%(a)9999d' * 25000) % {'a': 1}",
+    "a long path of attributes": "(['a'] * 9000) | map(attribute=('0.' * 9000) * 50 ~ '0') | list",
+    "a long path to sort by": "(['a'] * 9000) | sort(attribute=('0.' * 9000) * 50 ~ '0')",
+    "each in a list": "(range(40000) | list) | select('in', [1.5] * 40000) | list",
+    "some of a list": "(['a'] * 40000) | selectattr('0', 'in', range(40000) | list) | list",
 }
 _GROW = "{%% set ns = namespace(x=%s) %%}{%% for i in range(60) %%}{%% set ns.x = %s %%}{%% endfor %%}"
 # Before the pod.
@@ -77,6 +90,12 @@ STATEMENTS = {
     "a tuple of itself": _GROW % ("[1]", "(ns.x, ns.x)"),
     "a mapping of itself": _GROW % ("[1]", "{'a': ns.x, 'b': ns.x}"),
     "dict of itself": _GROW % ("[1]", "dict(a=ns.x, b=ns.x)"),
+    "namespaces in namespaces": "{% set ns0 = namespace(x=1) %}"
+    + "".join(f"{{% set ns{n + 1} = namespace(a=ns{n}, b=ns{n}) %}}" for n in range(60))
+    + "{{ [ns60 ~ '']}}",
+    "views of views": _GROW % ("{'a': 1}", "{'a': ns.x.items(), 'b': ns.x.items()}"),
+    "filters in a row": "{% set ns = namespace(x=range(99999)) %}{% for i in range(200) %}"
+    "{% set ns.x = ns.x | unique %}{% endfor %}{{ ns.x | list }}",
     "captured twice": "{% set a0 %}# x\n{% endset %}"
     + "".join(f"{{% set a{n + 1} %}}{{{{ a{n} }}}}{{{{ a{n} }}}}{{% endset %}}" for n in range(60))
     + "{{ a60 }}",
@@ -182,6 +201,8 @@ def test_variables_of_any_length_are_no_way_around_the_limits(write: Write) -> N
         templates.find("payments/x", folder).render({"a": laughs})
     with pytest.raises(TemplateError, match="too long"):
         templates.find("payments/x", folder).check_vars({"a": laughs})
+    with pytest.raises(TemplateError, match="too long"):
+        templates.find("payments/x", folder).check_vars({"a": [10**5000]})
 
 
 @pytest.mark.parametrize(
@@ -203,6 +224,70 @@ def test_a_pattern_that_takes_more_than_linear_time_is_refused_with_its_line(wri
         TemplateError, match=r"x.vars.yaml has mistakes:\n  - line 3: a has pattern .* RE2 does not"
     ):
         templates.find("payments/x", folder).check_vars({"a": "b"})
+
+
+def _many(entry: str, count: int) -> str:
+    return ", ".join(entry % number for number in range(count))
+
+
+# Without end, from elsewhere, or by Python's own way to look for patterns.
+DECLARATIONS = {
+    "a reference to a page": "a: {type: array, items: {$ref: 'http://127.0.0.1:1/x'}, default: [x]}",
+    "a reference to a file": "a: {type: array, items: {$ref: 'file:///etc/hostname'}, default: [x]}",
+    "a reference to itself": "a: {type: array, items: {items: {$ref: '#'}}, default: [[[x]]]}",
+    "references that double": "a: {type: array, items: {allOf: [{$ref: '#/items/$defs/a60'}], $defs: {a0: {}, "
+    + ", ".join(
+        f"a{n + 1}: {{allOf: [{{$ref: '#/items/$defs/a{n}'}}, {{$ref: '#/items/$defs/a{n}'}}]}}" for n in range(60)
+    )
+    + "}}, default: [x]}",
+    "a pattern of keys": "a: {type: object, properties: {b: {patternProperties: {'^(a+)+$': {}}}}, "
+    f"default: {{b: {{{'a' * 40}b: 1}}}}}}",
+    "a very long pattern": f"a: {{type: string, pattern: '^{'a?' * 100_000}$', default: a}}",
+    "very many variables": "".join(f"a{n}: {{type: string, default: x}}\n" for n in range(5000)),
+    "very many values": f"a: {{type: integer, enum: [{_many('v%s', 20_000)}]}}",
+    "very many mappings": f"a: {{type: object, enum: [{_many('{v: %s}', 9000)}]}}",
+    "very many keywords": f"a: {{type: string, {_many('patter%s: 1', 900)}}}",
+    "very many declarations of no type": _many("a%s: {typ: string}", 900).replace(", ", "\n"),
+}
+
+
+@pytest.mark.parametrize("what", DECLARATIONS)
+def test_a_declaration_that_would_take_too_long_is_an_error(what: str, write: Write) -> None:
+    write("payments/x.yaml.j2", POD)
+    folder = write("payments/x.vars.yaml", DECLARATIONS[what])
+
+    with soon(), pytest.raises(TemplateError) as refused:
+        templates.find("payments/x", folder).check_vars({})
+    assert "payments/x.vars.yaml has mistakes:\n  - line 1: " in str(refused.value)
+    assert str(refused.value).count("\n") <= 50
+
+
+def test_the_variables_of_all_files_of_a_template_are_counted(write: Write) -> None:
+    for name in ("payments/x", "a", "b"):
+        parts = '{% include "a.yaml.j2" %}{% include "b.yaml.j2" %}' + POD if name == "payments/x" else ""
+        write(f"{name}.yaml.j2", parts)
+        folder = write(
+            f"{name}.vars.yaml", "".join(f"{name[-1]}{number}: {{type: string}}\n" for number in range(200))
+        )
+
+    with pytest.raises(TemplateError, match="declares more than 500 variables"):
+        templates.find("payments/x", folder).check_vars({})
+
+
+def test_names_that_nothing_declares_are_named_in_a_moment(write: Write) -> None:
+    write("payments/x.vars.yaml", "".join(f"aaaa{n}: {{type: string}}\n" for n in range(500)))
+    folder = write("payments/x.yaml.j2", "".join(f"{{{{ aaab{n} }}}}" for n in range(3500)) + POD)
+
+    with soon():
+        findings = list(lint_templates("payments", folder))
+    assert 0 < len(findings) < 700
+
+
+def test_long_names_are_not_compared_with_each_other() -> None:
+    letters = "".join(map(chr, range(0x4E00, 0x4E65)))
+
+    with soon():
+        assert "" == did_you_mean(letters * 300, [letters[::-1] * 300, letters[50:] + letters * 299])
 
 
 def test_entries_that_are_to_be_unique_are_compared_in_proportion_to_their_number(write: Write) -> None:

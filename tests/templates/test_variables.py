@@ -147,7 +147,12 @@ def test_a_child_inherits_its_parents_variables_and_may_declare_its_own(write: W
         ("Batch: {type: integer}", "Batch is no name of a variable"),
         ("images: {type: object}", "images is a name that every template has already"),
         ("batch: {type: integer, required: maybe}", "`required` that is neither true nor false"),
-        ("batch: {type: string, pattern: '['}", "batch: "),
+        ("batch: {type: string, pattern: '['}", "batch has pattern '[': RE2 does not take it: missing ]"),
+        (
+            "a: {type: array, items: {typ: string}}",
+            "a has the unknown keyword 'typ' in items. Did you mean 'type'?",
+        ),
+        ("a: {type: object, properties: {b: {items: {x: 1}}}}", "keyword 'x' in properties.b.items."),
         ("- a", "must map each variable's name to its declaration"),
         ("a: {type: string}\na: {type: string}", "key 'a' is there twice"),
     ],
