@@ -10,6 +10,8 @@ from pathlib import Path
 
 import trustme
 
+from k8s_vault_devcluster import private_file
+
 _NAMES = ("localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc")
 
 
@@ -30,6 +32,5 @@ def make(folder: Path, host: str) -> ServerCertificate:
         authority.cert_pem.bytes().decode(), folder / "apiserver.crt", folder / "apiserver.key"
     )
     certificate.cert_chain_pems[0].write_to_path(made.certificate)
-    made.key.touch(mode=0o600)
-    certificate.private_key_pem.write_to_path(made.key)
+    private_file.write(made.key, certificate.private_key_pem.bytes().decode())
     return made

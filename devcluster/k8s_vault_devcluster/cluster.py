@@ -22,7 +22,7 @@ from typing import ClassVar
 import uvicorn
 from starlette.applications import Starlette
 
-from k8s_vault_devcluster import certificates, garbage, namespaces, rbac, scheduler
+from k8s_vault_devcluster import certificates, garbage, namespaces, private_file, rbac, scheduler
 from k8s_vault_devcluster.api.app import application
 from k8s_vault_devcluster.api.context import Context
 from k8s_vault_devcluster.kubelet import Kubelet
@@ -127,10 +127,7 @@ class Cluster:
 
     def _write_kubeconfig(self) -> None:
         """Last, and in one step: who finds the file finds a server that answers."""
-        draft = self.folder / ".kubeconfig"
-        draft.touch(mode=0o600)
-        draft.write_text(json.dumps(self.kubeconfig(), indent=2))
-        draft.rename(self.folder / "kubeconfig")
+        private_file.write(self.folder / "kubeconfig", json.dumps(self.kubeconfig(), indent=2))
 
     def kubeconfig(self) -> dict[str, object]:
         """Return the kubeconfig of the administrator. It holds the token: not for logs."""

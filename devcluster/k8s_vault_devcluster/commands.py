@@ -11,6 +11,7 @@ import json
 import os
 import shlex
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -196,10 +197,21 @@ def _end(recorded: str | None, number: signal.Signals) -> None:
         time.sleep(0.05)
 
 
+def _require_own(folder: Path) -> None:
+    """Raise DevError where others could put files into the folder, or take those away that we trust."""
+    found = folder.stat()
+    if found.st_uid != os.geteuid() or found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        raise DevError(
+            f"{folder} is another user's, or others may write to it: it will hold tokens and passwords.\n"
+            f"  Make it yours alone (chmod 700 {folder}), or name another one with --folder."
+        )
+
+
 @contextlib.contextmanager
 def _locked(folder: Path) -> Iterator[None]:
     """One `up` or `down` at a time."""
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    _require_own(folder)
     with (folder / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield

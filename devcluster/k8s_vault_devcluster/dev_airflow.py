@@ -13,12 +13,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import psycopg2
-
 from airflow_k8s_vault import config
 from airflow_k8s_vault.errors import ConfigError
 from k8s_vault_devcluster.commands import DevError, folder_of, reports_errors, running_state, say
 from k8s_vault_devcluster.demo.airflow_home import Airflow
+from k8s_vault_devcluster.postgres import make_database
 
 _DATABASE = "airflow"
 _START_SECONDS = 180
@@ -71,7 +70,7 @@ def _serve(airflow: Airflow, folder: Path) -> None:
     say("Airflow makes its tables and starts, which takes up to a minute on two cores.")
     airflow.start()
     airflow.wait_until_it_answers(_START_SECONDS)
-    say(f"Airflow is at {airflow.url} (no login needed), its page of secrets at {airflow.url}/plugin/k8s-vault.")
+    say(f"Airflow is at {airflow.url} ({airflow.login}), its page of secrets at {airflow.url}/plugin/k8s-vault.")
     say(f"Its logs are in {airflow.home}. A new DAG is paused, and read within half a minute. Ctrl-C stops it.")
     while running_state(folder):
         if ended := airflow.ended():
@@ -81,15 +80,8 @@ def _serve(airflow: Airflow, folder: Path) -> None:
 
 
 def _database(state: dict[str, Any]) -> str:
-    """Return the SQLAlchemy URI of Airflow's tables, which are kept until `dev down`."""
-    place, _, _ = state["postgres_uri"].rpartition("/")
-    connection = psycopg2.connect(state["postgres_uri"])
-    connection.autocommit = True
-    with contextlib.closing(connection), connection.cursor() as cursor:
-        cursor.execute("select 1 from pg_database where datname = %s", [_DATABASE])
-        if not cursor.fetchone():
-            cursor.execute(f"create database {_DATABASE}")
-    return f"{place.replace('postgresql://', 'postgresql+psycopg2://')}/{_DATABASE}"
+    """Return the SQLAlchemy URI of Airflow's tables, which are kept until `dev down`: each worker has it."""
+    return make_database(state["postgres_uri"], _DATABASE).replace("postgresql://", "postgresql+psycopg2://")
 
 
 @contextlib.contextmanager

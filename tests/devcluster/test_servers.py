@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -11,8 +12,9 @@ from pathlib import Path
 
 import psycopg2
 import pytest
+from k8s_vault_devcluster import kubeconfigs
 from k8s_vault_devcluster.openbao import OpenBao
-from k8s_vault_devcluster.postgres import PostgreSQL, drop_role_maker, make_role_maker
+from k8s_vault_devcluster.postgres import PostgreSQL, drop_role_maker, make_database, make_role_maker
 from k8s_vault_devcluster.provision import Provisioning
 from k8s_vault_devcluster.server import DevCluster
 from kubernetes import client, config
@@ -157,6 +159,36 @@ def test_who_makes_roles_for_vault_gets_nothing_of_a_superuser(
     assert not file.exists()
 
 
+def test_who_owns_a_database_gets_nothing_of_a_superuser(postgres: PostgreSQL, tmp_path: Path) -> None:
+    older = make_database(postgres.uri(), "owned")
+    uri = make_database(postgres.uri(), "owned")
+    refused = []
+    with psycopg2.connect(uri) as connection, connection.cursor() as cursor:
+        cursor.execute("create table loads (amount integer); drop table loads")
+    for statement in (
+        f"copy (select 1) to program 'touch {tmp_path / 'touched'}'",
+        f"copy (select 1) to '{tmp_path / 'touched'}'",
+        f"select lo_export(lo_from_bytea(0, 'x'), '{tmp_path / 'touched'}')",
+        "select pg_read_file('/etc/passwd')",
+        "create extension dblink",
+        "create role more",
+    ):
+        with psycopg2.connect(uri) as connection, connection.cursor() as cursor:
+            with pytest.raises(psycopg2.errors.InsufficientPrivilege):
+                cursor.execute(statement)
+            refused.append(statement)
+
+    assert 6 == len(refused)
+    assert [] == list(tmp_path.iterdir())
+    with pytest.raises(psycopg2.OperationalError, match="password authentication failed"):
+        psycopg2.connect(older)
+    connection = psycopg2.connect(postgres.uri())
+    connection.autocommit = True
+    with contextlib.closing(connection), connection.cursor() as cursor:
+        cursor.execute("drop database owned")
+        cursor.execute("drop role owned")
+
+
 def test_a_role_maker_that_is_dropped_takes_its_roles_grants_along(postgres: PostgreSQL, table: str) -> None:
     uri = make_role_maker(postgres.uri(), "maker", [f"insert on {table}"])
     with psycopg2.connect(uri) as connection, connection.cursor() as cursor:
@@ -185,3 +217,21 @@ def test_no_other_user_of_this_machine_can_read_a_password(tmp_path: Path) -> No
     assert ([], []) == (shown, readable)
     assert ["0o600", "0o600"] == logs
     assert len(openbao.root_token) > 20
+
+
+@pytest.mark.parametrize("before", ["file", "link"])
+def test_a_file_with_a_token_is_private_whatever_stood_there(before: str, tmp_path: Path) -> None:
+    (tmp_path / "admin").write_text("users: [{name: admin, user: {token: admins}}]\n")
+    theirs, file = tmp_path / "theirs", tmp_path / "kubeconfig"
+    theirs.write_text("theirs")
+    if before == "file":
+        file.write_text("")
+        file.chmod(0o666)
+    else:
+        file.symlink_to(theirs)
+
+    kubeconfigs.with_token(tmp_path / "admin", "workers", file)
+
+    assert "theirs" == theirs.read_text()
+    assert (False, 0o600) == (file.is_symlink(), file.stat().st_mode & 0o777)
+    assert "workers" in file.read_text()

@@ -90,7 +90,7 @@ def _wait_for_the_user(environment: AirflowEnvironment, console: Console) -> Non
 def addresses(environment: AirflowEnvironment) -> dict[str, str]:
     """Return where everything is for somebody who wants to change something: names to addresses and folders."""
     return {
-        "Airflow": f"{environment.airflow.url} (no login needed)",
+        "Airflow": f"{environment.airflow.url} ({environment.airflow.login})",
         "The page": f"{environment.airflow.url}/plugin/k8s-vault",
         "Vault": f"export VAULT_ADDR={environment.vault.address} VAULT_TOKEN={environment.vault.token}",
         "Kubernetes": f"export KUBECONFIG={environment.kubeconfig}",

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import shlex
 from pathlib import Path
 
-import psycopg2
-
+from k8s_vault_devcluster import private_file
 from k8s_vault_devcluster.demo.airflow_home import Airflow
 from k8s_vault_devcluster.demo.environment import TEAMS, Environment, Tell
+from k8s_vault_devcluster.postgres import make_database
 
 __all__ = ["TEAMS", "AirflowEnvironment"]
 
@@ -28,11 +27,7 @@ class AirflowEnvironment(Environment):
         self.airflow = self._start_airflow()
 
     def _start_airflow(self) -> Airflow:
-        connection = psycopg2.connect(self.postgres.uri())
-        connection.autocommit = True
-        with contextlib.closing(connection), connection.cursor() as cursor:
-            cursor.execute("create database airflow")
-        uri = self.postgres.uri("airflow").replace("postgresql://", "postgresql+psycopg2://")
+        uri = make_database(self.postgres.uri(), "airflow").replace("postgresql://", "postgresql+psycopg2://")
         # The triggerer has rights of its own, and fewer.
         triggerer = {"triggerer": {"KUBECONFIG": str(self.triggerer_kubeconfig)}}
         airflow = Airflow(self.folder / "airflow", self.dags, uri, self._settings(), triggerer)
@@ -49,9 +44,9 @@ class AirflowEnvironment(Environment):
     def shell_environment(self) -> Path:
         """Write a file for a shell to source, for this Airflow's commands as the administrator of all."""
         file = self.folder / "environment"
-        file.touch(mode=0o600)
         variables = {**self.airflow.environment, **self._administrator()}
-        file.write_text("".join(f"export {name}={shlex.quote(value)}\n" for name, value in variables.items()))
+        lines = (f"export {name}={shlex.quote(value)}\n" for name, value in variables.items())
+        private_file.write(file, "".join(lines))
         return file
 
     def _administrator(self) -> dict[str, str]:

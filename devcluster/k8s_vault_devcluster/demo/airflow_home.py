@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from airflow_k8s_vault.errors import K8sVaultError
+from k8s_vault_devcluster import private_file
 from k8s_vault_devcluster.process import ServerProcess, free_port
 
 COMPONENTS = ("api-server", "scheduler", "dag-processor", "triggerer")
@@ -26,6 +27,7 @@ import sys
 if sys.argv[1:2] and sys.argv[1] in ("scheduler", "dag-processor", "triggerer"):
     import airflow.providers.cncf.kubernetes.operators.pod
 """
+_USER, _PASSWORDS = "admin", "passwords.json"
 _FINAL = {"success", "failed", "skipped", "upstream_failed", "removed"}
 
 
@@ -34,7 +36,8 @@ class Airflow:
 
     `database_uri` is a SQLAlchemy URI of an empty PostgreSQL database; `settings` are further environment
     variables (AIRFLOW__SECTION__OPTION), `of_component` those of single components, `port` that of the UI (None:
-    a free one). Anyone who reaches it, on loopback, is administrator.
+    a free one). Its one user is `admin`: pods, and all users of this machine, reach it. The password is
+    random, in a file of the home that its owner alone can read, and kept from one start to the next.
     """
 
     def __init__(
@@ -59,7 +62,8 @@ class Airflow:
             "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
             "AIRFLOW__CORE__FERNET_KEY": "",
             "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{self.url}/execution/",
-            "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
+            "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": f"{_USER}:admin",
+            "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(home / _PASSWORDS),
             "AIRFLOW__API__BASE_URL": self.url,
             "AIRFLOW__API__HOST": "127.0.0.1",
             "AIRFLOW__API__PORT": self.url.rpartition(":")[2],
@@ -76,7 +80,13 @@ class Airflow:
             **settings,
         }
         home.mkdir(parents=True, exist_ok=True)
+        self._password = _password(home / _PASSWORDS)
         self._processes: list[ServerProcess] = []
+
+    @property
+    def login(self) -> str:
+        """How to log in, for the terminal of who started it."""
+        return f"user {_USER}, password in {self.home / _PASSWORDS}"
 
     def start(self) -> None:
         """Make the tables, then start the four components."""
@@ -181,7 +191,12 @@ class Airflow:
     def token(self) -> str:
         """Return a token of the API's administrator."""
         if not self._token:
-            with urllib.request.urlopen(f"{self.url}/auth/token", timeout=10) as response:  # noqa: S310
+            request = urllib.request.Request(  # noqa: S310 - our own server
+                f"{self.url}/auth/token",
+                data=json.dumps({"username": _USER, "password": self._password}).encode(),
+                headers={"Content-Type": "application/json"},
+            )
+            with urllib.request.urlopen(request, timeout=10) as response:  # noqa: S310
                 self._token = json.loads(response.read())["access_token"]
         return self._token
 
@@ -201,3 +216,10 @@ class Airflow:
         )
         with urllib.request.urlopen(request, timeout=30) as response:  # noqa: S310
             return dict(json.loads(response.read()))
+
+
+def _password(file: Path) -> str:
+    """Return the password of the one user, made where there is none."""
+    if not file.exists():
+        private_file.write(file, json.dumps({_USER: secrets.token_urlsafe(12)}))
+    return str(json.loads(file.read_text())[_USER])
