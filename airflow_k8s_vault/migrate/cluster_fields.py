@@ -13,6 +13,7 @@ _BY_AIRFLOW = "Airflow sets it for each run"
 _BY_WEBHOOK = "{} adds it again"
 _DEFAULT = "the cluster's own default"
 _ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount"
+_ACCOUNT_VOLUME = "kube-api-access-"
 _EKS = "/var/run/secrets/eks.amazonaws.com/serviceaccount"
 
 _METADATA = (
@@ -86,7 +87,8 @@ def _unknown_fields(pod: dict[str, Any]) -> list[tuple[FieldPath, str]]:
     result = []
     for mistake in shape_mistakes(pod):
         if mistake.is_unknown:
-            result.append((_by_name(pod, mistake.path), mistake.sentence.replace("is no key", "no field")))
+            sentence = mistake.sentence.replace("is no key", "no field").removesuffix(".")
+            result.append((_by_name(pod, mistake.path), sentence))
     return result
 
 
@@ -119,8 +121,9 @@ def _metadata(draft: Draft) -> None:
 
 
 def _spec(draft: Draft) -> None:
-    for key in ("nodeName", "priority", "ephemeralContainers"):
+    for key in ("nodeName", "priority"):
         draft.take(("spec", key), "left out", _BY_CLUSTER)
+    draft.take(("spec", "ephemeralContainers"), "left out", "`kubectl debug` put them into the running pod")
     if "serviceAccountName" in draft.spec or draft.live:
         draft.take(("spec", "serviceAccount"), "left out", "the old name of serviceAccountName")
     policy = draft.spec.get("restartPolicy")
@@ -129,6 +132,9 @@ def _spec(draft: Draft) -> None:
         draft.tell(("spec", "restartPolicy"), "changed", "Never: Airflow decides about another try")
     _tolerations(draft)
     _mounted_at(draft, _ACCOUNT, "the cluster adds the service account's token")
+    for name in _volumes(draft) - _mounted(draft):
+        if name.startswith(_ACCOUNT_VOLUME):
+            draft.take(("spec", "volumes", name), "left out", "the cluster adds the service account's token")
     if _mounted_at(draft, _EKS, _BY_WEBHOOK.format("EKS' webhook")):
         for path, _ in list(draft.containers()):
             for name in _EKS_VARIABLES:
@@ -167,6 +173,10 @@ def _mounted_at(draft: Draft, directory: str, why: str) -> bool:
     for name in names - _mounted(draft):
         draft.take(("spec", "volumes", name), "left out", why)
     return bool(names)
+
+
+def _volumes(draft: Draft) -> set[str]:
+    return {str(volume.get("name")) for volume in draft.spec.get("volumes") or ()}
 
 
 def _mounted(draft: Draft) -> set[str]:

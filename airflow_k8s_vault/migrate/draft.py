@@ -122,7 +122,8 @@ def rows(
     """
     result: dict[FieldPath, Fate] = {}
     of_field = {path: _fate(path, fates, variables) for path in fields}
-    kept = {path for path, fate in of_field.items() if fate.verdict == "kept"}
+    # What is said of a field that is kept is a row of its own.
+    kept = {path for path, fate in of_field.items() if fate.verdict == "kept" and not fate.why}
     broken = {path[:n] for path in fields if path not in kept for n in range(len(path) + 1)}
     for path, fate in of_field.items():
         if path in kept:

@@ -84,6 +84,10 @@ def import_pods(pods: Sequence[InputPod], target: Target) -> Imported:
     if team and not target.namespace:
         target = replace(target, namespace=team.namespace)
     drafts = [drafted(pod, target) for pod in pods]
+    if any("restartPolicy" in draft.spec for draft in drafts):
+        # Whoever does not say it has it all the same, as an operator's pod: no variable for that.
+        for draft in drafts:
+            draft.spec.setdefault("restartPolicy", "Never")
     cleaned = [draft.pod for draft in drafts]
     images = team_entries.aliases(cleaned, team.images if team else {})
     merged = merge(cleaned, images)

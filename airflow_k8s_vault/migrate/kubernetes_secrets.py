@@ -72,7 +72,7 @@ class _Taking:
         for secret, env in by_secret.items():
             more = []
             if secret in optional:
-                more.append(f"{', '.join(optional[secret])} was optional: a secret of Vault has to be there.")
+                more += _optional(", ".join(optional[secret]), {"optional": True})
             self.draft.needed += variables(self.wishes(secret, env), self.held(secret, *more), path[2])
 
     def sources(self, path: FieldPath, container: dict[str, Any]) -> None:
@@ -82,7 +82,8 @@ class _Taking:
             return
         names = [str(source["secretRef"].get("name")) for source in secrets]
         for name, source in zip(names, secrets, strict=True):
-            self.draft.needed += self.all_variables(name, str(source.get("prefix") or ""), path[2])
+            more = _optional(f"Secret '{name}'", source["secretRef"])
+            self.draft.needed += self.all_variables(name, str(source.get("prefix") or ""), path[2], *more)
         why = _WHY.format(f"all keys of Secret {', '.join(repr(name) for name in names)}")
         kept = [source for source in given if source.get("secretRef") is None]
         if kept:
@@ -91,30 +92,31 @@ class _Taking:
         else:
             self.draft.take((*path, "envFrom"), "VaultSecret", why)
 
-    def all_variables(self, secret: str, prefix: str, container: str) -> Iterator[Needed]:
+    def all_variables(self, secret: str, prefix: str, container: str, *more: str) -> Iterator[Needed]:
         origin = self.origin(secret)
         known = _all_keys(origin)
         wishes = self.wishes(secret, {f"{prefix}{key}": key for key in known})
-        yield from variables(wishes, self.held(secret), container)
+        yield from variables(wishes, self.held(secret, *more), container)
         if not isinstance(origin, Origin) or origin.rest is not None or not known:
             arguments = {"env": [f"{TODO}_KEY"], **({"prefix": prefix} if prefix else {}), "container": container}
-            yield _keys_to_fill_in(secret, origin, arguments, "the keys that the program reads")
+            yield _keys_to_fill_in(secret, origin, arguments, "the keys that the program reads", *more)
 
     def volume(self, volume: dict[str, Any]) -> None:
         name = str(volume.get("name"))
         if volume.get("secret") is not None:
             secret = volume["secret"]
-            self.files(name, str(secret.get("secretName")), secret.get("items"), secret.get("defaultMode"))
+            self.files(name, str(secret.get("secretName")), secret)
         elif (volume.get("csi") or {}).get("driver") == _CSI:
             attributes = volume["csi"].get("volumeAttributes") or {}
             self.provided(name, str(attributes.get("secretProviderClass")))
         elif volume.get("projected") is not None:
             self.projected(name, volume["projected"])
 
-    def files(self, volume: str, secret: str, items: Any, mode: Any) -> None:
+    def files(self, volume: str, secret: str, given: Mapping[str, Any]) -> None:
+        more = _optional(f"Secret '{secret}'", given)
         for path, mount in self.mounts(volume):
-            files_of = MountedFiles(secret, items or (), mode, path[2], mount)
-            self.draft.needed += self.mounted(files_of)
+            files_of = MountedFiles(secret, given.get("items") or (), given.get("defaultMode"), path[2], mount)
+            self.draft.needed += self.mounted(files_of, *more)
             self.take_mount(path, mount, f"Secret '{secret}'")
         self.draft.take(("spec", "volumes", volume), "VaultSecret", _WHY.format(f"files of Secret '{secret}'"))
 
@@ -178,7 +180,8 @@ class _Taking:
                 moved = [f"TODO: the program looked in {at}: tell it the new place."] if kept else []
                 mode = projected.get("defaultMode")
                 given = MountedFiles(str(secret.get("name")), secret.get("items") or (), mode, path[2], where)
-                self.draft.needed += self.mounted(given, *moved)
+                more = _optional(f"Secret '{secret.get('name')}'", secret)
+                self.draft.needed += self.mounted(given, *moved, *more)
         if kept:
             projected["sources"] = kept
             why = _WHY.format(f"Secret {names}; the other sources are kept")
@@ -197,6 +200,11 @@ class _Taking:
             for mount in list(container.get("volumeMounts") or ()):
                 if mount.get("name") == volume:
                     yield path, mount
+
+
+def _optional(what: str, reference: Mapping[str, Any]) -> list[str]:
+    """Return the comment for what a pod could start without."""
+    return [f"{what} was optional: a secret of Vault has to be there."] if reference.get("optional") else []
 
 
 def _all_keys(origin: Origin | str) -> list[str]:

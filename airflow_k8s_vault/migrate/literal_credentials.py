@@ -11,6 +11,7 @@ from airflow_k8s_vault.migrate.needed import TODO, Needed
 from airflow_k8s_vault.policy import (
     FieldPath,
     flatten,
+    kind_of_field,
     kind_of_text,
     kind_of_variable,
     kind_of_words,
@@ -27,17 +28,20 @@ def take(draft: Draft) -> None:
         _variables(draft, path, container)
         _words(draft, path, container)
     for path, value in flatten(draft.pod).items():
-        in_metadata = path[1:2] in (("labels",), ("annotations",))
         if kind_of_text(path[-1]):
             # A key that is one cannot be named either.
             draft.take(path[:-1], "left out", "holds what looks like a credential (not shown)")
             continue
-        what = kind_of_variable(path[-1], str(value)) if in_metadata else kind_of_text(str(value))
-        if what:
+        if what := kind_of_field(path, value):
             draft.credentials.append(f"{shown_path(path)}: looks like {what} (not shown)")
-            draft.take(path, "left out", f"looks like {what} (not shown)")
+            draft.take(_whole(path), "left out", f"looks like {what} (not shown)")
     if left := list(literals_in(draft.pod, ())):
         raise MigrationError(error_list(f"{draft.name} holds credentials that cannot be taken out:", left))
+
+
+def _whole(path: FieldPath) -> FieldPath:
+    """Return what is taken with a field: a hook or a probe without its command is none."""
+    return path[:-2] if path[-2:] == ("exec", "command") else path
 
 
 def _variables(draft: Draft, path: FieldPath, container: Mapping[str, Any]) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from airflow_k8s_vault.errors import MigrationError
-from airflow_k8s_vault.migrate.origins import name_of, tells_paths
+from airflow_k8s_vault.migrate.documents import read
+from airflow_k8s_vault.migrate.origins import mapping, name_of, tells_paths
 
 # Where the pod stands in objects that make pods: https://kubernetes.io/docs/concepts/workloads/
 _TEMPLATES = {
@@ -19,6 +21,10 @@ _TEMPLATES = {
     "CronJob": ("spec", "jobTemplate", "spec", "template"),
     "PodTemplate": ("template",),
 }
+
+
+_ANY_TEMPLATE = ("spec", "template")
+_FILES = (".yaml", ".yml", ".json")
 
 
 class InputPod(NamedTuple):
@@ -56,8 +62,7 @@ def of_documents(documents: Sequence[Any], name: str) -> Inputs:
         if tells_paths(item):
             origins.append(item)
             continue
-        path = _TEMPLATES.get(str(item.get("kind")))
-        pod = _pod(item, path)
+        pod = _pod(item, _path(item))
         if pod is None:
             others.append(f"{where} is no pod, and none is made of it: {_kind(item)}.")
         else:
@@ -68,7 +73,8 @@ def of_documents(documents: Sequence[Any], name: str) -> Inputs:
     if not pods and not origins:
         actual = ", ".join(dict.fromkeys(_kind(item) for _, item in objects)) or "nothing"
         raise MigrationError(
-            f"{name} has no pod.\n  Found: {actual}.\n  Takes: Pod, List, {', '.join(_TEMPLATES)}."
+            f"{name} has no pod.\n  Found: {actual}.\n"
+            f"  Takes: Pod, List, {', '.join(_TEMPLATES)}, ConfigMap with pod templates."
         )
     return Inputs(pods, others, origins)
 
@@ -87,14 +93,39 @@ def _objects(documents: Sequence[Any], name: str) -> Iterator[tuple[str, Mapping
                     # A PodList leaves out what its items are.
                     kind = {"kind": str(document["kind"]).removesuffix("List")} if "kind" not in item else {}
                     yield f"{where} (item {at})", {**kind, **item}
+        elif document.get("kind") == "ConfigMap":
+            yield from _files(where, document)
         else:
             yield where, document
+
+
+def _files(where: str, config_map: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yield the pods that are files of a ConfigMap, as Airflow's chart has its pod_template_file; or else it."""
+    found = False
+    for name, content in mapping(config_map, "data").items():
+        if name.endswith(_FILES) and isinstance(content, str):
+            with contextlib.suppress(MigrationError):
+                for document in read(content, f"{where} ({name})"):
+                    if isinstance(document, Mapping) and "containers" in mapping(document, "spec"):
+                        found = True
+                        yield f"{where} ({name})", document
+    if not found:
+        yield where, config_map
 
 
 def _kind(item: Mapping[str, Any]) -> str:
     metadata = item.get("metadata")
     name = metadata.get("name") if isinstance(metadata, Mapping) else None
     return f"{item.get('kind') or 'a mapping without kind'}{f' {name}' if name else ''}"
+
+
+def _path(item: Mapping[str, Any]) -> tuple[str, ...] | None:
+    """Return where an object has its pod; None where it is one, or has none."""
+    known = _TEMPLATES.get(str(item.get("kind")))
+    if known is None and "containers" in mapping(item, *_ANY_TEMPLATE, "spec"):
+        # Others make pods in the same way: Rollout of Argo, Service of Knative, DeploymentConfig of OpenShift.
+        return _ANY_TEMPLATE
+    return known
 
 
 def _pod(item: Mapping[str, Any], path: tuple[str, ...] | None) -> dict[str, Any] | None:

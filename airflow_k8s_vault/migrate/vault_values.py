@@ -78,7 +78,8 @@ def placed(needed: Needed, directory: str, container: str | None) -> Needed:
     result = needed._replace(arguments={**needed.arguments, "directory": directory, **where})
     if directory != DIRECTORY and not result.errors():
         return result
-    moved = () if directory == DIRECTORY else (f"TODO: the program looked in {directory}, where no files can be.",)
+    where_it_was = f"TODO: the program looked in {directory or '/'}, where no files can be."
+    moved = () if directory == DIRECTORY else (where_it_was,)
     return Needed(needed.path, {**needed.arguments, **where}, (*needed.comments, *moved))
 
 

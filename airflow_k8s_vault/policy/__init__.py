@@ -9,6 +9,7 @@ from airflow_k8s_vault.policy.expected import PLAIN_VOLUMES, Expected, Hooked
 from airflow_k8s_vault.policy.final_pod import LITERAL_WAY_OUT, check, literals_in
 from airflow_k8s_vault.policy.images import image_mistakes, named_images, platform_image_mistakes
 from airflow_k8s_vault.policy.known_secrets import known_secret_errors
+from airflow_k8s_vault.policy.literal_fields import kind_of_field
 from airflow_k8s_vault.policy.literals import kind_of_text, kind_of_variable, kind_of_words
 from airflow_k8s_vault.policy.live_pod import differences
 from airflow_k8s_vault.policy.manifest import (
@@ -55,6 +56,7 @@ __all__ = [
     "flatten",
     "image_mistakes",
     "is_open",
+    "kind_of_field",
     "kind_of_text",
     "kind_of_variable",
     "kind_of_words",

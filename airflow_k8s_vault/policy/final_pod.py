@@ -9,7 +9,15 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from airflow_k8s_vault.errors import PolicyError, error_list
-from airflow_k8s_vault.policy import changes, credentials, images, literals, pod_security, pod_shape
+from airflow_k8s_vault.policy import (
+    changes,
+    credentials,
+    images,
+    literal_fields,
+    literals,
+    pod_security,
+    pod_shape,
+)
 from airflow_k8s_vault.policy.arguments import is_open
 from airflow_k8s_vault.policy.expected import Expected
 from airflow_k8s_vault.policy.manifest import FieldPath, Flat, containers, flatten, shown_path
@@ -142,14 +150,12 @@ def literals_in(pod: dict[str, Any], own_containers: Collection[str]) -> Iterato
         elif what := literals.kind_of_words([*command, *args]):
             yield _hidden(f"{shown_path(path)}.args", what)
     for path, value in flatten(pod).items():
-        if path[1:2] in (("labels",), ("annotations",)) and (
-            what := literals.kind_of_variable(path[-1], str(value))
-        ):
-            yield _hidden(shown_path(path), what)
-        elif path[2:3] and path[2] in own_containers:
+        if path[1:2] in (("containers",), ("initContainers",)) and path[2:3] and path[2] in own_containers:
             continue
-        elif what := literals.kind_of_text(str(value)) or literals.kind_of_text(path[-1]):
-            # Anywhere else (a probe's header, a name, a volume's attributes): what is plainly a credential.
+        if path[3:] in (("command",), ("args",)):
+            # As one line, above.
+            continue
+        if what := literal_fields.kind_of_field(path, value) or literals.kind_of_text(path[-1]):
             yield _hidden(shown_path(path[:-1] if literals.kind_of_text(path[-1]) else path), what)
 
 

@@ -434,3 +434,81 @@ def test_a_null_in_a_list_without_names_is_told_where_it_is_dropped(tmp_path: Pa
     } == {f"{shown_path(fate.path)} {fate.verdict}": fate.why for fate in fates if fate.verdict == "changed"}
     spec = templates.find("etl/pod", written(result, tmp_path)).render({})["spec"]
     assert [{"operator": "Exists"}, {"key": "spot", "operator": "Exists"}] == spec["tolerations"]
+
+
+def test_a_credential_in_a_probe_a_hook_or_a_drivers_options_is_left_out_and_shown_nowhere(tmp_path: Path) -> None:
+    probe = {"exec": {"command": ["curl", "-u", "admin:Zx10hunter", "http://x"]}, "periodSeconds": 5}
+    header = {"name": "X-Api-Password", "value": "Zx11hunter"}
+    hook = {"postStart": {"exec": {"command": ["sh", "-c", "login --password Zx12hunter"]}}}
+    base = {
+        "name": "base",
+        "image": "etl:7",
+        "livenessProbe": probe,
+        "readinessProbe": {"httpGet": {"port": 80, "httpHeaders": [header]}},
+        "lifecycle": hook,
+    }
+    flex = {"name": "f", "flexVolume": {"driver": "acme/x", "options": {"password": "Zx13hunter", "share": "a"}}}
+    result = imported(pod(containers=[base], volumes=[flex]), tmp_path)
+    made = templates.find("etl/pod", written(result, tmp_path)).render({})["spec"]
+    (fates,) = result.fates.values()
+
+    assert "hunter" not in str(result)
+    assert {
+        "spec.containers[base].livenessProbe",
+        "spec.containers[base].readinessProbe.httpGet.httpHeaders",
+        "spec.containers[base].lifecycle.postStart",
+        "spec.volumes[f].flexVolume.options.password",
+    } == {shown_path(fate.path) for fate in fates if "not shown" in fate.why}
+    assert [] == [key for key in ("livenessProbe", "lifecycle") if made["containers"][0].get(key)]
+    assert {"share": "a"} == made["volumes"][0]["flexVolume"]["options"]
+
+
+def test_pods_that_lie_in_a_config_map_or_in_an_object_of_another_kind_are_read(tmp_path: Path) -> None:
+    rollout = {
+        "apiVersion": "argoproj.io/v1alpha1",
+        "kind": "Rollout",
+        "metadata": {"name": "r", "namespace": "n"},
+        "spec": {"template": {"spec": {"containers": [{"name": "base", "image": "etl:7"}]}}},
+    }
+    files = {"pod.yaml": pod(hostname="h"), "airflow.cfg": "[core]", "other.yaml": "{a: [", "values.yaml": "a: 1"}
+    given = migrate.of_documents(
+        [{"kind": "ConfigMap", "data": files}, {"kind": "ConfigMap", "data": {"a.yaml": 3}}, rollout], "all.yaml"
+    )
+
+    assert ["all.yaml (document 1) (pod.yaml)", "all.yaml (document 3)"] == [one.name for one in given.pods]
+    assert "n" == given.pods[1].pod["metadata"]["namespace"]
+    assert ["all.yaml (document 2) is no pod, and none is made of it: ConfigMap."] == given.others
+
+
+def test_what_is_said_of_a_kept_field_and_of_an_optional_secret_is_shown(tmp_path: Path) -> None:
+    secret = {"secretRef": {"name": "all", "optional": True}}
+    volume = {"name": "s", "secret": {"secretName": "files", "optional": True}}
+    base = {
+        "name": "base",
+        "image": "etl:7",
+        "envFrom": [secret],
+        "volumeMounts": [{"name": "s", "mountPath": "/"}],
+    }
+    result = imported(pod(containers=[base], volumes=[volume], imagePullSecrets=[{"name": "hub"}]), tmp_path)
+    (fates,) = result.fates.values()
+    code = " ".join(result.code("pod.yaml").replace("#", "").split())
+
+    assert "and in team.yaml: image_pull_secrets" in {fate.why for fate in fates}
+    assert "Secret 'all' was optional: a secret of Vault has to be there." in code
+    assert "Secret 'files' was optional: a secret of Vault has to be there." in code
+    assert "the program looked in /, where no files can be" in code
+
+
+def test_a_live_pod_and_one_that_leaves_its_restart_policy_out_are_one_template_without_a_variable_for_it(
+    tmp_path: Path,
+) -> None:
+    token = {"name": "kube-api-access-x7x", "projected": {"sources": [{"serviceAccountToken": {"path": "token"}}]}}
+    debugger = {"name": "debugger", "image": "busybox:1"}
+    live = yaml.safe_load(pod(restartPolicy="Always", volumes=[token], ephemeralContainers=[debugger]))
+    text = yaml.safe_dump_all([{**live, "metadata": {"uid": "1"}}, yaml.safe_load(pod())])
+    result = imported(text, tmp_path)
+
+    assert [{}, {}] == list(result.variables.values())
+    reasons = {shown_path(fate.path): fate.why for fate in next(iter(result.fates.values()))}
+    assert "`kubectl debug` put them into the running pod" == reasons["spec.ephemeralContainers"]
+    assert "the cluster adds the service account's token" == reasons["spec.volumes[kube-api-access-x7x]"]
