@@ -71,7 +71,7 @@ class BuildsPod(KubernetesPodOperator):
 
     def build_pod_request_obj(self, context: Any = None, *, dry_run: bool = False) -> V1Pod:
         shown_fields.hide(self)
-        self._decision = decision = auto_delivery.decided(self, decide(self), dry_run)
+        self._decision = decision = auto_delivery.decided(self, decide(self, context), dry_run)
         template = decision.template
         frozen_arguments.require_unchanged(self, self._frozen, template.team)
         task_pod.require_own_team(context, template.team)

@@ -38,20 +38,27 @@ class Decision:
         return VaultLogin.of_team(self.template.team)
 
 
-def decide(task: Any) -> Decision:
+def decide(task: Any, context: Any = None) -> Decision:
     """Return the decision for a VaultPodOperator as it is now: rendered by Airflow, perhaps changed by a hook.
 
+    context: Airflow's of the running task; None outside of a run.
     Raises what the check at import raises for its secrets: what was checked then may have been changed since.
     """
     request = TaskRequest.of(task.task_id, {name: getattr(task, name, None) for name in _READ}, frozenset())
     with import_check.ErrorCollector() as errors:
         errors(import_check.shapes, request)
         errors(import_check.secrets, request)
-    template = _for_dag(task_pod.find_template(str(request.pod_template), request.team), task.dag_id)
+    template = _for_dag(task_pod.find_template(str(request.pod_template), request.team), _dag_id(task, context))
     resolved = resolve(request.vault_secrets, template.team.name)
     import_check.limits(request, template.team, resolved)
     delivery = (request.delivery or config.get("default_delivery")) if resolved else None
     return Decision(template, resolved, delivery, plain.span(task.execution_timeout))
+
+
+def _dag_id(task: Any, context: Any) -> str:
+    """Return the id under which Airflow's server knows the DAG, as far as a run says it."""
+    # As exactly str: an id that is written otherwise than it is would be another DAG's.
+    return plain.text(task_pod.running_task(context)["dag_id"] or task.dag_id) or ""
 
 
 def _for_dag(template: PodTemplate, dag_id: str) -> PodTemplate:

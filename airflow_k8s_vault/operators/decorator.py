@@ -26,6 +26,8 @@ class _VaultPodDecoratedOperator(_KubernetesDecoratedOperator, VaultPodOperator)
     custom_operator_name = "@task.vault_pod"
     set_itself: ClassVar[Mapping[str, str]] = {"cmds": _MADE_HERE, "arguments": _MADE_HERE}
 
+    named_itself: ClassVar[frozenset[str]] = frozenset(("name", "do_xcom_push"))
+
     template_fields: Sequence[str] = tuple(
         {"op_args", "op_kwargs", *VaultPodOperator.template_fields} - {"cmds", "arguments"}
     )

@@ -130,6 +130,11 @@ def shapes(request: TaskRequest) -> None:
             errors.append(f"{name} is one text: give a list, one word an entry.")
     if type(given.get("vault_secrets")) is VaultSecret:
         errors.append("vault_secrets is one VaultSecret: give a list of them.")
+    elif hasattr(type(given.get("vault_secrets")), "iter_references"):
+        errors.append(
+            "vault_secrets comes from another task, and nobody fills that in: write a list of VaultSecret, or map "
+            "over it (partial and expand)."
+        )
     elif not isinstance(given.get("vault_secrets") or [], Iterable) or isinstance(
         given.get("vault_secrets"), str | Mapping
     ):

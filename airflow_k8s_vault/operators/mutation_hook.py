@@ -5,6 +5,7 @@ Loaded by the `airflow.policy` entry point in every Airflow process, so it impor
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -38,10 +39,21 @@ def pod_mutation_hook(pod: Any) -> Iterator[None]:
     seen = _SEEN.get()
     if seen is None:
         return (yield)
+    from airflow.providers.cncf.kubernetes.pod_generator import PodGenerator
+
+    before = _manifest_of(pod)
+    # What the task gave may be another each time that it is read, and would pass for a change of the hook's.
+    plain = PodGenerator.deserialize_model_dict(before)
+    for name in plain.attribute_map:
+        setattr(pod, name, getattr(plain, name))
+    result = yield
+    seen.append((before, _manifest_of(pod)))
+    return result
+
+
+def _manifest_of(pod: Any) -> dict[str, Any]:
+    """Return a V1Pod's manifest, of plain text, numbers, lists and dicts."""
     from kubernetes.client import ApiClient, Configuration
 
-    client = ApiClient(Configuration())
-    before = client.sanitize_for_serialization(pod)
-    result = yield
-    seen.append((before, client.sanitize_for_serialization(pod)))
-    return result
+    manifest: dict[str, Any] = json.loads(json.dumps(ApiClient(Configuration()).sanitize_for_serialization(pod)))
+    return manifest

@@ -28,6 +28,11 @@ def mapping(value: object) -> dict[str, Any]:
     return {key: value[key] for key in list(value)} if isinstance(value, Mapping) else {}
 
 
+def named(value: object) -> dict[str, Any]:
+    """Return arguments by name, as exactly dict whose keys are exactly str; without those that no text names."""
+    return {name: item for key, item in mapping(value).items() if (name := text(key)) is not None}
+
+
 def snapshot(value: Any) -> Any:
     """Return the value with lists and mappings copied, for a later `same`."""
     kind = type(value)

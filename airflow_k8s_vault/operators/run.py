@@ -16,8 +16,17 @@ from kubernetes.client import V1Pod
 from airflow_k8s_vault import delivery
 from airflow_k8s_vault.delivery import agent, has_begun, unless_gone
 from airflow_k8s_vault.errors import DeliveryUnavailable, ForeignPod, K8sVaultError
-from airflow_k8s_vault.operators import auto_delivery, own_pods, pod_record, received, task_pod
+from airflow_k8s_vault.operators import (
+    auto_delivery,
+    frozen_arguments,
+    own_pods,
+    pod_record,
+    received,
+    shown_fields,
+    task_pod,
+)
 from airflow_k8s_vault.operators.build import manifest_of
+from airflow_k8s_vault.operators.decision import decide
 from airflow_k8s_vault.operators.end import GUARDED, EndsPod
 
 # A pod's log is there as long as the pod, however long ago it ended.
@@ -42,6 +51,7 @@ class RunsPod(EndsPod):
         from airflow_k8s_vault.operators.trigger import VaultPodTrigger
 
         with pod_record.recorded(self, context), self._run():
+            self._require_as_made(context)
             pod = self._reread(event, context)
             if pod is not None and self.delivery is None:
                 self._decision = auto_delivery.of_pod(self._decision, pod)
@@ -56,6 +66,14 @@ class RunsPod(EndsPod):
             if pod is not None:
                 self._tell_agent(pod)
             return super().trigger_reentry(context, event)
+
+    def _require_as_made(self, context: Any) -> None:
+        """Raise PolicyError where the task, which goes on in another process, is not as the DAG made it."""
+        shown_fields.hide(self)
+        frozen_arguments.require_unstarted(self)
+        decision = decide(self, context)
+        frozen_arguments.require_unchanged(self, self._frozen, decision.template.team)
+        self._decision = auto_delivery.decided(self, decision)
 
     def await_pod_start(self, pod: V1Pod) -> None:
         super().await_pod_start(pod)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import json
 import secrets
 import time
 from collections.abc import Mapping, Sequence
@@ -46,7 +45,7 @@ class TaskPod:
         if len(seen) != 1:
             return replace(self, hooked=None)
         # As the final pod is: a variable that both the DAG and the template set is there once.
-        before, after = (without_repeats(json.loads(json.dumps(manifest))) for manifest in seen[0])
+        before, after = map(without_repeats, seen[0])
         return replace(self, hooked=policy.Hooked(before, after))
 
     @property

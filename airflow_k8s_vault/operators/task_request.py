@@ -94,10 +94,10 @@ def copies(requested: object) -> tuple[tuple[VaultSecret, ...], tuple[str, ...]]
 
 
 def listed(requested: object) -> list[Any]:
-    """Return the entries of a list of any kind; none of what is no list."""
+    """Return the entries of a list of any kind; none of what is no list, itself of one that cannot be read."""
     if isinstance(requested, str | bytes | Mapping) or not isinstance(requested, Iterable):
         return []
     try:
         return list(requested)
     except TypeError:  # an XComArg, which says so only when it is asked
-        return []
+        return [requested]

@@ -15,21 +15,26 @@ from airflow.providers.cncf.kubernetes.operators.pod import KubernetesPodOperato
 from airflow.sdk.definitions.mappedoperator import OperatorPartial
 
 from airflow_k8s_vault import config
+from airflow_k8s_vault.errors import PolicyError
 from airflow_k8s_vault.operators import (
     airflow_secrets,
     argument_names,
     for_good,
     frozen_arguments,
     import_check,
+    plain,
     shown_fields,
 )
 from airflow_k8s_vault.operators.mapped import OWN, CheckedPartial
 from airflow_k8s_vault.operators.run import RunsPod
 from airflow_k8s_vault.operators.task_request import TaskRequest
+from airflow_k8s_vault.policy import argument_refusal
+from airflow_k8s_vault.teams import Team
 from airflow_k8s_vault.templates import PodTemplate
 from airflow_k8s_vault.vault_secret import VaultSecret
 
-_POD_ARGUMENTS = frozenset(inspect.signature(KubernetesPodOperator.__init__).parameters) - {"self", "kwargs"}
+_PARAMETERS = inspect.signature(KubernetesPodOperator.__init__).parameters
+_POD_ARGUMENTS = frozenset(_PARAMETERS) - {"self", "kwargs"}
 # Where VaultPodOperator's own default is another than KubernetesPodOperator's.
 _DEFAULTS = {"startup_check_interval_seconds": 1, "log_pod_spec_on_failure": False}
 
@@ -63,6 +68,8 @@ class VaultPodOperator(RunsPod):
 
     # Arguments of KubernetesPodOperator that a subclass of this package sets itself, with the reason.
     set_itself: ClassVar[Mapping[str, str]] = {}
+    # And those that it sets where the DAG does not.
+    named_itself: ClassVar[frozenset[str]] = frozenset()
 
     template_fields: Sequence[str] = (
         *KubernetesPodOperator.template_fields,
@@ -84,7 +91,8 @@ class VaultPodOperator(RunsPod):
     ) -> None:
         given_own = (pod_template, team, template_vars, vault_secrets, delivery, allow_literals)
         own = dict(zip(OWN, given_own, strict=True))
-        defaults, passed = kwargs.get("default_args") or {}, self._passed(kwargs)
+        kwargs = plain.named(kwargs)
+        defaults, passed = plain.named(kwargs.get("default_args")), plain.named(self._passed(kwargs))
         # Set by Airflow before this runs.
         is_mapped = bool(vars(self).get("_BaseOperator__from_mapped"))
         with for_good.where(is_mapped), import_check.naming(kwargs.get("dag")):
@@ -103,7 +111,10 @@ class VaultPodOperator(RunsPod):
             _set_by_dag=request.set_by_dag,
             _written="\n".join(airflow_secrets.written_in(request.arguments)),
         )
-        vars(self)["_frozen"] = frozen_arguments.of(self, cast(PodTemplate, template).team)
+        team_settings = cast(PodTemplate, template).team
+        with for_good.where(is_mapped), import_check.naming(kwargs.get("dag")):
+            self._require_seen(request, team_settings)
+        vars(self)["_frozen"] = frozen_arguments.of(self, team_settings)
 
     @property
     def vault_request(self) -> str:
@@ -149,6 +160,18 @@ class VaultPodOperator(RunsPod):
     def check_names(cls, task_id: str, names: Iterable[str]) -> None:
         """Raise ArgumentError for each of the names that is no argument of this class, or not the DAG's to set."""
         argument_names.check(cls, task_id, names, cls.set_itself)
+
+    def _require_seen(self, request: TaskRequest, team: Team) -> None:
+        """Raise PolicyError where Airflow took an argument from the defaults that the checks did not see there."""
+        applied: Mapping[str, Any] = vars(self)["_BaseOperator__init_kwargs"]
+        seen = {*request.set_by_dag, *_DEFAULTS, *self.set_itself, *self.named_itself}
+        hidden = [
+            name
+            for name in _POD_ARGUMENTS - seen
+            if name in applied and applied[name] is not _PARAMETERS[name].default
+        ]
+        if refusal := argument_refusal(request.task_id, team, hidden):
+            raise PolicyError(refusal)
 
     def _passed(self, kwargs: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return those of the arguments that the DAG gave."""

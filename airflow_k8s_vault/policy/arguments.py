@@ -7,6 +7,9 @@ from functools import lru_cache
 
 from airflow_k8s_vault.teams import POD_ARGUMENTS, POD_ARGUMENTS_BY_NAME, Team
 
+# KubernetesPodOperator gives each pod a name and labels itself, so those fields are not as the template has them.
+_ALSO_SET = ("name", "labels")
+
 
 def check(team: Team, given: Iterable[str]) -> list[str]:
     """Return one sentence for each argument that the team does not leave open; empty where all are open.
@@ -31,9 +34,9 @@ def argument_refusal(task_id: str, team: Team, given: Iterable[str]) -> str | No
 
 
 def traceless_arguments(team: Team) -> tuple[str, ...]:
-    """Return the arguments that the team does not leave open and that no field of the pod shows.
+    """Return the arguments that the team does not leave open and whose change the final pod would not show.
 
-    The final pod tells nothing of them, so whether they are still as they were is looked at by themselves.
+    Whether they are still as they were is looked at by themselves.
     """
     return _traceless(team.overridable)
 
@@ -41,7 +44,7 @@ def traceless_arguments(team: Team) -> tuple[str, ...]:
 @lru_cache(maxsize=256)
 def _traceless(overridable: tuple[str, ...]) -> tuple[str, ...]:
     closed = (a for a in POD_ARGUMENTS if a.rule == "locked" or (a.rule == "team" and a.name not in overridable))
-    return tuple(argument.name for argument in closed if not argument.fields)
+    return tuple(argument.name for argument in closed if not argument.fields or argument.name in _ALSO_SET)
 
 
 def is_open(team: Team, name: str) -> bool:

@@ -141,19 +141,22 @@ def plain(value: Any) -> Any:
     """Return the value as JSON has it. Raises TemplateRuntimeError for what JSON cannot hold."""
     if isinstance(value, Undefined):
         str(value)  # a strict undefined raises here, with its own words
-    if value is None or isinstance(value, bool):
+    # By its type, which an object cannot lie about, and by the type's own methods: a subclass could give something
+    # else each time that it is asked.
+    kind = type(value)
+    if value is None or kind is bool:
         return value
-    # By the type's own methods: a subclass could give something else each time that it is asked.
-    if isinstance(value, int):
+    if issubclass(kind, int):
         return int.__index__(value)
-    if isinstance(value, str):
+    if issubclass(kind, str):
         return str.__str__(value)
-    if isinstance(value, float) and math.isfinite(value):
+    if issubclass(kind, float) and math.isfinite(float.__float__(value)):
         return float.__float__(value)
-    if isinstance(value, list | tuple):
+    if issubclass(kind, list | tuple):
         return [plain(item) for item in value]
-    if isinstance(value, Mapping) and all(isinstance(key, str) for key in value):
-        return {str.__str__(key): plain(item) for key, item in value.items()}
+    items = list(value.items()) if issubclass(kind, Mapping) else [(None, None)]
+    if all(issubclass(type(key), str) for key, _ in items):
+        return {str.__str__(key): plain(item) for key, item in items}
     raise TemplateRuntimeError(f"an expression gave {_kind(value)}, which cannot be put into YAML")
 
 

@@ -69,8 +69,16 @@ class PodTemplate:
         self._check(result, skip_jinja=False, hints=spelling.hints(declared, result, names))
         return result
 
-    def _check(self, values: Mapping[str, Any], *, skip_jinja: bool, hints: Iterable[str] = ()) -> None:
-        result = self.variables.mistakes(values, skip_jinja=skip_jinja)
+    def _check(
+        self,
+        values: Mapping[str, Any],
+        *,
+        skip_jinja: bool,
+        hints: Iterable[str] = (),
+        errors: Iterable[str] = (),
+    ) -> None:
+        """Raise TemplateError where the values are not as declared. errors: what is wrong with them otherwise."""
+        result = self.variables.mistakes(values, skip_jinja=skip_jinja) or list(errors)
         if result:
             result += hints
             known = ", ".join(self.variables.variables) or "none"
@@ -91,8 +99,8 @@ class PodTemplate:
     def rendered(self, values: Mapping[str, Any] | None, context: Mapping[str, Any] | None = None) -> Rendered:
         """Return what `render` does, with the origin of each field."""
         self._require_small(values or {})
-        given = _plain_where_possible(values or {})
-        self._check(given, skip_jinja=False)
+        given, others = _plain_where_possible(values or {})
+        self._check(given, skip_jinja=False, errors=others)
         names = {**(context or {}), **self.variables.complete(given), **self._own_context()}
         fragment = self._fragment(names)
         text = fragment.text()
@@ -226,15 +234,19 @@ def _without_null(value: Any) -> Any:
     return [_without_null(item) for item in value] if isinstance(value, list) else value
 
 
-def _plain_where_possible(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the values read once, so that what is checked is what is rendered; others are left to the check."""
-    result = {}
+def _plain_where_possible(values: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """Return the values read once, so that what is checked is what is rendered; and what is wrong with others.
+
+    Those stay as they are, so that the check can say what was declared instead.
+    """
+    result, errors = {}, []
     for name, value in values.items():
         try:
             result[name] = plain(value)
-        except TemplateRuntimeError:
+        except TemplateRuntimeError as error:
             result[name] = value
-    return result
+            errors.append(f"{name}: {error.message}.")
+    return result, errors
 
 
 def _container_mistakes(spec: dict[str, Any]) -> list[ShapeMistake]:
