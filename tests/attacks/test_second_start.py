@@ -49,10 +49,10 @@ def setup(
         cluster.stop()
 
 
-def _until(value: Callable[[], Any]) -> Any:
+def _until(look: Callable[[], Any]) -> Any:
     deadline = time.monotonic() + 240
     while time.monotonic() < deadline:
-        if value := value():
+        if value := look():
             return value
         time.sleep(0.05)
     raise AssertionError("it did not come to that")

@@ -20,7 +20,7 @@ _REFERENCE = re.compile(
     r"(?P<write>>>)?vault:(?P<path>(?:(?!vault:)[^#\s$])+)#(?P<key>[^#\s]+)(?:#(?P<version>[0-9]+|\{.*\}))?"
 )
 # ${.password | b64enc} of the secret's data; nothing but the key is one value as it is.
-_ONLY_KEY = re.compile(r"\$\{\s*\.(?:\w+\.)?(\w+)\s*\}")
+_ONLY_KEY = re.compile(r"\$\{\s*\.(?:\w+\.)?(\w+)\s*\}", re.ASCII)
 
 
 def reference(value: str) -> VaultValue | None:

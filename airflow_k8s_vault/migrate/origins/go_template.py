@@ -10,7 +10,7 @@ import re
 from typing import NamedTuple
 
 # {{ .password }}, {{ index . "pass-word" }}, {{ .Secrets.password }}, {{ get .Secrets "pass-word" }}.
-_KEY = r"(?:\.{dot}(?P<name>\w+)|(?:index|get)\s+{root}\s+\"(?P<quoted>[^\"]+)\")"
+_KEY = r"(?:\.{dot}(?P<name>[A-Za-z0-9_]+)|(?:index|get)\s+{root}\s+\"(?P<quoted>[^\"]+)\")"
 _WHOLE = r"\s*\{{\{{-?\s*\(?\s*{key}\s*\)?(?P<pipes>(?:\s*\|\s*\w+)*)\s*-?\}}\}}\s*"
 _UNCHANGED = {"toString", "trim"}
 _DECODES = {"b64dec", "base64decode"}
@@ -32,7 +32,7 @@ def alias(text: str, root: str = "") -> Alias | None:
     match = re.fullmatch(_WHOLE.format(key=_key(root)), text)
     if not match:
         return None
-    pipes = re.findall(r"\w+", match["pipes"])
+    pipes = match["pipes"].replace("|", " ").split()
     decodes = [pipe for pipe in pipes if pipe in _DECODES]
     if len(decodes) > 1 or not set(pipes) <= _UNCHANGED | _DECODES:
         return None
@@ -45,7 +45,8 @@ def keys(text: str, root: str = "") -> list[str]:
     >>> keys("postgres://{{ .user }}:{{ .password | urlquery }}@db/etl")
     ['user', 'password']
     """
-    expressions = " ".join(re.findall(r"\{\{(.*?)\}\}", text, re.DOTALL))
+    parts = (part.partition("}}") for part in text.split("{{")[1:])
+    expressions = " ".join(expression for expression, end, _ in parts if end)
     matches = re.finditer(rf"(?<![\w.)]){_key(root)}", expressions)
     return list(dict.fromkeys(match["name"] or match["quoted"] for match in matches))
 
