@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import logging
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from airflow_k8s_vault.errors import ConfigError, MigrationError, did_you_mean
 from airflow_k8s_vault.migrate import InputPod
 
 _BASE = "base"
+_NO_LOG = logging.Logger(__name__, logging.CRITICAL)
 
 
 @dataclass(frozen=True)
@@ -89,8 +91,14 @@ def _tasks(bag: Any) -> Iterator[PodTask]:
                 yield _task(dag_id, task, Path(dag.fileloc), mapped, kind is KubernetesPodOperator)
 
 
+def class_of(task: Any) -> type[Any]:
+    """Return the class of a task, also of a mapped one."""
+    kind: type[Any] = task.operator_class if getattr(task, "partial_kwargs", None) is not None else type(task)
+    return kind
+
+
 def _task(dag_id: str, task: Any, file: Path, mapped: bool, plain: bool) -> PodTask:
-    name = (task.operator_class if mapped else type(task)).__name__
+    name = class_of(task).__name__
     if mapped:
         arguments = {**task.partial_kwargs, **_expanded(task)}
         error = "it is mapped, and only its run knows all of its arguments"
@@ -117,6 +125,8 @@ def pod_of(task: Any) -> dict[str, Any]:
     from kubernetes.client import ApiClient
 
     task = copy.copy(task)
+    # It logs the pod's labels.
+    task._log = _NO_LOG
     # The sidecar's image, and the namespace where none is given, come from the connection.
     task.do_xcom_push = False
     has_namespace = bool(task.namespace)

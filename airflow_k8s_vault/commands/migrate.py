@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
-import difflib
 import sys
-import tempfile
 from argparse import Namespace
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from airflow_k8s_vault import config, migrate, teams, templates
+from airflow_k8s_vault import migrate, teams, templates
 from airflow_k8s_vault.commands import dag_pods, output
+from airflow_k8s_vault.commands.dag_patch import DagPatch
 from airflow_k8s_vault.commands.dag_pods import PodTask
-from airflow_k8s_vault.commands.dag_secrets import broken_files, imported_dags
 from airflow_k8s_vault.commands.import_templates import pairs
 from airflow_k8s_vault.commands.templates import folder_of
-from airflow_k8s_vault.errors import ConfigError, K8sVaultError, TeamError, did_you_mean
-from airflow_k8s_vault.migrate import Patched, Target, TaskReport
+from airflow_k8s_vault.errors import K8sVaultError, TeamError, did_you_mean
+from airflow_k8s_vault.migrate import Target, TaskReport
 from airflow_k8s_vault.templates import PodTemplate, template_folder
 
 
@@ -34,7 +31,7 @@ def run(arguments: Namespace) -> int:
     for file, reason in tasks_of_dags.broken.items():
         print(f"{file} could not be imported: {reason}", file=sys.stderr)
     if arguments.patch or arguments.write:
-        left = _patch(tasks_of_dags.tasks, reports, root, arguments.write)
+        left = _patch(tasks_of_dags.tasks, reports, Path(arguments.dags), root, arguments.write)
     else:
         left = any(report.by_hand or report.credentials for report in reports)
         _print(reports, arguments.output)
@@ -91,59 +88,23 @@ def _short(row: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _patch(tasks: Sequence[PodTask], reports: Sequence[TaskReport], root: Path, write: bool) -> bool:
+def _patch(tasks: Sequence[PodTask], reports: Sequence[TaskReport], dags: Path, root: Path, write: bool) -> bool:
     """Print the patch of each file, and with `write` apply it; return whether a task is left to do by hand."""
     left = [f"{report.task}: {'; '.join(report.by_hand)}" for report in reports if report.by_hand]
     secrets = {value for task in tasks for value in migrate.credentials(task.arguments)}
     by_file: dict[Path, list[tuple[PodTask, TaskReport]]] = {}
     for task, report in zip(tasks, reports, strict=True):
-        if not report.by_hand:
-            by_file.setdefault(task.file, []).append((task, report))
-    for file, pairs_of in by_file.items():
-        changes = {task.task_id: migrate.change(report) for task, report in pairs_of}
-        text = file.read_text(encoding="utf-8")
-        result = migrate.patched(text, changes)
-        left += [f"{file.name}: {task}: {reason}" for task, reason in result.left.items()]
-        if result.done and (reason := _refusal(file, result, root, pairs_of)):
-            left.append(f"{file.name} is left as it is: {reason}")
-        elif result.done:
-            output.coloured_diff(migrate.masked(_diff(file, text, result.text), secrets))
+        by_file.setdefault(task.file, []).append((task, report))
+    for file, of_file in by_file.items():
+        if all(report.by_hand for _, report in of_file):
+            continue
+        patch = DagPatch(file, of_file, dags, root)
+        left += patch.left
+        if patch.done:
+            output.coloured_diff(migrate.masked(patch.diff(), secrets))
             if write:
-                file.write_text(result.text, encoding="utf-8")
-                print(f"{file}: written ({', '.join(result.done)}).", file=sys.stderr)
+                patch.write()
+                print(f"{file}: written ({', '.join(patch.done)}).", file=sys.stderr)
     for sentence in left:
         print(f"Left to do by hand: {sentence}", file=sys.stderr)
     return bool(left)
-
-
-def _diff(file: Path, old: str, new: str) -> Iterator[str]:
-    before, after = (text.splitlines(keepends=True) for text in (old, new))
-    return difflib.unified_diff(before, after, f"a/{file.name}", f"b/{file.name}")
-
-
-def _refusal(file: Path, result: Patched, root: Path, tasks: Sequence[tuple[PodTask, TaskReport]]) -> str:
-    """Return why the patched file will not do: Airflow cannot import it, or a pod is another; "" where it will."""
-    with contextlib.ExitStack() as stack:
-        scratch = stack.enter_context(tempfile.TemporaryDirectory())
-        stack.enter_context(config.replaced("templates_dir", str(root)))
-        if not _is_set("vault_addr"):
-            # Where Vault is matters to pods alone.
-            stack.enter_context(config.replaced("vault_addr", "https://vault:8200"))
-        copied = Path(scratch) / file.name
-        copied.write_text(result.text, encoding="utf-8")
-        bag = imported_dags(copied)
-        if broken := broken_files(bag, copied):
-            return f"patched, it could not be imported: {' '.join(broken.values())}"
-        for task, report in tasks:
-            if task.task_id in result.done and (
-                others := report.others(dag_pods.pod_of(bag.dags[task.dag_id].get_task(task.task_id)))
-            ):
-                return f"patched, the pod of {task.name} would be another: {', '.join(others)}"
-    return ""
-
-
-def _is_set(name: str) -> bool:
-    try:
-        return bool(config.get(name))
-    except ConfigError:
-        return False

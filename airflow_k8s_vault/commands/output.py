@@ -205,5 +205,9 @@ def coloured_diff(lines: Iterable[str]) -> None:
     """Print the lines of a unified diff."""
     console = terminal()
     for line in lines:
+        if not console.is_terminal:
+            # For `patch`: with its tabs, and the ends of lines that the file has.
+            print(line.removesuffix("\n"))
+            continue
         style = {"+": "green", "-": "red", "@": "cyan"}.get(line[:1], "")
         console.print(Text(line.rstrip("\n"), style=style), soft_wrap=True)

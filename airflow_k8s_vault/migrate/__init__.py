@@ -15,9 +15,10 @@ from airflow_k8s_vault.migrate.target import Target
 from airflow_k8s_vault.migrate.task_report import DagTask, TaskReport, markdown, report
 
 if TYPE_CHECKING:
-    from airflow_k8s_vault.migrate.patch import Patched, change, patched
+    from airflow_k8s_vault.migrate.patch import Change, Patched, change, patched
 
 __all__ = [
+    "Change",
     "DagTask",
     "Imported",
     "InputPod",
@@ -39,4 +40,4 @@ __all__ = [
 ]
 
 # libcst takes 0.3 s to load, and only patches need it.
-__getattr__ = lazy_door(__name__, {"Patched": "patch", "change": "patch", "patched": "patch"})
+__getattr__ = lazy_door(__name__, {"Change": "patch", "Patched": "patch", "change": "patch", "patched": "patch"})

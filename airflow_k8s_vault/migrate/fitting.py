@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from airflow_k8s_vault.errors import K8sVaultError
@@ -34,15 +34,18 @@ class Fit(NamedTuple):
         return not self.differs
 
 
-def best(draft: Draft, templates: list[PodTemplate]) -> Fit | None:
-    """Return the fit with the fewest differences, of those the one that opens least; None without templates."""
-    fits = [fit for template in templates if (fit := of(draft, template))]
+def best(draft: Draft, templates: list[PodTemplate], given: Collection[str] = ()) -> Fit | None:
+    """Return the fit with the fewest differences, of those the one that opens least; None without templates.
+
+    given: arguments of the task that no field of its pod shows, and that it goes on giving.
+    """
+    fits = [fit for template in templates if (fit := of(draft, template, given))]
     return min(
         fits, key=lambda fit: (len(fit.differs), len(fit.closed), len(fit.needed), fit.template), default=None
     )
 
 
-def of(draft: Draft, template: PodTemplate) -> Fit | None:
+def of(draft: Draft, template: PodTemplate, given_arguments: Collection[str] = ()) -> Fit | None:
     """Return how the template fits; None where it cannot be rendered, which `lint` says."""
     try:
         given = flatten(template.render(simplest_values(template), SAMPLE_CONTEXT))
@@ -50,7 +53,7 @@ def of(draft: Draft, template: PodTemplate) -> Fit | None:
         return None
     team = template.team
     differs = [f"{name} '{draft.team[key]}'" for key, name in _TEAM.items() if _is_other(draft, key, team)]
-    needed: set[str] = set(draft.arguments)
+    needed: set[str] = {*draft.arguments, *given_arguments}
     requested = flatten(draft.pod)
     for path in _other(requested, given):
         names = [argument.name for argument in arguments_for(path) if argument.rule != "locked"]

@@ -27,7 +27,9 @@ from airflow_k8s_vault.migrate.target import OF_TEAM, Target
 from airflow_k8s_vault.neighbours import openings
 from airflow_k8s_vault.policy import FieldPath, flatten, shape_mistakes, shown_path
 from airflow_k8s_vault.teams import Team, dotted
-from airflow_k8s_vault.templates import NAME
+from airflow_k8s_vault.templates import NAME, holds_jinja
+
+_LABELS = ("metadata", "labels")
 
 
 @dataclass(frozen=True)
@@ -110,7 +112,7 @@ def import_pods(pods: Sequence[InputPod], target: Target) -> Imported:
 def drafted(pod: InputPod, target: Target) -> Draft:
     """Return the pod as far as it is taken over. Raises MigrationError where it is none."""
     draft = Draft(pod.name, pod.pod, pod.live)
-    _require_shape(draft)
+    _require_shape(draft, pod.from_dag)
     with_null = _without_null(draft)
     cluster_fields.leave_out(draft)
     base = base_container.chosen(draft, pod.base or target.base)
@@ -130,14 +132,17 @@ def drafted(pod: InputPod, target: Target) -> Draft:
     return draft
 
 
-def _require_shape(draft: Draft) -> None:
+def _require_shape(draft: Draft, from_dag: bool) -> None:
+    metadata = draft.pod.get("metadata")
+    labels = (metadata.get("labels") if isinstance(metadata, dict) else None) or {}
     # Without the value, which may be a credential in a wrong place.
     errors = [
         f"{dotted(mistake.path)} {'must be' if '; it must be' in mistake.sentence else ''}"
         f"{mistake.sentence.partition('; it must be')[2] or mistake.sentence}"
         for mistake in shape_mistakes(draft.pod)
-        # These are left out.
+        # These are left out, or stay in the DAG.
         if not mistake.is_unknown and mistake.path != ("status",)
+        if not (from_dag and mistake.path[:2] == _LABELS and holds_jinja(labels.get(mistake.path[-1])))
     ]
     if errors:
         raise MigrationError(error_list(f"{draft.name} is no valid pod:", errors))

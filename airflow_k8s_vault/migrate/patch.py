@@ -96,7 +96,7 @@ class _Calls(cst.CSTVisitor):
 
 
 def _task_id(node: cst.Call, names: frozenset[str]) -> str | None:
-    if not (isinstance(node.func, cst.Name) and node.func.value in names):
+    if not _is_operator(node.func, names):
         return None
     for argument in node.args:
         if (
@@ -107,6 +107,13 @@ def _task_id(node: cst.Call, names: frozenset[str]) -> str | None:
             value = argument.value.evaluated_value
             return value if isinstance(value, str) else None
     return None
+
+
+def _is_operator(func: cst.BaseExpression, names: frozenset[str]) -> bool:
+    """Return whether it names the operator: by the file's own name for it, or as an attribute of its module."""
+    if isinstance(func, cst.Attribute):
+        return func.attr.value == _OLD
+    return isinstance(func, cst.Name) and func.value in names
 
 
 def _reason(calls: _Calls, task: str, change: Change) -> str | None:

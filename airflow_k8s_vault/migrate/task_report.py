@@ -107,7 +107,7 @@ def report(task: DagTask, templates: list[PodTemplate], target: Target) -> TaskR
         draft = drafted(task.pod, target)
     except K8sVaultError as error:
         return _without_pod(task, str(error))
-    fit = best(draft, templates)
+    fit = best(draft, templates, list(_of_the_run(task.arguments)))
     env_vars = task.arguments.get("env_vars")
     return TaskReport(
         task=task.name,
@@ -139,18 +139,32 @@ def _by_hand(draft: Draft, fit: Fit | None, task: DagTask) -> Iterator[str]:
         yield f"the team's overridable would have to open {', '.join(fit.closed)}"
     for name, value in task.arguments.items():
         argument = POD_ARGUMENTS_BY_NAME.get(name)
-        is_default = name in _DEFAULTS and value in (_DEFAULTS[name], None)
         if (
             argument
             and argument.rule == "locked"
             and not argument.fields
             and name not in _REPLACED
-            and not is_default
+            and not _is_default(name, value)
         ):
             yield f"{name} is never open to DAGs: {argument.reason}"
-    if unknown := [one.path for one in draft.needed if not one.is_known]:
-        yield f"fill in {', '.join(dict.fromkeys(unknown))}: --vault-path NAME=PATH"
+    unknown = [one for one in draft.needed if not one.is_known]
+    if paths := [one.path for one in unknown if one.known_path is None]:
+        yield f"fill in {', '.join(dict.fromkeys(paths))}: --vault-path NAME=PATH"
+    if paths := [one.path for one in unknown if one.known_path]:
+        yield f"fill in the keys of {', '.join(dict.fromkeys(paths))}"
     yield from (f"{note.partition(':')[0]}" for note in draft.notes)
+
+
+def _of_the_run(arguments: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the arguments that a team may open, and that no field of the pod shows: what a task does around it."""
+    for name, value in arguments.items():
+        argument = POD_ARGUMENTS_BY_NAME.get(name)
+        if argument and argument.rule == "team" and not argument.fields and not _is_default(name, value):
+            yield name
+
+
+def _is_default(name: str, value: Any) -> bool:
+    return name in _DEFAULTS and value in (_DEFAULTS[name], None)
 
 
 def _dropped(fit: Fit | None, arguments: Mapping[str, Any]) -> frozenset[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 import textwrap
 from pathlib import Path
 from typing import Any
@@ -215,3 +216,141 @@ def test_a_pod_that_would_be_another_is_told_by_its_fields(root: Path) -> None:
 
     assert [] == report.others(pod("1", hostname="h", subdomain="added"))
     assert ["spec.containers[base].resources.limits.memory", "spec.hostname"] == report.others(pod("2"))
+
+
+HEAD = """\
+import datetime
+from airflow.providers.cncf.kubernetes.operators.pod import KubernetesPodOperator
+from airflow.sdk import DAG
+
+"""
+ETL = 'image="registry.example.com/etl:7"'
+
+
+def folder_of(tmp_path: Path, **files: str | bytes) -> Path:
+    folder = tmp_path / "own"
+    folder.mkdir()
+    for name, text in files.items():
+        content = text if isinstance(text, bytes) else text.encode()
+        (folder / f"{name}.py").write_bytes(content)
+    return folder
+
+
+def dag(name: str, *tasks: str) -> str:
+    body = "".join(f"    {task}\n" for task in tasks)
+    return f'{HEAD}with DAG("{name}", start_date=datetime.datetime(2026, 1, 1)):\n{body}'
+
+
+def test_encoding_tabs_and_ends_of_lines_of_a_file_stay_and_its_patch_applies(tmp_path: Path, root: Path) -> None:
+    task = f'KubernetesPodOperator(task_id="a", {ETL}, cmds=["Größe"])'
+    folder = folder_of(
+        tmp_path,
+        crlf=dag("crlf", task).replace("\n", "\r\n"),
+        latin=f"# -*- coding: latin-1 -*-\n{dag('latin', task)}".encode("latin-1"),
+        mark=b"\xef\xbb\xbf" + dag("mark", task).encode(),
+        tabs=dag("tabs", task).replace("    K", "\tK").removesuffix("\n"),
+        unknown=f"# -*- coding: nothing-like-it -*-\n{dag('unknown', task)}",
+    )
+    copy = Path(shutil.copytree(folder, tmp_path / "copy"))
+    (copy / "latin.py").unlink()
+    patch = migrated(copy, root, "--patch").out
+    before = {file.name: file.read_bytes() for file in folder.iterdir() if file.is_file()}
+    ran = migrated(folder, root, "--write")
+    after = {file.name: file.read_bytes() for file in folder.iterdir() if file.is_file()}
+
+    assert before["unknown.py"] == after["unknown.py"]
+    assert b"\n" not in after["crlf.py"].replace(b"\r\n", b"")
+    assert "Größe".encode("latin-1") in after["latin.py"]
+    assert after["mark.py"].startswith(b"\xef\xbb\xbf#") or after["mark.py"].startswith(b"\xef\xbb\xbfimport")
+    assert b"\tVaultPodOperator" in after["tabs.py"]
+    assert 4 == ran.err.count(": written (a)")
+    subprocess.run(["git", "apply", "-"], input=patch.encode(), cwd=copy, check=True)
+    for name in ("crlf.py", "mark.py", "tabs.py"):
+        assert after[name] == (copy / name).read_bytes()
+
+
+def test_a_second_run_finds_nothing_more_to_do(dags: Path, root: Path) -> None:
+    migrated(dags, root, "--write", *PATHS)
+    written = (dags / "loads.py").read_text()
+    again = migrated(dags, root, "--write", *PATHS)
+
+    assert ("", written) == (again.out, (dags / "loads.py").read_text())
+
+
+def test_one_call_that_makes_several_tasks_is_changed_only_where_all_of_them_can_be(
+    tmp_path: Path, root: Path
+) -> None:
+    loop = (
+        f'{HEAD}for name, image in {{"a": "registry.example.com/etl:7", "b": "other:1"}}.items():\n'
+        '    with DAG(f"made_{name}", start_date=datetime.datetime(2026, 1, 1)):\n'
+        '        KubernetesPodOperator(task_id="load", image=image)\n'
+        f'        KubernetesPodOperator(task_id="same", {ETL}, cmds=[name])\n'
+    )
+    folder = folder_of(tmp_path, made=loop)
+    ran = migrated(folder, root, "--write")
+    text = (folder / "made.py").read_text()
+
+    assert 'VaultPodOperator(task_id="same", pod_template="etl/small", cmds=[name])' in text
+    assert 'KubernetesPodOperator(task_id="load", image=image)' in text
+    assert "load: with its task_id there is made_b.load, by hand" in ran.err
+
+
+def test_tasks_of_groups_and_calls_by_the_operators_module_are_found(tmp_path: Path, root: Path) -> None:
+    text = dag(
+        "groups", "@task_group", "def g(n):", f'    pods.KubernetesPodOperator(task_id="t", {ETL}, cmds=[n])'
+    )
+    text = text.replace("import DAG\n", "import DAG, task_group\n").replace(
+        "from airflow.providers.cncf.kubernetes.operators.pod import KubernetesPodOperator",
+        "from airflow.providers.cncf.kubernetes.operators import pod as pods",
+    )
+    folder = folder_of(tmp_path, groups=f'{text}    g.override(group_id="one")("1")\n    g("2")\n')
+    ran = migrated(folder, root, "--write")
+
+    assert ("", 0) == (ran.err.partition("Left to do")[2], ran.status)
+    assert (
+        'VaultPodOperator(task_id="t", pod_template="etl/small", cmds=[n])' in (folder / "groups.py").read_text()
+    )
+
+
+def test_a_file_that_reads_what_lies_beside_it_is_proved_beside_it(tmp_path: Path, root: Path) -> None:
+    read = "open(__file__.replace('reads.py', 'image.txt')).read()"
+    folder = folder_of(tmp_path, reads=dag("reads", f'KubernetesPodOperator(task_id="a", image={read})'))
+    (folder / "image.txt").write_text("registry.example.com/etl:7")
+    (folder / "sub").mkdir()
+    ran = migrated(folder, root, "--patch")
+
+    assert (0, "") == (ran.status, ran.err.partition("Left to do")[2])
+    assert '+    VaultPodOperator(task_id="a", pod_template="etl/small")' in ran.out
+
+
+def test_an_argument_that_no_field_of_the_pod_shows_has_to_be_open_as_well(tmp_path: Path, root: Path) -> None:
+    kept = f'KubernetesPodOperator(task_id="kept", {ETL}, on_finish_action="keep_pod")'
+    folder = folder_of(tmp_path, ends=dag("ends", kept, f'KubernetesPodOperator(task_id="other", {ETL})'))
+    rows = {row["task"]: row for row in migrated(folder, root, "-o", "json").json()}
+    ran = migrated(folder, root, "--patch")
+
+    assert ["on_finish_action"] == rows["ends.kept"]["open"]
+    assert "overridable would have to open on_finish_action" in rows["ends.kept"]["why"][0]
+    assert '+    VaultPodOperator(task_id="other", pod_template="etl/small")' in ran.out
+    assert "Traceback" not in ran.err
+
+
+def test_jinja_in_a_label_stays_in_the_dag_and_no_label_is_logged(tmp_path: Path, root: Path) -> None:
+    task = f'KubernetesPodOperator(task_id="a", {ETL}, labels={{"run": "{{{{ run_id }}}}", "pw": "Zx44hunter"}})'
+    folder = folder_of(tmp_path, labels=dag("labels", task))
+    ran = migrated(folder, root, "-o", "json")
+    (row,) = ran.json()
+
+    assert ("etl/small", ["labels"]) == (row["template"], row["open"])
+    assert "hunter" not in ran.out + ran.err
+
+
+def test_of_a_secret_whose_path_is_known_the_keys_are_asked_for(tmp_path: Path, root: Path) -> None:
+    task = f'KubernetesPodOperator(task_id="a", {ETL}, secrets=[Secret("env", None, "all")])'
+    text = dag("keys", task).replace(
+        "from airflow.sdk", "from airflow.providers.cncf.kubernetes.secret import Secret\nfrom airflow.sdk"
+    )
+    folder = folder_of(tmp_path, keys=text)
+    (row,) = migrated(folder, root, "-o", "json", "--vault-path", "all=secret/etl/all").json()
+
+    assert ["fill in the keys of secret/etl/all"] == row["why"]
