@@ -2,33 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from airflow.cli.cli_config import ActionCommand, Arg, GroupCommand, lazy_load_command
 
-_FOLDER = Arg(  # type: ignore[no-untyped-call]
+_arg: Callable[..., Arg] = Arg
+_FOLDER = _arg(
     ("--folder",),
     help="Folder of the servers' files. Default: airflow-k8s-vault in $XDG_STATE_HOME or ~/.local/state",
 )
-_OUTPUT = Arg(  # type: ignore[no-untyped-call]
+_OUTPUT = _arg(
     ("-o", "--output"), choices=("table", "json"), default="table", help="Output format. Default: table"
 )
-
-_DAGS = Arg(("dags",), help="Folder of the DAGs")  # type: ignore[no-untyped-call]
-_PORT = Arg(  # type: ignore[no-untyped-call]
-    ("-p", "--port"), type=int, help="Port of Airflow's UI on this machine. Default: a free one"
-)
-
-_NAME = Arg(("name",), help="Name of the image, as in a team's images ('etl:dev')")  # type: ignore[no-untyped-call]
-_PATH = Arg(("path",), help="A virtual environment, a root folder, or files for /app")  # type: ignore[no-untyped-call]
-_IMAGE_COMMANDS = "k8s_vault_devcluster.dev_image"
-
+_DAGS = _arg(("dags",), help="Folder of the DAGs")
+_PORT = _arg(("-p", "--port"), type=int, help="Port of Airflow's UI on this machine. Default: a free one")
+_NAME = _arg(("name",), help="Name of the image, as in a team's images ('etl:dev')")
+_PATH = _arg(("path",), help="A virtual environment, a root folder, or files for /app")
 _COMMANDS = "k8s_vault_devcluster.commands"
 
 _DEV = (
     ActionCommand(
         name="up",
         help="Start OpenBao, PostgreSQL and a small Kubernetes in the background",
-        description="Prints the exports of KUBECONFIG, VAULT_ADDR, VAULT_TOKEN, POSTGRES_URI and "
-        "VAULT_POSTGRES_URI: "
+        description="Prints the exports of KUBECONFIG, VAULT_ADDR, VAULT_TOKEN, POSTGRES_URI, VAULT_POSTGRES_URI: "
         'eval "$(airflow k8s-vault dev up)". Nothing happens where they already run.',
         func=lazy_load_command(f"{_COMMANDS}.up"),
         args=(_FOLDER,),
@@ -57,19 +53,19 @@ _DEV = (
                 description="A virtual environment lies at its own path and first in PATH; a folder with usr "
                 "or bin in it is the container's root; anything else is at /app of a Python image. "
                 "Nothing is copied.",
-                func=lazy_load_command(f"{_IMAGE_COMMANDS}.add"),
+                func=lazy_load_command(f"{_COMMANDS}.image_add"),
                 args=(_NAME, _PATH, _FOLDER),
             ),
             ActionCommand(
                 name="list",
                 help="Show the images that were added",
-                func=lazy_load_command(f"{_IMAGE_COMMANDS}.list_"),
+                func=lazy_load_command(f"{_COMMANDS}.image_list"),
                 args=(_FOLDER,),
             ),
             ActionCommand(
                 name="remove",
                 help="Forget one; its folder is left alone",
-                func=lazy_load_command(f"{_IMAGE_COMMANDS}.remove"),
+                func=lazy_load_command(f"{_COMMANDS}.image_remove"),
                 args=(_NAME, _FOLDER),
             ),
         ),

@@ -43,14 +43,12 @@ class _Uvicorn(uvicorn.Server):
 
 
 class Cluster:
-    """A cluster in `folder`; `port` None picks a free one. `run` serves until SIGTERM or SIGINT."""
+    """A cluster in `folder`, at a free port of `host`. `run` serves until SIGTERM or SIGINT."""
 
     kubelet_class: ClassVar[type[Kubelet]] = Kubelet
 
-    def __init__(
-        self, folder: Path, host: str = "127.0.0.1", port: int | None = None, images: Path | None = None
-    ) -> None:
-        self.folder, self.host, self.port = folder, host, port or free_port(host)
+    def __init__(self, folder: Path, host: str, images: Path | None) -> None:
+        self.folder, self.host, self.port = folder, host, free_port(host)
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.address = f"https://{host}:{self.port}"
         self.certificate = certificates.make(folder, host)
@@ -148,12 +146,11 @@ def main(cluster: type[Cluster] = Cluster) -> None:
     parser = argparse.ArgumentParser(description="A small Kubernetes on this machine, on loopback only.")
     parser.add_argument("--folder", type=Path, required=True, help="where kubeconfig and the pods' files go")
     parser.add_argument("--host", default="127.0.0.1", help="loopback address to listen on")
-    parser.add_argument("--port", type=int, help="port to listen on; a free one by default")
     parser.add_argument("--images", type=Path, help="the file with images of one's own")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
     os.umask(0o077)
-    asyncio.run(cluster(arguments.folder, arguments.host, arguments.port, arguments.images).run())
+    asyncio.run(cluster(arguments.folder, arguments.host, arguments.images).run())
 
 
 if __name__ == "__main__":

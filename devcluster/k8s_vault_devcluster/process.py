@@ -43,16 +43,6 @@ def is_listening(host: str, port: int) -> bool:
     return False
 
 
-def identity(pid: int) -> str | None:
-    """Return what tells this process from a later one with the same pid; None where it is gone."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return None
-    # Field 3 is the state, field 22 the start time in clock ticks since boot.
-    return None if fields[0] == "Z" else f"{pid}:{fields[19]}"
-
-
 def owned(command: list[str], number: signal.Signals = signal.SIGTERM) -> list[str]:
     """Return `command` so that it is sent this signal when the thread that starts it is gone."""
     return [sys.executable, "-I", "-S", str(_OWNED), str(os.getpid()), str(int(number)), *command]
@@ -173,19 +163,3 @@ def _only_ours(path: str, flags: int) -> int:
     descriptor = os.open(path, flags, 0o600)
     os.fchmod(descriptor, 0o600)
     return descriptor
-
-
-class Server:
-    """What has one process: its subclasses start `_process` and say where it answers."""
-
-    _process: ServerProcess
-
-    @property
-    def pid(self) -> int:
-        return self._process.pid
-
-    def running(self) -> bool:
-        return self._process.running()
-
-    def stop(self) -> None:
-        self._process.stop()

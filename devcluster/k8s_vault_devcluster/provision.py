@@ -14,17 +14,32 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import yaml
 from kubernetes import client
 
-from airflow_k8s_vault.compile import Account, Source, kubernetes_objects
+from airflow_k8s_vault import config
+from airflow_k8s_vault.compile import Account, Source, kubernetes_objects, plan
+from airflow_k8s_vault.compile.vault import policies, roles, vault_requests
 from airflow_k8s_vault.errors import K8sVaultError
-from k8s_vault_devcluster import compiled
+from k8s_vault_devcluster import private_file
+from k8s_vault_devcluster.openbao import VaultAdmin
 from k8s_vault_devcluster.postgres import drop_role_maker, make_role_maker
-from k8s_vault_devcluster.vault_admin import VaultAdmin
+from k8s_vault_devcluster.rbac import GROUP as RBAC
 
 _TERMINATING_SECONDS = 90
 _HELD_SECONDS = 30
 _MANAGER = "airflow-k8s-vault-devcluster"
+# A pod that passes Pod Security and that no team's templates give.
+_PROBE: dict[str, Any] = {
+    "containers": [
+        {
+            "name": "base",
+            "image": "registry.invalid/no-image-of-any-team:0",
+            "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
+        }
+    ],
+    "securityContext": {"runAsNonRoot": True, "runAsUser": 10001, "seccompProfile": {"type": "RuntimeDefault"}},
+}
 
 
 class Provisioning:
@@ -45,8 +60,8 @@ class Provisioning:
             "vault_auth_mount": auth_mount,
             **(settings or {}),
         }
-        self._core, self._rbac = client.CoreV1Api(api), client.RbacAuthorizationV1Api(api)
-        self._reviewer = f"vault-token-reviewer-{auth_mount}"
+        self._core = client.CoreV1Api(api)
+        self.reviewer = f"vault-token-reviewer-{auth_mount}"
         self.api, self._cluster = api, api.configuration
         self._undo: list[Callable[[], Any]] = []
 
@@ -76,14 +91,16 @@ class Provisioning:
             raise K8sVaultError(
                 f"auth/{self.auth_mount} exists already in {self.vault.address}: name another mount."
             )
-        self._undo.append(lambda: self.vault.request("DELETE", f"sys/auth/{self.auth_mount}"))
-        self._service_account(reviewer_namespace, self._reviewer)
-        self._may_review_tokens(reviewer_namespace)
-        spec = {"spec": {"audiences": [], "expirationSeconds": 24 * 3600}}
-        token = self._core.create_namespaced_service_account_token(self._reviewer, reviewer_namespace, spec)
+        self._delete_later(f"sys/auth/{self.auth_mount}")
+        name = self.reviewer
+        self._apply(_object("v1", "ServiceAccount", name, reviewer_namespace))
+        subject = {"kind": "ServiceAccount", "name": name, "namespace": reviewer_namespace}
+        role = {"apiGroup": RBAC, "kind": "ClusterRole", "name": "system:auth-delegator"}
+        binding = {**_object(f"{RBAC}/v1", "ClusterRoleBinding", name), "roleRef": role, "subjects": [subject]}
+        self._apply(binding, f"/apis/{RBAC}/v1/clusterrolebindings/{name}")
         configuration = {
             "kubernetes_host": self._cluster.host,
-            "token_reviewer_jwt": token.status.token,
+            "token_reviewer_jwt": self._token(reviewer_namespace, name, 24 * 60),
             "disable_local_ca_jwt": True,
         }
         if self._cluster.ssl_ca_cert:
@@ -99,7 +116,13 @@ class Provisioning:
         only: some of its teams. dags: a folder of DAGs, for the least policies; without it the ceilings. Called
         again, it applies what has changed. Returns when the API server holds the admission policies.
         """
-        sources = compiled.sources(templates_dir, self.settings, only, dags)
+        # Imported here: they bring Airflow, which takes seconds.
+        from airflow_k8s_vault.commands import read_dag_secrets, team_sources
+
+        with contextlib.ExitStack() as replaced:
+            for name, value in {**self.settings, "templates_dir": str(templates_dir)}.items():
+                replaced.enter_context(config.replaced(name, value))
+            sources = team_sources(templates_dir, only, read_dag_secrets(dags) if dags else None)
         self.apply(sources)
         for source in sources:
             self._wait_until_held(source)
@@ -108,10 +131,11 @@ class Provisioning:
     def apply(self, sources: Sequence[Source]) -> None:
         """Apply what is compiled for these teams."""
         self.apply_objects(sources)
-        for request in compiled.requests(sources):
-            self.vault.request(request["method"], request["path"], request["data"])
-            if request["path"].startswith("sys/"):
-                self._undo.append(lambda path=request["path"]: self.vault.request("DELETE", path))  # type: ignore[misc]
+        for source in sources:
+            for request in vault_requests(policies(source), roles(source), source.login.namespace):
+                self.vault.request(request["method"], request["path"], request["data"])
+                if request["path"].startswith("sys/"):
+                    self._delete_later(request["path"])
 
     def apply_objects(self, sources: Sequence[Source]) -> None:
         """Apply what is compiled for these teams to Kubernetes alone."""
@@ -123,14 +147,13 @@ class Provisioning:
     def account(self, account: Account, minutes: int = 24 * 60) -> str:
         """Return a token of one of Airflow's service accounts, which is made where there is none."""
         self._wait_until_not_terminating(account.namespace)
-        self._create(
-            lambda: self._core.create_namespace({"metadata": {"name": account.namespace}}),
-            lambda: self._core.delete_namespace(account.namespace),
-        )
-        self._service_account(account.namespace, account.name)
+        self._apply(_object("v1", "Namespace", account.namespace))
+        self._apply(_object("v1", "ServiceAccount", account.name, account.namespace))
+        return self._token(account.namespace, account.name, minutes)
+
+    def _token(self, namespace: str, name: str, minutes: int) -> str:
         spec = {"spec": {"audiences": [], "expirationSeconds": minutes * 60}}
-        made = self._core.create_namespaced_service_account_token(account.name, account.namespace, spec)
-        return str(made.status.token)
+        return str(self._core.create_namespaced_service_account_token(name, namespace, spec).status.token)
 
     def acting_as(self, account: Account) -> client.ApiClient:
         """Return a client of the same cluster that acts as the service account."""
@@ -140,43 +163,46 @@ class Provisioning:
         configuration.api_key = {"authorization": f"Bearer {self.account(account)}"}
         return client.ApiClient(configuration)
 
-    def whoami(self) -> str:
-        """Return the name of the user whose kubeconfig this is."""
-        review = client.AuthenticationV1Api(self.api).create_self_subject_review({})
-        return str(review.status.user_info.username)
+    def _delete_later(self, path: str) -> None:
+        """Have `undo` delete that path in Vault."""
+        self._undo.append(lambda: self.vault.request("DELETE", path))
 
-    def _apply(self, obj: dict[str, Any]) -> None:
+    def _apply(self, obj: dict[str, Any], resource: str = "") -> None:
         """Apply one object, as `kubectl apply --server-side` does; it goes with us where we made it."""
-        resource = compiled.path(obj)
-        existed = self._exists(resource)
+        resource = resource or plan.path(obj)
+        existed = self._get(resource)
         self._send("PATCH", resource, obj, fieldManager=_MANAGER, force="true")
         if not existed:
-            self._undo.append(lambda: _unless_gone(lambda: self._send("DELETE", resource)))
+            self._undo.append(lambda: self._unless_gone("DELETE", resource))
 
-    def _exists(self, resource: str) -> bool:
+    def _get(self, resource: str) -> Any:
+        """Return the object at a path; None where there is none."""
+        return self._unless_gone("GET", resource)
+
+    def _unless_gone(self, method: str, resource: str) -> Any:
         try:
-            self._send("GET", resource)
+            return self._send(method, resource)
         except client.ApiException as error:
             if error.status == 404:
-                return False
+                return None
             raise
-        return True
 
-    def _send(self, method: str, resource: str, body: Any = None, **query: str) -> None:
+    def _send(self, method: str, resource: str, body: Any = None, **query: str) -> Any:
         kind = "application/apply-patch+yaml" if method == "PATCH" else "application/json"
-        self.api.call_api(
+        return self.api.call_api(
             resource,
             method,
             query_params=list(query.items()),
             header_params={"Content-Type": kind, "Accept": "application/json"},
             body=body,
-            response_types_map={},
+            response_types_map={200: "object", 201: "object"},
             auth_settings=["BearerToken"],
+            _return_http_data_only=True,
         )
 
     def _wait_until_held(self, source: Source) -> None:
         """The API server sees a new admission policy a second or two after it was made."""
-        probe = {"metadata": {"name": "probe"}, "spec": compiled.PROBE}
+        probe = {"metadata": {"name": "probe"}, "spec": _PROBE}
         # As Airflow's worker: the administrator may be one of those whom the policies let pass.
         worker = client.CoreV1Api(self.acting_as(source.worker))
         deadline = time.monotonic() + _HELD_SECONDS
@@ -194,9 +220,9 @@ class Provisioning:
         """Write one KV 2 secret; `path` as `vault kv put` takes it. Its mount is made where there is none."""
         mount, _, name = path.partition("/")
         if self.vault.mount(mount, {"type": "kv", "options": {"version": "2"}}):
-            self._undo.append(lambda: self.vault.request("DELETE", f"sys/mounts/{mount}"))
+            self._delete_later(f"sys/mounts/{mount}")
         self.vault.request("POST", f"{mount}/data/{name}", {"data": data})
-        self._undo.append(lambda: self.vault.request("DELETE", f"{mount}/metadata/{name}"))
+        self._delete_later(f"{mount}/metadata/{name}")
 
     def database_login(self, role: str, uri: str, grants: Iterable[str], mount: str = "database") -> None:
         """Make `mount`/creds/`role` give out PostgreSQL logins that hold `grants` ("insert on payments").
@@ -207,7 +233,7 @@ class Provisioning:
         user, _, place = make_role_maker(uri, maker, grants).removeprefix("postgresql://").partition("@")
         self._undo.append(lambda: drop_role_maker(uri, maker))
         if self.vault.mount(mount, {"type": "database"}):
-            self._undo.append(lambda: self.vault.request("DELETE", f"sys/mounts/{mount}"))
+            self._delete_later(f"sys/mounts/{mount}")
         username, _, password = user.partition(":")
         config = {
             "plugin_name": "postgresql-database-plugin",
@@ -217,70 +243,35 @@ class Provisioning:
             "allowed_roles": [role],
         }
         self.vault.request("POST", f"{mount}/config/{role}", config)
-        self._undo.append(lambda: self.vault.request("DELETE", f"{mount}/config/{role}"))
+        self._delete_later(f"{mount}/config/{role}")
         made = "CREATE ROLE \"{{name}}\" LOGIN PASSWORD '{{password}}' VALID UNTIL '{{expiration}}'"
         statements = [made, *(f'GRANT {grant} TO "{{{{name}}}}"' for grant in grants)]
         gone = ['DROP OWNED BY "{{name}}"', 'DROP ROLE IF EXISTS "{{name}}"']
         body = {"db_name": role, "creation_statements": statements, "revocation_statements": gone}
         self.vault.request("POST", f"{mount}/roles/{role}", {**body, "default_ttl": "10m", "max_ttl": "24h"})
-        self._undo.append(lambda: self.vault.request("DELETE", f"{mount}/roles/{role}"))
+        self._delete_later(f"{mount}/roles/{role}")
         self._undo.append(lambda: self.vault.request("PUT", f"sys/leases/revoke-prefix/{mount}/creds/{role}", {}))
 
     def _wait_until_not_terminating(self, namespace: str) -> None:
         """A namespace of an earlier run may still be on its way out, and takes nothing new meanwhile."""
         deadline = time.monotonic() + _TERMINATING_SECONDS
-        while time.monotonic() < deadline:
-            try:
-                if self._core.read_namespace(namespace).status.phase != "Terminating":
-                    return
-            except client.ApiException as error:
-                if error.status == 404:
-                    return
-                raise
+        while (result := self._get(f"/api/v1/namespaces/{namespace}")) and result["status"][
+            "phase"
+        ] == "Terminating":
+            if time.monotonic() > deadline:
+                raise K8sVaultError(f"Namespace {namespace} is still terminating after {_TERMINATING_SECONDS} s.")
             time.sleep(0.5)
-        raise K8sVaultError(f"Namespace {namespace} is still terminating after {_TERMINATING_SECONDS} s.")
-
-    def _service_account(self, namespace: str, name: str) -> None:
-        self._create(
-            lambda: self._core.create_namespaced_service_account(namespace, {"metadata": {"name": name}}),
-            lambda: self._core.delete_namespaced_service_account(name, namespace),
-        )
-
-    def _may_review_tokens(self, namespace: str) -> None:
-        subject = {"kind": "ServiceAccount", "name": self._reviewer, "namespace": namespace}
-        reference = {
-            "apiGroup": "rbac.authorization.k8s.io",
-            "kind": "ClusterRole",
-            "name": "system:auth-delegator",
-        }
-        binding = {"metadata": {"name": self._reviewer}, "roleRef": reference, "subjects": [subject]}
-        self._create(
-            lambda: self._rbac.create_cluster_role_binding(binding),
-            lambda: self._rbac.delete_cluster_role_binding(self._reviewer),
-        )
-
-    def _create(self, create: Callable[[], Any], delete: Callable[[], Any]) -> None:
-        with contextlib.suppress(_AlreadyThere):
-            _unless_there(create)
-            self._undo.append(lambda: _unless_gone(delete))
 
 
-class _AlreadyThere(Exception):
-    """The object exists: it is not ours to take away."""
+def _object(version: str, kind: str, name: str, namespace: str = "") -> dict[str, Any]:
+    meta = {"name": name} | ({"namespace": namespace} if namespace else {})
+    return {"apiVersion": version, "kind": kind, "metadata": meta}
 
 
-def _unless_there(create: Callable[[], Any]) -> None:
-    try:
-        create()
-    except client.ApiException as error:
-        if error.status == 409:
-            raise _AlreadyThere from error
-        raise
-
-
-def _unless_gone(delete: Callable[[], Any]) -> None:
-    try:
-        delete()
-    except client.ApiException as error:
-        if error.status != 404:
-            raise
+def with_token(kubeconfig: Path, token: str, to: Path) -> Path:
+    """Write a copy of the kubeconfig, its users replaced by the token, which its owner alone can read."""
+    content: dict[str, Any] = yaml.safe_load(kubeconfig.read_text())
+    for user in content["users"]:
+        user["user"] = {"token": token}
+    private_file.write(to, yaml.safe_dump(content))
+    return to

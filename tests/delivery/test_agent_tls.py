@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from k8s_vault_devcluster.openbao import OpenBao
+from k8s_vault_devcluster.openbao import OpenBao, VaultAdmin
 from k8s_vault_devcluster.provision import Provisioning
 from k8s_vault_devcluster.server import DevCluster
-from k8s_vault_devcluster.vault_admin import VaultAdmin
 from kubernetes import client, config
 
 from airflow_k8s_vault import templates

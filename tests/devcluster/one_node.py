@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from k8s_vault_devcluster.kubelet import Kubelet
+from k8s_vault_devcluster.kubelet.logs import LogOptions
 from k8s_vault_devcluster.node import NODE_NAME, node
 from k8s_vault_devcluster.store import NotFound, Object, Store
 from k8s_vault_devcluster.tokens import Tokens
@@ -94,8 +95,8 @@ class OneNode:
         marks = {"deletionTimestamp": "2026-01-01T00:00:00Z", "deletionGracePeriodSeconds": grace}
         self.store.update("pods", "test", name, lambda pod: pod["metadata"].update(marks))
 
-    async def log(self, container: str = "base", name: str = "pod", **options: Any) -> str:
-        chunks = self.kubelet.logs("test", name, container, **options)
+    async def log(self, container: str = "base", name: str = "pod", previous: bool = False, **options: Any) -> str:
+        chunks = self.kubelet.logs("test", name, container, LogOptions(**options), previous=previous)
         return b"".join([chunk async for chunk in chunks]).decode()
 
     async def output(self, script: str, image: str = "alpine:3.24.2", **spec: Any) -> str:

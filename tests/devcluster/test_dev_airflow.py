@@ -18,9 +18,9 @@ from urllib.parse import urlsplit
 import pytest
 from k8s_vault_devcluster import commands, dev_airflow
 from k8s_vault_devcluster.demo.airflow_home import COMPONENTS, Airflow
+from k8s_vault_devcluster.openbao import VaultAdmin
 from k8s_vault_devcluster.process import free_port
 from k8s_vault_devcluster.provision import Provisioning
-from k8s_vault_devcluster.vault_admin import VaultAdmin
 from kubernetes import config
 
 from airflow_k8s_vault.config import SETTINGS

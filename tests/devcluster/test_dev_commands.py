@@ -36,7 +36,7 @@ def test_up_prints_exports_that_a_shell_evaluates_and_down_leaves_nothing(tmp_pa
         state = tmp_path / "airflow-k8s-vault" / "state.json"
         mode = stat.S_IMODE(state.stat().st_mode)
         known = json.loads(state.read_text())
-        pids = [int(server["identity"].partition(":")[0]) for server in known["servers"]]
+        pids = [server["pid"] for server in known["servers"]]
         shown = running(known["vault_token"]) + running(urlsplit(known["postgres_uri"]).password)
     finally:
         down = airflow(tmp_path, "down")

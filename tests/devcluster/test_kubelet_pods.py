@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from k8s_vault_devcluster.kubelet.back_off import BackOff
+from k8s_vault_devcluster.kubelet.logs import LogOptions
 
 from tests.devcluster.one_node import OneNode, on_one_node, sh
 
@@ -162,7 +163,7 @@ async def test_a_deletion_runs_pre_stop_then_sigterm_and_removes_the_pod_and_its
     hook = {"preStop": {"exec": {"command": ["sh", "-c", "echo hook > /proc/1/fd/1"]}}}
     node.pod(sh(LOOP, lifecycle=hook), volumes=[{"name": "m", "emptyDir": {"medium": "Memory"}}])
     await node.phase("Running")
-    chunks = node.kubelet.logs("test", "pod", "base", follow=True)
+    chunks = node.kubelet.logs("test", "pod", "base", LogOptions(follow=True))
     node.delete()
     written = [chunk async for chunk in chunks]
     await node.gone()

@@ -12,10 +12,9 @@ from pathlib import Path
 
 import psycopg2
 import pytest
-from k8s_vault_devcluster import kubeconfigs
 from k8s_vault_devcluster.openbao import OpenBao
 from k8s_vault_devcluster.postgres import PostgreSQL, drop_role_maker, make_database, make_role_maker
-from k8s_vault_devcluster.provision import Provisioning
+from k8s_vault_devcluster.provision import Provisioning, with_token
 from k8s_vault_devcluster.server import DevCluster
 from kubernetes import client, config
 
@@ -230,7 +229,7 @@ def test_a_file_with_a_token_is_private_whatever_stood_there(before: str, tmp_pa
     else:
         file.symlink_to(theirs)
 
-    kubeconfigs.with_token(tmp_path / "admin", "workers", file)
+    with_token(tmp_path / "admin", "workers", file)
 
     assert "theirs" == theirs.read_text()
     assert (False, 0o600) == (file.is_symlink(), file.stat().st_mode & 0o777)

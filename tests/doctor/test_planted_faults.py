@@ -84,7 +84,7 @@ def reviewer(world: World, token: str) -> Iterator[None]:
     world.vault("POST", world.config, {**host, **ca, "token_reviewer_jwt": token})
     yield
     made = client.CoreV1Api(world.servers.api).create_namespaced_service_account_token(
-        kept._reviewer, "default", {"spec": {"audiences": [], "expirationSeconds": 3600}}
+        kept.reviewer, "default", {"spec": {"audiences": [], "expirationSeconds": 3600}}
     )
     world.vault("POST", world.config, {**host, **ca, "token_reviewer_jwt": made.status.token})
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from k8s_vault_devcluster.vault_admin import VaultAdmin
+from k8s_vault_devcluster.openbao import VaultAdmin
 
 from tests.faults.fault_environment import FaultEnvironment
 from tests.faults.row import Row

@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from jwt.algorithms import RSAAlgorithm
 from k8s_vault_devcluster.demo.environment import Environment
 from k8s_vault_devcluster.demo.pods import PodRecord
-from k8s_vault_devcluster.vault_admin import VaultAdmin
+from k8s_vault_devcluster.openbao import VaultAdmin
 from kubernetes import client, config, stream
 
 from airflow_k8s_vault import VaultFile, VaultSecret

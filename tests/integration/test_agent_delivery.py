@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 import yaml
 from k8s_vault_devcluster.demo import isolation
-from k8s_vault_devcluster.demo.airflow_environment import AirflowEnvironment
+from k8s_vault_devcluster.demo.environment import AirflowEnvironment
 from k8s_vault_devcluster.demo.pods import PodRecord
-from k8s_vault_devcluster.vault_admin import VaultAdmin
+from k8s_vault_devcluster.openbao import VaultAdmin
 
 from tests import walls
 from tests.canary import values

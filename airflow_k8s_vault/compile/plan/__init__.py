@@ -13,16 +13,18 @@ from airflow_k8s_vault.compile.plan.vault import vault_differences
 from airflow_k8s_vault.door import lazy_door
 
 if TYPE_CHECKING:
-    from airflow_k8s_vault.compile.plan.live_cluster import read_cluster
+    from airflow_k8s_vault.compile.plan.live_cluster import path, read_cluster
     from airflow_k8s_vault.compile.plan.live_vault import read_vault
 
 __all__ = [
     "Difference",
     "Plan",
     "cluster_differences",
+    "path",
     "read_cluster",
     "read_vault",
     "vault_differences",
 ]
 
-__getattr__ = lazy_door(__name__, {"read_cluster": "live_cluster", "read_vault": "live_vault"})
+_LAZY = {"path": "live_cluster", "read_cluster": "live_cluster", "read_vault": "live_vault"}
+__getattr__ = lazy_door(__name__, _LAZY)

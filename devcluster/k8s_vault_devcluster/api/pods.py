@@ -22,6 +22,7 @@ from k8s_vault_devcluster.api.status import (
     invalid,
     invalid_value,
 )
+from k8s_vault_devcluster.kubelet.logs import LogOptions
 from k8s_vault_devcluster.store import NotFound, Object
 
 # A log that is there, or an error, shows within this time; a follower of a silent container should not
@@ -59,18 +60,16 @@ async def logs(context: Context, requested: RequestInfo, query: Mapping[str, str
     pod = running_pod(context, requested)
     container = container_of(pod, query.get("container", ""))
     _check_log_options(query)
-    chunks = context.kubelet.logs(
-        requested.namespace,
-        requested.name,
-        container,
+    options = LogOptions(
         follow=flag(query, "follow"),
         timestamps=flag(query, "timestamps"),
         since_seconds=number(query, "sinceSeconds"),
         since_time=query.get("sinceTime") or None,
         tail_lines=number(query, "tailLines"),
         limit_bytes=number(query, "limitBytes"),
-        previous=flag(query, "previous"),
     )
+    previous = flag(query, "previous")
+    chunks = context.kubelet.logs(requested.namespace, requested.name, container, options, previous=previous)
     first: asyncio.Future[bytes] = asyncio.ensure_future(anext(chunks, b""))
     await asyncio.wait([first], timeout=_FIRST_CHUNK_SECONDS)
     if first.done() and first.exception():

@@ -12,7 +12,7 @@ from k8s_vault_devcluster.store import NotFound, Object, now
 
 _SHORTEST_SECONDS = 600
 _LONGEST_SECONDS = 2**32
-_BINDABLE = {"Pod": "pods", "Secret": "secrets", "Node": "nodes"}
+_BINDABLE = {"Pod": "pods"}
 
 
 def answer(context: Context, user: Object, question: Object) -> Object:
@@ -120,7 +120,7 @@ def _bound_uid(context: Context, requested: RequestInfo, bound: Object) -> str:
     if kind not in _BINDABLE or bound.get("apiVersion", "v1") != "v1":
         raise bad_request(f"cannot bind token to object of type {bound.get('apiVersion', '')}, Kind={kind}")
     try:
-        result = context.store.get(_BINDABLE[kind], "" if kind == "Node" else requested.namespace, name)
+        result = context.store.get(_BINDABLE[kind], requested.namespace, name)
     except NotFound:
         raise not_found(_BINDABLE[kind], "", name) from None
     if kind == "Pod" and result["spec"]["serviceAccountName"] != requested.name:

@@ -14,7 +14,7 @@ from rich.console import Console
 
 from airflow_k8s_vault.errors import K8sVaultError
 from k8s_vault_devcluster.demo import isolation, report
-from k8s_vault_devcluster.demo.airflow_environment import TEAMS, AirflowEnvironment
+from k8s_vault_devcluster.demo.environment import TEAMS, AirflowEnvironment
 from k8s_vault_devcluster.demo.pods import PodRecord
 
 DAGS = ("kubernetes_sample", "payments_load")

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import secrets
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
+
+import httpx
 
 from airflow_k8s_vault.errors import K8sVaultError
 from k8s_vault_devcluster import private_file
@@ -53,6 +54,7 @@ class Airflow:
         self.url = f"http://127.0.0.1:{port or free_port()}"
         self.logs = home / "logs"
         self._token = ""
+        self._client = httpx.Client(base_url=self.url, timeout=30)
         self.environment = {
             "AIRFLOW_HOME": str(home),
             "AIRFLOW__CORE__DAGS_FOLDER": str(dags),
@@ -90,7 +92,9 @@ class Airflow:
 
     def start(self) -> None:
         """Make the tables, then start the four components."""
-        self.run("db", "migrate")
+        migrated, printed = self.told("db", "migrate")
+        if not migrated:
+            raise K8sVaultError(f"airflow db migrate failed:\n{printed[-2000:]}")
         settings = self.home / "config" / "airflow_local_settings.py"
         settings.parent.mkdir(exist_ok=True)
         settings.write_text(_PRELOAD)
@@ -98,24 +102,11 @@ class Airflow:
             log, environment = self.home / f"{name}.log", {**self.environment, **self._of_component.get(name, {})}
             self._processes.append(ServerProcess(f"Airflow's {name}", self._command(name), log, environment))
 
-    def run(self, *arguments: str) -> str:
-        """Run one `airflow` command in this home and return what it printed; raise K8sVaultError on failure."""
-        done = subprocess.run(
-            self._command(*arguments), env={**os.environ, **self.environment}, capture_output=True, text=True
-        )
-        if done.returncode:
-            raise K8sVaultError(f"airflow {' '.join(arguments)} failed:\n{(done.stdout + done.stderr)[-2000:]}")
-        return done.stdout
-
-    def told(self, *arguments: str, environment: Mapping[str, str]) -> tuple[bool, str]:
+    def told(self, *arguments: str, environment: Mapping[str, str] | None = None) -> tuple[bool, str]:
         """Run one `airflow` command with more variables; return whether it succeeded, and what it printed."""
-        done = subprocess.run(
-            self._command(*arguments),
-            env={**os.environ, **self.environment, **environment},
-            capture_output=True,
-            text=True,
-        )
-        return done.returncode == 0, (done.stdout or done.stderr).strip()
+        variables = {**os.environ, **self.environment, **(environment or {})}
+        done = subprocess.run(self._command(*arguments), env=variables, capture_output=True, text=True)
+        return done.returncode == 0, (done.stdout if done.returncode == 0 else done.stdout + done.stderr).strip()
 
     def wait_until_ready(self, dag_ids: tuple[str, ...], timeout_seconds: float = 120) -> None:
         """Wait for the API server and for the DAGs to be parsed; raise K8sVaultError with import errors."""
@@ -191,31 +182,23 @@ class Airflow:
     def token(self) -> str:
         """Return a token of the API's administrator."""
         if not self._token:
-            request = urllib.request.Request(  # noqa: S310 - our own server
-                f"{self.url}/auth/token",
-                data=json.dumps({"username": _USER, "password": self._password}).encode(),
-                headers={"Content-Type": "application/json"},
-            )
-            with urllib.request.urlopen(request, timeout=10) as response:  # noqa: S310
-                self._token = json.loads(response.read())["access_token"]
+            login = {"username": _USER, "password": self._password}
+            self._token = self._answer(self._client.post("/auth/token", json=login))["access_token"]
+            self._client.headers["Authorization"] = f"Bearer {self._token}"
         return self._token
 
     def _answers(self, path: str) -> bool:
-        try:
-            self._request("GET", path)
-        except (OSError, urllib.error.HTTPError):
-            return False
-        return True
+        with contextlib.suppress(httpx.HTTPError):
+            return bool(self.get(path))
+        return False
 
     def _request(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
-        request = urllib.request.Request(  # noqa: S310 - our own server
-            f"{self.url}{path}",
-            method=method,
-            data=json.dumps(body).encode() if body is not None else None,
-            headers={"Authorization": f"Bearer {self.token()}", "Content-Type": "application/json"},
-        )
-        with urllib.request.urlopen(request, timeout=30) as response:  # noqa: S310
-            return dict(json.loads(response.read()))
+        self.token()
+        return self._answer(self._client.request(method, path, json=body))
+
+    @staticmethod
+    def _answer(reply: httpx.Response) -> dict[str, Any]:
+        return dict(reply.raise_for_status().json())
 
 
 def _password(file: Path) -> str:

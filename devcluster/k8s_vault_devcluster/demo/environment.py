@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import ClassVar, Self
@@ -13,12 +14,12 @@ import psycopg2
 from kubernetes import client, config
 
 from airflow_k8s_vault.compile import Account
-from k8s_vault_devcluster import kubeconfigs
-from k8s_vault_devcluster.openbao import OpenBao
-from k8s_vault_devcluster.postgres import PostgreSQL
-from k8s_vault_devcluster.provision import Provisioning
+from k8s_vault_devcluster import private_file
+from k8s_vault_devcluster.demo.airflow_home import Airflow
+from k8s_vault_devcluster.openbao import OpenBao, VaultAdmin
+from k8s_vault_devcluster.postgres import PostgreSQL, make_database
+from k8s_vault_devcluster.provision import Provisioning, with_token
 from k8s_vault_devcluster.server import DevCluster
-from k8s_vault_devcluster.vault_admin import VaultAdmin
 
 TEAMS = ("payments", "data-science")
 _TABLE = "create table payments (amount integer not null, loaded_by text not null)"
@@ -102,7 +103,7 @@ class Environment:
 
     def _acting_as(self, account: Account) -> Path:
         token = self.setup.account(account)
-        return kubeconfigs.with_token(self.kubeconfig, token, self.folder / f"kubeconfig-{account.name}")
+        return with_token(self.kubeconfig, token, self.folder / f"kubeconfig-{account.name}")
 
     def roles_left(self) -> list[str]:
         """Return the PostgreSQL logins that Vault made and that are still there."""
@@ -118,3 +119,58 @@ class Environment:
 
     def core(self) -> client.CoreV1Api:
         return client.CoreV1Api(self.api)
+
+
+class AirflowEnvironment(Environment):
+    """Everything the demo runs on: an Environment, and an Airflow beside it."""
+
+    def __init__(self, folder: Path, templates_dir: Path, dags: Path, tell: Tell, *, least: bool = False) -> None:
+        """least: whether the teams' policies in Vault allow what the DAGs declare, and not the ceilings."""
+        super().__init__(folder, templates_dir, tell)
+        self.dags = dags
+        self.compiled_dags = dags if least else None
+
+    def _start(self) -> None:
+        super()._start()
+        self.airflow = self._start_airflow()
+
+    def _start_airflow(self) -> Airflow:
+        uri = make_database(self.postgres.uri(), "airflow").replace("postgresql://", "postgresql+psycopg2://")
+        # The triggerer has rights of its own, and fewer.
+        triggerer = {"triggerer": {"KUBECONFIG": str(self.triggerer_kubeconfig)}}
+        airflow = Airflow(self.folder / "airflow", self.dags, uri, self._settings(), triggerer)
+        self._exits.callback(airflow.stop)
+        self.tell("Airflow makes its tables, which takes 10 seconds, and then starts")
+        airflow.start()
+        return airflow
+
+    def plan(self) -> tuple[bool, str]:
+        """Run `airflow k8s-vault plan` and return whether there is no difference, and what it printed."""
+        least = ("--dags", str(self.dags)) if self.compiled_dags else ()
+        return self.airflow.told("k8s-vault", "plan", *least, environment=self._administrator())
+
+    def shell_environment(self) -> Path:
+        """Write a file for a shell to source, for this Airflow's commands as the administrator of all."""
+        file = self.folder / "environment"
+        variables = {**self.airflow.environment, **self._administrator()}
+        lines = (f"export {name}={shlex.quote(value)}\n" for name, value in variables.items())
+        private_file.write(file, "".join(lines))
+        return file
+
+    def _administrator(self) -> dict[str, str]:
+        return {
+            "KUBECONFIG": str(self.kubeconfig),
+            "VAULT_ADDR": self.vault.address,
+            "VAULT_TOKEN": self.vault.token,
+            **({"VAULT_CACERT": self.vault.cacert} if self.vault.cacert else {}),
+        }
+
+    def _settings(self) -> dict[str, str]:
+        """Return the environment variables of Airflow beside its own."""
+        settings = {
+            "KUBECONFIG": str(self.worker_kubeconfig),
+            "AIRFLOW__K8S_VAULT__TEMPLATES_DIR": str(self.templates_dir),
+        }
+        # As the teams were compiled: pods that say otherwise are not admitted.
+        compiled = {f"AIRFLOW__K8S_VAULT__{name.upper()}": value for name, value in self.setup.settings.items()}
+        return {**settings, **{name: value for name, value in compiled.items() if value}}

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from urllib.parse import quote, quote_plus
 
-from k8s_vault_devcluster.demo.airflow_environment import TEAMS, AirflowEnvironment
+from k8s_vault_devcluster.demo.environment import TEAMS, AirflowEnvironment
 from k8s_vault_devcluster.demo.pods import PodRecord
 from k8s_vault_devcluster.postgres import BIN
 

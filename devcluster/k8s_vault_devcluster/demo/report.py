@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from rich.console import Console
@@ -49,22 +49,24 @@ def show(
     return not errors
 
 
-def _tasks(instances: Instances, expected: Mapping[tuple[str, str], str], record: PodRecord) -> Table:
-    table = Table(title="Tasks", title_justify="left", show_lines=True)
-    table.add_column("task")
-    table.add_column("template, image, pod", overflow="fold")
-    table.add_column("state")
-    table.add_column("s", justify="right")
-    for dag_id, tis in instances.items():
-        for ti in tis:
-            as_expected = expected.get((dag_id, ti["task_id"])) == ti["state"]
-            table.add_row(
-                f"[dim]{dag_id}[/dim]\n{ti['task_id']}",
-                _pod(record.of_task(dag_id, ti["task_id"])),
-                ti["state"] + (",\nas it should" if as_expected and ti["state"] != "success" else ""),
-                f"{ti['duration'] or 0:.1f}",
-            )
+def _table(title: str, columns: Iterable[str], rows: Iterable[tuple[str, ...]]) -> Table:
+    table = Table(title=title, title_justify="left", show_lines=True)
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*row)
     return table
+
+
+def _tasks(instances: Instances, expected: Mapping[tuple[str, str], str], record: PodRecord) -> Table:
+    def row(ti: dict[str, Any]) -> tuple[str, ...]:
+        key = ti["dag_id"], ti["task_id"]
+        as_it_should = ",\nas it should" if expected.get(key) == ti["state"] != "success" else ""
+        name, pod = f"[dim]{key[0]}[/dim]\n{key[1]}", _pod(record.of_task(*key))
+        return name, pod, ti["state"] + as_it_should, f"{ti['duration'] or 0:.1f}"
+
+    rows = [row(ti) for tis in instances.values() for ti in tis]
+    return _table("Tasks", ("task", "template, image, pod", "state", "s"), rows)
 
 
 def _pod(pod: dict[str, Any] | None) -> str:
@@ -75,25 +77,15 @@ def _pod(pod: dict[str, Any] | None) -> str:
 
 
 def _credentials(instances: Instances, record: PodRecord) -> Table:
-    table = Table(title="Credentials that each pod received (names)", title_justify="left")
-    for column in ("task", "container", "variables and files"):
-        table.add_column(column, overflow="fold")
-    for dag_id, tis in instances.items():
-        for ti in tis:
-            if (pod := record.of_task(dag_id, ti["task_id"])) is None:
-                continue
-            received = credentials(pod)
-            for container, names in received.items():
-                table.add_row(ti["task_id"], container, ", ".join(names))
-            if not received:
-                table.add_row(ti["task_id"], "", "none")
-    return table
+    rows: list[tuple[str, ...]] = []
+    for dag_id, task_id in [(dag_id, ti["task_id"]) for dag_id, tis in instances.items() for ti in tis]:
+        if pod := record.of_task(dag_id, task_id):
+            received = credentials(pod).items() or [("", ["none"])]
+            rows += [(task_id, container, ", ".join(names)) for container, names in received]
+    title = "Credentials that each pod received (names)"
+    return _table(title, ("task", "container", "variables and files"), rows)
 
 
 def _surfaces(surfaces: list[Surface]) -> Table:
-    table = Table(title="Isolation: a canary value, looked for in", title_justify="left")
-    for column in ("place", "searched", "found"):
-        table.add_column(column, overflow="fold")
-    for surface in surfaces:
-        table.add_row(surface.name, str(surface.searched), ", ".join(surface.found_in) or "nowhere")
-    return table
+    rows = [(each.name, str(each.searched), ", ".join(each.found_in) or "nowhere") for each in surfaces]
+    return _table("Isolation: a canary value, looked for in", ("place", "searched", "found"), rows)

@@ -19,12 +19,12 @@ from k8s_vault_devcluster.kubelet.join import join
 from k8s_vault_devcluster.kubelet.local_images import LocalImages
 from k8s_vault_devcluster.kubelet.logs import LogOptions
 from k8s_vault_devcluster.kubelet.pod import Node
-from k8s_vault_devcluster.kubelet.projection import TokenAuthority
 from k8s_vault_devcluster.kubelet.rootfs import Rootfs
 from k8s_vault_devcluster.kubelet.volumes import remove_claim, remove_left_over_memory
 from k8s_vault_devcluster.kubelet.worker import Worker
 from k8s_vault_devcluster.node import NODE_NAME
 from k8s_vault_devcluster.store import Change, NotFound, Object, Store
+from k8s_vault_devcluster.tokens import Tokens
 
 _log = logging.getLogger(__name__)
 
@@ -43,7 +43,7 @@ class Kubelet:
     def __init__(
         self,
         store: Store,
-        tokens: TokenAuthority,
+        tokens: Tokens,
         root: Path,
         *,
         host_ip: str = "127.0.0.1",
@@ -119,18 +119,7 @@ class Kubelet:
         raise NotFound(f'pods "{name}" not found')
 
     def logs(
-        self,
-        namespace: str,
-        pod: str,
-        container: str,
-        *,
-        follow: bool = False,
-        timestamps: bool = False,
-        since_seconds: int | None = None,
-        since_time: str | None = None,
-        tail_lines: int | None = None,
-        limit_bytes: int | None = None,
-        previous: bool = False,
+        self, namespace: str, pod: str, container: str, options: LogOptions, *, previous: bool = False
     ) -> AsyncIterator[bytes]:
         """Return what a container wrote, by lines; raise NotFound or ContainerNotReady."""
         result = self._worker(namespace, pod).find(container)
@@ -139,7 +128,6 @@ class Kubelet:
         if not result.logs:
             waiting = result.record.state.get("waiting", {}).get("reason", "")
             raise ContainerNotReady(f'container "{container}" in pod "{pod}" is waiting to start: {waiting}')
-        options = LogOptions(follow, timestamps, since_seconds, since_time, tail_lines, limit_bytes)
         return result.logs[-2 if previous else -1].read(options)
 
     async def exec(

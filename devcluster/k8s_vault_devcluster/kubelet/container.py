@@ -13,11 +13,12 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from k8s_vault_devcluster.kubelet import hooks, launch, termination
+from k8s_vault_devcluster.kubelet import launch, termination
 from k8s_vault_devcluster.kubelet.back_off import BackOff, duration
 from k8s_vault_devcluster.kubelet.environment import ConfigError
 from k8s_vault_devcluster.kubelet.image_pull import ImagePull
 from k8s_vault_devcluster.kubelet.images import Profile
+from k8s_vault_devcluster.kubelet.join import HookFailed, run_hook
 from k8s_vault_devcluster.kubelet.logs import Log
 from k8s_vault_devcluster.kubelet.pod import Pod
 from k8s_vault_devcluster.kubelet.report import Report
@@ -149,8 +150,8 @@ class Container:
         self._hook_failed = ""
         if handler:
             try:
-                await hooks.run(sandbox, handler)
-            except hooks.HookFailed as error:
+                await run_hook(sandbox, handler)
+            except HookFailed as error:
                 self._hook_failed = str(error)
                 self.report.event("Warning", "FailedPostStartHook", "PostStartHook failed")
                 await self._kill(sandbox, Grace(self.pod.grace_seconds), "FailedPostStartHook")
@@ -195,7 +196,7 @@ class Container:
         await self._end(sandbox, grace)
 
     async def _pre_stop(self, sandbox: Sandbox, handler: Object, grace: Grace) -> None:
-        hook = asyncio.ensure_future(hooks.run(sandbox, handler))
+        hook = asyncio.ensure_future(run_hook(sandbox, handler))
         ended = asyncio.ensure_future(self._wait_for_end(sandbox))
         while not (hook.done() or ended.done()) and grace.left() > 0:
             await asyncio.wait([hook, ended], timeout=min(grace.left(), 0.1), return_when=asyncio.FIRST_COMPLETED)

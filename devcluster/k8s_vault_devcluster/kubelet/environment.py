@@ -148,12 +148,12 @@ def _as_on_a_node(pod: Object, reference: Object) -> str:
 
 
 def command(container: Object, profile: Profile, env: Mapping[str, str]) -> list[str]:
-    """Return what PID 1 is: `command` replaces the image's entrypoint and cmd, `args` only its cmd."""
+    """Return what PID 1 is: `command` with `args`, else `args` alone, else the image's own."""
     given = [expand(word, env) for word in container.get("command") or []]
     arguments = [expand(word, env) for word in container.get("args") or []]
     if given:
         return given + arguments
-    return [*profile.entrypoint, *(arguments or profile.cmd)]
+    return arguments or list(profile.cmd)
 
 
 def user(pod: Object, container: Object, profile: Profile) -> tuple[int, int]:

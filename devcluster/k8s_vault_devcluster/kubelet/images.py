@@ -1,9 +1,10 @@
 """Images: profiles of this machine's own files, and what the kubelet says of any other name.
 
 A profile names the programs an image has; `rootfs` lays them out. What is not named is not there, so that
-`ubuntu:24.04` has no Python here either. User, entrypoint, command and environment are those of the images on
-Docker Hub. Two differences a DAG author can see: the tools are this machine's (GNU's, also where the image has
-BusyBox), and Python is the one that runs devcluster, whose version the imageID tells.
+`ubuntu:24.04` has no Python here either. User, command and environment are those of the images on Docker Hub.
+Three differences a DAG author can see: no image has an entrypoint of its own, so that arguments name a program;
+the tools are this machine's (GNU's, also where the image has BusyBox), and Python is the one that runs devcluster,
+whose version the imageID tells.
 
 Names are normalised as by github.com/distribution/reference, messages worded as by pkg/kubelet/images.
 """
@@ -44,7 +45,6 @@ class Profile:
     uid: int = 0
     gid: int = 0
     user: str = "root"
-    entrypoint: tuple[str, ...] = ()
     cmd: tuple[str, ...] = ()
     env: dict[str, str] = field(default_factory=lambda: {"PATH": PATH}, hash=False)
     # Folders of the image that its own user may write to, beside /tmp.
@@ -60,37 +60,20 @@ class Profile:
         return f"devcluster{version}/{self.name.rpartition(':')[0]}@sha256:{digest}"
 
 
+_PYTHON_ENV = {"PATH": PATH, "LANG": "C.UTF-8"}
+_POSTGRES_ENV = {"PATH": f"{PATH}:/usr/lib/postgresql/18/bin", "LANG": "en_US.utf8", "PG_MAJOR": "18"}
 _PROFILES = [
-    Profile(
-        "docker.io/library/python:3.12-slim",
-        _DEBIAN,
-        extra="python",
-        cmd=("python3",),
-        env={"PATH": PATH, "LANG": "C.UTF-8"},
-    ),
+    Profile("docker.io/library/python:3.12-slim", _DEBIAN, "python", cmd=("python3",), env=_PYTHON_ENV),
     Profile("docker.io/library/ubuntu:24.04", _DEBIAN, cmd=("/bin/bash",)),
-    Profile(
-        "docker.io/library/postgres:18",
-        _DEBIAN,
-        extra="psql",
-        entrypoint=("docker-entrypoint.sh",),
-        cmd=("postgres",),
-        env={
-            "PATH": f"{PATH}:/usr/lib/postgresql/18/bin",
-            "LANG": "en_US.utf8",
-            "PG_MAJOR": "18",
-            "PGDATA": "/var/lib/postgresql/18/docker",
-        },
-    ),
+    Profile("docker.io/library/postgres:18", _DEBIAN, "psql", cmd=("postgres",), env=_POSTGRES_ENV),
     Profile(
         "docker.io/openbao/openbao:2.7.2",
         _BUSYBOX,
-        extra="bao",
+        "bao",
         uid=100,
         gid=101,
         user="openbao",
-        entrypoint=("docker-entrypoint.sh",),
-        cmd=("server", "-dev", "-dev-no-store-token"),
+        cmd=("bao",),
         writable=("/openbao/config", "/openbao/file", "/openbao/logs", "/home/openbao"),
     ),
     # Debian with git and OpenSSH's programs: what a task has that reads from a repository.

@@ -1,11 +1,12 @@
-"""Start a command inside a container that runs, for pods/exec and exec hooks.
+"""Start a command in a container that runs: pods/exec, and lifecycle hooks (pkg/kubelet/lifecycle/handlers.go).
 
-Needed by the agent's hook and `kubectl exec`.
+Needed by delivery `agent`, whose postStart hook holds the main process back, and `kubectl exec`.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import sys
@@ -14,12 +15,16 @@ from collections.abc import Sequence
 
 from airflow_k8s_vault.errors import K8sVaultError
 from k8s_vault_devcluster.kubelet import enter
-from k8s_vault_devcluster.kubelet.memory_file import memory_file
-from k8s_vault_devcluster.kubelet.sandbox import CHILD, Sandbox
+from k8s_vault_devcluster.kubelet.sandbox import CHILD, Sandbox, memory_file
+from k8s_vault_devcluster.store import Object
 
 
 class ExecFailed(K8sVaultError):
     """The command could not be started; worded as containerd and runc word it."""
+
+
+class HookFailed(K8sVaultError):
+    """A hook's command could not run or ended with another status than 0."""
 
 
 async def join(sandbox: Sandbox, command: Sequence[str], *, stdin: bool = False) -> asyncio.subprocess.Process:
@@ -68,3 +73,24 @@ async def _all(descriptor: int) -> str:
         return (await reader.read()).decode(errors="replace")
     finally:
         transport.close()
+
+
+async def run_hook(sandbox: Sandbox, handler: Object) -> None:
+    """Run one handler to its end; raise HookFailed. Cancelled, it takes its command with it."""
+    if handler.get("sleep"):
+        await asyncio.sleep(handler["sleep"]["seconds"])
+        return
+    command = handler["exec"]["command"]
+    try:
+        process = await join(sandbox, command)
+    except ExecFailed as error:
+        raise HookFailed(str(error)) from error
+    try:
+        out, err = await process.communicate()
+    finally:
+        if process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+    if process.returncode:
+        message = (out + err).decode(errors="replace")
+        raise HookFailed(f"command '{' '.join(command)}' exited with {process.returncode}: {message}")

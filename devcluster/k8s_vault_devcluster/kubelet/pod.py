@@ -11,10 +11,11 @@ from urllib.parse import urlsplit
 from k8s_vault_devcluster import events
 from k8s_vault_devcluster.kubelet.images import Profile
 from k8s_vault_devcluster.kubelet.local_images import LocalImages
-from k8s_vault_devcluster.kubelet.projection import TokenAuthority, TokenCache
+from k8s_vault_devcluster.kubelet.projection import TokenCache
 from k8s_vault_devcluster.kubelet.rootfs import Rootfs
 from k8s_vault_devcluster.kubelet.volumes import Volumes
 from k8s_vault_devcluster.store import NotFound, Object, Store
+from k8s_vault_devcluster.tokens import Tokens
 
 
 @dataclass
@@ -25,7 +26,7 @@ class Node:
     """
 
     store: Store
-    tokens: TokenAuthority
+    tokens: Tokens
     root: Path
     host_ip: str
     rootfs: Callable[[Profile], Rootfs]

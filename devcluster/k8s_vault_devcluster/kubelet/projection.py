@@ -10,11 +10,11 @@ from __future__ import annotations
 import base64
 import datetime
 from collections.abc import Mapping
-from typing import Protocol
 
 from airflow_k8s_vault.errors import K8sVaultError
 from k8s_vault_devcluster.kubelet import fields
 from k8s_vault_devcluster.store import NotFound, Object, Store
+from k8s_vault_devcluster.tokens import Tokens
 
 Files = dict[str, tuple[bytes, int]]
 KINDS = ("secret", "configMap", "downwardAPI", "projected")
@@ -26,25 +26,10 @@ class MountFailed(K8sVaultError):
     """A volume cannot be set up now (FailedMount); it is tried again."""
 
 
-class TokenAuthority(Protocol):
-    """What mints the tokens of projected volumes; `issuer` is the API's address."""
-
-    issuer: str
-
-    def mint(
-        self,
-        namespace: str,
-        service_account: str,
-        audiences: list[str],
-        expiration_seconds: int,
-        bound: dict[str, str] | None = None,
-    ) -> tuple[str, str]: ...
-
-
 class TokenCache:
     """The tokens of one pod, each minted again after 80 % of its life, as pkg/kubelet/token does."""
 
-    def __init__(self, tokens: TokenAuthority) -> None:
+    def __init__(self, tokens: Tokens) -> None:
         self._tokens = tokens
         self._kept: dict[tuple[str, int], tuple[str, datetime.datetime]] = {}
 

