@@ -5,11 +5,12 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 LDAP := $(VENV)/ldap/.installed
 RELEASE := $(VENV)/release/.installed
+STARTERS := $(VENV)/starters/.installed
 
 # An Airflow that may not keep its bytecode compiles itself at each start, in 3 s more: tests and demo start dozens.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: demo test pytest chromium lint style types bench faults docs dist sbom advisories notes clean screenshots
+.PHONY: demo test pytest chromium lint style types bench faults starters docs dist sbom advisories notes clean screenshots
 .DEFAULT_GOAL := test
 
 # uv installs the pinned versions in seconds where pip takes minutes; pip does it where uv cannot.
@@ -63,6 +64,17 @@ faults: $(STAMP)
 	$(BIN)/python -m tests.faults
 	K8S_VAULT_TEST_STRIKE_EVERY=1 $(BIN)/pytest -q tests/canary/test_interrupts.py tests/secrets_backend/test_interrupts.py
 	$(BIN)/pytest -q -m slow
+
+# The operators, programs and libraries of the clouds, installed beside the rest: see the file itself.
+$(STARTERS): $(STAMP) tests/starters/requirements.txt
+	rm -rf $(@D)
+	$(BIN)/uv pip install --quiet --no-deps --target $(@D) -r tests/starters/requirements.txt \
+		|| $(BIN)/pip install --quiet --no-deps --target $(@D) -r tests/starters/requirements.txt
+	touch $@
+
+# Tasks in clusters of GKE, EKS and AKS, by the clouds' own classes and programs.
+starters: $(STARTERS)
+	PYTHONPATH=$(abspath $(VENV)/starters) $(BIN)/pytest -q tests/starters
 
 # The pictures of the page in README.md.
 screenshots: $(STAMP) chromium

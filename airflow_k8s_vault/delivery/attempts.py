@@ -31,8 +31,8 @@ def attempt(what: str, send: Callable[[], T], already: Callable[[], T | None] | 
     try made whose answer was lost, or None where nothing was made; raises DeliveryRefused where somebody else's is
     in the way.
 
-    Raises DeliveryUnavailable where the API server does not answer, and DeliveryRefused where it says no; neither
-    holds the request, which may hold a secret.
+    Raises DeliveryUnavailable where the API server does not answer, or does not know who asks, and DeliveryRefused
+    where it says no; neither holds the request, which may hold a secret.
     """
     for wait_seconds in (*_WAITS_SECONDS, None):
         status, reason = 0, ""
@@ -44,6 +44,13 @@ def attempt(what: str, send: Callable[[], T], already: Callable[[], T | None] | 
             reason = type(broken).__name__
         if status in (409, 422) and already and (made := unless_gone(what, already)) is not None:
             return made
+        if status == 401:
+            # Not for good: a cloud that gives no token now does so later.
+            raise DeliveryUnavailable(
+                f"The Kubernetes API does not take this worker's credentials, when asked to {what}: {words}.\n"
+                "  They are the Kubernetes connection's, or those of the worker's own pod. Where a program prints "
+                f"them, the task's log has what it said.{causes.run('CLUSTER-REACHED')}"
+            )
         if status and status not in _BUSY:
             break
         if wait_seconds is None:

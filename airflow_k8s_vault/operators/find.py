@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import re
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from airflow.providers.cncf.kubernetes.operators.pod import FoundMoreThanOnePodFailure
-from kubernetes.client import V1Pod
+from kubernetes.client import CoreV1Api, V1Pod
 
 from airflow_k8s_vault.delivery import attempt, unless_gone
-from airflow_k8s_vault.operators import own_pods
+from airflow_k8s_vault.operators import credentials, own_pods
 from airflow_k8s_vault.operators.build import BuildsPod, manifest_of
+
+if TYPE_CHECKING:
+    from airflow.providers.cncf.kubernetes.hooks.kubernetes import KubernetesHook
 
 # KubernetesPodOperator's key, where there is a task state store (Airflow 3.3).
 _STATE_KEY = "pod_identifier"
@@ -20,6 +23,13 @@ _POD_NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
 
 class FindsPod(BuildsPod):
     """The part of VaultPodOperator that looks for a pod, by the task state store and by labels."""
+
+    @cached_property
+    def client(self) -> CoreV1Api:
+        core = super().client
+        hook = cast("KubernetesHook", self.hook)
+        credentials.renew_refused(core.api_client, hook.get_conn)
+        return core
 
     @cached_property
     def _own_pods(self) -> own_pods.OwnPods:

@@ -22,6 +22,7 @@ from airflow_k8s_vault.operators import (
     for_good,
     frozen_arguments,
     import_check,
+    mixins,
     plain,
     shown_fields,
 )
@@ -159,6 +160,7 @@ class VaultPodOperator(RunsPod):
     @classmethod
     def check_names(cls, task_id: str, names: Iterable[str]) -> None:
         """Raise ArgumentError for each of the names that is no argument of this class, or not the DAG's to set."""
+        mixins.require_none(cls, VaultPodOperator, task_id)
         argument_names.check(cls, task_id, names, cls.set_itself)
 
     def _require_seen(self, request: TaskRequest, team: Team) -> None:

@@ -12,6 +12,7 @@ import yaml
 
 from tests.faults.case import whole
 from tests.faults.fault_environment import FaultEnvironment
+from tests.faults.fault_proxy import Fault
 
 CONNECTIONS = ("AIRFLOW_CONN_KUBERNETES_DEFAULT", "K8S_VAULT_TEST_TRIGGERER")
 
@@ -56,3 +57,40 @@ def test_worker_and_triggerer_reach_a_cluster_whose_tokens_a_program_prints(
 
     assert ("ok", "nothing") == (state, left), result
     assert all((tmp_path / name / "runs").exists() for name in CONNECTIONS)
+
+
+@pytest.fixture
+def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Have a program print the worker's tokens; the file has a line for each of its runs."""
+    connection = by_program(os.environ["AIRFLOW_CONN_KUBERNETES_DEFAULT"], tmp_path / "worker")
+    monkeypatch.setenv("AIRFLOW_CONN_KUBERNETES_DEFAULT", connection)
+    return tmp_path / "worker" / "runs"
+
+
+@pytest.mark.parametrize("request_", ["POST /api/v1/namespaces/team-payments/pods", "DELETE .*/pods/"])
+def test_a_worker_whose_token_is_refused_asks_for_another(
+    arena: FaultEnvironment, runs: Path, request_: str
+) -> None:
+    arena.begin()
+    arena.kube.faults = [Fault(request_, 401)]
+    try:
+        state, result = whole(arena, arena.operator(delivery="secret"))
+        left = str(arena.traces(60))
+    finally:
+        arena.clean()
+
+    assert ("ok", "nothing") == (state, left), result
+    assert len(runs.read_text().splitlines()) == 2
+
+
+def test_a_worker_that_is_given_no_token_fails_so_that_airflow_tries_again(
+    arena: FaultEnvironment, runs: Path
+) -> None:
+    (runs.parent / "answer").unlink()
+    arena.begin()
+    operator = arena.operator(delivery="agent")
+    state, result = whole(arena, operator)
+
+    assert state == "failed"
+    assert result.startswith("DeliveryUnavailable: The Kubernetes API does not take this worker's credentials")
+    assert not arena.pods_of(operator)
