@@ -62,10 +62,9 @@ class Role:
 
     def binding(self) -> dict[str, Any]:
         """Return the roleRef and subjects of the RoleBinding."""
-        subject = {"kind": "ServiceAccount", "name": self.account.name, "namespace": self.account.namespace}
         return {
             "roleRef": {"apiGroup": GROUP, "kind": "Role", "name": self.name},
-            "subjects": [subject],
+            "subjects": [self.account.subject],
         }
 
 

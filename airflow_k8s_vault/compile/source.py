@@ -10,23 +10,35 @@ from airflow_k8s_vault.compile.declared import Declared
 from airflow_k8s_vault.delivery import VaultLogin
 from airflow_k8s_vault.teams import Team
 
+_USER = "user:"
+
 
 class Account(NamedTuple):
-    """A service account of Kubernetes."""
+    """A service account of Kubernetes, or with namespace "" a user."""
 
     namespace: str
     name: str
 
     @classmethod
     def of(cls, written: str, team: str) -> Account:
-        """Return the account that platform.yaml writes as namespace/name, `{team}` replaced."""
-        namespace, _, name = written.replace("{team}", team).partition("/")
+        """Return the account that platform.yaml writes as namespace/name or user:NAME, `{team}` replaced."""
+        written = written.replace("{team}", team)
+        if written.startswith(_USER):
+            return cls("", written.removeprefix(_USER))
+        namespace, _, name = written.partition("/")
         return cls(namespace, name)
 
     @property
     def user(self) -> str:
         """The name of its user in the API server's requests."""
-        return f"system:serviceaccount:{self.namespace}:{self.name}"
+        return f"system:serviceaccount:{self.namespace}:{self.name}" if self.namespace else self.name
+
+    @property
+    def subject(self) -> dict[str, str]:
+        """Return the account as a subject of a RoleBinding."""
+        if self.namespace:
+            return {"kind": "ServiceAccount", "name": self.name, "namespace": self.namespace}
+        return {"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": self.name}
 
 
 @dataclass(frozen=True)

@@ -67,13 +67,18 @@ def run(
     kube: Kube, source: Source, secrets: Sequence[VaultSecret], delivery: str, cmds: list[str] | None = None
 ) -> Ran:
     """Run a task of the team's first template, as Airflow's worker: only that may make the team's pods."""
-    worker = f"system:serviceaccount:{source.worker.namespace}:{source.worker.name}"
+    worker = source.worker.user
     try:
         kube.acting_as(worker).get("/version")
     except Answer as error:
         if error.status != 403:
             raise
-        whom = f"serviceaccounts '{source.worker.name}' in {source.worker.namespace}"
+        account = source.worker
+        whom = (
+            f"serviceaccounts '{account.name}' in {account.namespace}"
+            if account.namespace
+            else f"users '{worker}'"
+        )
         return Ran("", f"whoever runs this needs the right: impersonate {whom}.")
     available = template_folder(Path(config.get("templates_dir")).absolute()).available(source.team.name)
     arguments: dict[str, Any] = {"cmds": cmds} if cmds else {}

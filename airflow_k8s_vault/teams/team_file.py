@@ -26,7 +26,9 @@ _IPV6 = r"[0-9A-Fa-f]{0,4}(:[0-9A-Fa-f]{0,4}){1,8}/(12[0-8]|1[01][0-9]|[1-9]?[0-
 _CIDR = rf"({_OCTET}(\.{_OCTET}){{3}}/(3[0-2]|[12]?[0-9])|{_IPV6})"
 _PORT = r"([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])"
 # `{team}` stands for the team's name, where each team has workers of its own.
-_ACCOUNT = r"([a-z0-9{}-]{1,63})/([a-z0-9{}.-]{1,253})"
+# A cloud's identity is no service account but a user, called what the cloud or its access entry calls it.
+# Kubernetes keeps names with system: for itself.
+_ACCOUNT = r"([a-z0-9{}-]{1,63})/([a-z0-9{}.-]{1,253})|user:(?!system:)[!-~]{1,253}"
 # A ceiling: the mount is literal, `*` is the only wildcard.
 # Other wildcards than * are nobody's here, and who writes one means it.
 _NO_DOTS, _IN_SEGMENT = r"(?!\.{1,2}(/|$))", r"/?\[\]{}\x00-\x1f\x7f"
@@ -63,9 +65,10 @@ _EGRESS = (
     Key("namespace", "text", "the name of a Kubernetes namespace", "Namespace whose pods they may reach.", _LABEL),
     Key("ports", "list", "a TCP port (5432)", "TCP ports. Not set: all.", _PORT, numbers=True),
 )
+_AN_ACCOUNT = "a service account (airflow/airflow-worker) or a user of Kubernetes (user:airflow-worker)"
 _AIRFLOW = (
-    Key("worker", "text", "namespace/name", "Service account of Airflow's workers.", _ACCOUNT, required=True),
-    Key("triggerer", "text", "namespace/name", "Service account of Airflow's triggerer.", _ACCOUNT, required=True),
+    Key("worker", "text", _AN_ACCOUNT, "Account of Airflow's workers.", _ACCOUNT, required=True),
+    Key("triggerer", "text", _AN_ACCOUNT, "Account of Airflow's triggerer.", _ACCOUNT, required=True),
 )
 # A team can only be stricter than the platform.
 _TOKENS = (
@@ -253,7 +256,7 @@ PLATFORM_KEYS = (
         "airflow",
         "group",
         "worker and triggerer",
-        "Service accounts with which Airflow makes and watches pods, as namespace/name; {team} is the team.",
+        "Accounts with which Airflow makes and watches pods, namespace/name or user:NAME; {team} is the team.",
         fields=_AIRFLOW,
     ),
     Key(

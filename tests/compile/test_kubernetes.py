@@ -142,3 +142,26 @@ def test_limits_become_a_quota_and_ranges_and_egress_a_network_policy(folder: Pa
     assert [{"port": 8200, "protocol": "TCP"}] == egress[1]["ports"]
     assert [{"ipBlock": {"cidr": "10.1.0.0/16"}}] == egress[2]["to"]
     assert [{"registry"}] == [{s["name"] for s in one(result, "ServiceAccount")["imagePullSecrets"]}]
+
+
+def test_an_account_of_airflows_may_be_a_user_as_a_clouds_identity_is(folder: Path) -> None:
+    platform = folder / "platform.yaml"
+    user = "airflow-worker@project.iam.gserviceaccount.com"
+    platform.write_text(platform.read_text().replace("worker: airflow/airflow-worker", f'worker: "user:{user}"'))
+    objects = compiled("--team", "payments")
+
+    subject = {"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": user}
+    assert [subject] == one(objects, "RoleBinding", "airflow-worker")["subjects"]
+    assert "ServiceAccount" == one(objects, "RoleBinding", "airflow-triggerer")["subjects"][0]["kind"]
+    rules = str(one(objects, "ValidatingAdmissionPolicy", "-pods")["spec"]["validations"])
+    assert f'request.userInfo.username in ["{user}", "system:serviceaccount:airflow:airflow-triggerer"]' in rules
+
+
+def test_no_account_of_airflows_is_one_of_kubernetes_own_users(folder: Path) -> None:
+    platform = folder / "platform.yaml"
+    text = platform.read_text().replace("worker: airflow/airflow-worker", "worker: user:system:admin")
+    platform.write_text(text)
+    ran = run("compile", "kubernetes")
+
+    assert ran.status != 0
+    assert "user:airflow-worker" in ran.err
