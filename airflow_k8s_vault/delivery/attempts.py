@@ -47,7 +47,7 @@ def attempt(what: str, send: Callable[[], T], already: Callable[[], T | None] | 
         if status == 401:
             # Not for good: a cloud that gives no token now does so later.
             raise DeliveryUnavailable(
-                f"The Kubernetes API does not take this worker's credentials, when asked to {what}: {words}.\n"
+                f"The Kubernetes API does not take this worker's credentials, when asked to {what}: {reason}.\n"
                 "  They are the Kubernetes connection's, or those of the worker's own pod. Where a program prints "
                 f"them, the task's log has what it said.{causes.run('CLUSTER-REACHED')}"
             )

@@ -35,8 +35,8 @@ class Platform:
     """What no team can widen. `registries` None: images may come from anywhere.
 
     worker, triggerer: the accounts that Airflow makes pods with, "namespace/name" or "user:NAME", `{team}` in it
-    where each team has workers of its own; None where platform.yaml does not say. break_glass: users and groups whom
-    the admission policies let pass. whole_mounts: mounts that a ceiling may cover. vault_cidrs: where Vault is.
+    where each team has workers of its own; None where platform.yaml does not say. break_glass: users and groups
+    whom the admission policies let pass. whole_mounts: mounts that a ceiling may cover. vault_cidrs: where Vault is.
     xcom_image: of the XCom sidecar, None: the provider's own. mounts: those of Vault with several segments.
     """
 
