@@ -36,8 +36,8 @@ class Platform:
 
     worker, triggerer: the accounts that Airflow makes pods with, "namespace/name" or "user:NAME", `{team}` in it
     where each team has workers of its own; None where platform.yaml does not say. break_glass: users and groups
-    whom the admission policies let pass. whole_mounts: mounts that a ceiling may cover. vault_cidrs: where Vault is.
-    xcom_image: of the XCom sidecar, None: the provider's own. mounts: those of Vault with several segments.
+    whom the admission policies let pass. whole_mounts: mounts that a ceiling may cover. vault_cidrs: where Vault
+    is. xcom_image: of the XCom sidecar, None: the provider's own. mounts: those of Vault with several segments.
     """
 
     overridable: tuple[str, ...] = OPENABLE
