@@ -69,28 +69,28 @@ def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.mark.parametrize("request_", ["POST /api/v1/namespaces/team-payments/pods", "DELETE .*/pods/"])
 def test_a_worker_whose_token_is_refused_asks_for_another(
-    arena: FaultEnvironment, runs: Path, request_: str
+    environment: FaultEnvironment, runs: Path, request_: str
 ) -> None:
-    arena.begin()
-    arena.kube.faults = [Fault(request_, 401)]
+    environment.begin()
+    environment.kube.faults = [Fault(request_, 401)]
     try:
-        state, result = whole(arena, arena.operator(delivery="secret"))
-        left = str(arena.traces(60))
+        state, result = whole(environment, environment.operator(delivery="secret"))
+        left = str(environment.traces(60))
     finally:
-        arena.clean()
+        environment.clean()
 
     assert ("ok", "nothing") == (state, left), result
     assert len(runs.read_text().splitlines()) == 2
 
 
 def test_a_worker_that_is_given_no_token_fails_so_that_airflow_tries_again(
-    arena: FaultEnvironment, runs: Path
+    environment: FaultEnvironment, runs: Path
 ) -> None:
     (runs.parent / "answer").unlink()
-    arena.begin()
-    operator = arena.operator(delivery="agent")
-    state, result = whole(arena, operator)
+    environment.begin()
+    operator = environment.operator(delivery="agent")
+    state, result = whole(environment, operator)
 
     assert state == "failed"
     assert result.startswith("DeliveryUnavailable: The Kubernetes API does not take this worker's credentials")
-    assert not arena.pods_of(operator)
+    assert not environment.pods_of(operator)

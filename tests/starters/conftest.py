@@ -84,8 +84,8 @@ class Cloud:
 def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
     folder = tmp_path_factory.mktemp("cloud")
     with FaultEnvironment(folder / "environment") as environment:
-        ground = environment.ground
-        files = {"worker": ground.worker_kubeconfig, "triggerer": ground.triggerer_kubeconfig}
+        servers = environment.servers
+        files = {"worker": servers.worker_kubeconfig, "triggerer": servers.triggerer_kubeconfig}
         tokens = {
             who: yaml.safe_load(file.read_text())["users"][0]["user"]["token"] for who, file in files.items()
         }
