@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.devcluster.conftest import Api
+from tests.devcluster.conftest import Api, pod
 
 APPLY, MERGE = "application/apply-patch+yaml", "application/merge-patch+json"
 
@@ -74,6 +74,15 @@ def test_items_of_lists_are_told_apart_by_their_key(api: Api, space: str) -> Non
     apply(api, path, {**body, "secrets": [{"name": "b"}]})
 
     assert [item["name"] for item in api("GET", path)["secrets"]] == ["b", "c"]
+
+
+def test_a_pod_that_is_applied_is_held_to_what_a_created_one_is(api: Api, space: str) -> None:
+    body = {"apiVersion": "v1", "kind": "Pod", **pod(hostNetwork=True)}
+
+    refused = apply(api, f"{space}/pods/a", body)
+
+    assert 422 == refused.status_code
+    assert ["spec.hostNetwork"] == [cause["field"] for cause in refused.json()["details"]["causes"]]
 
 
 @pytest.mark.parametrize(

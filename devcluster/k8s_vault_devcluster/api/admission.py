@@ -13,7 +13,8 @@ import random
 from airflow_k8s_vault.policy import pod_security_violations
 from k8s_vault_devcluster.api import pod_resources
 from k8s_vault_devcluster.api.defaults import containers, qos_class
-from k8s_vault_devcluster.api.status import forbidden, forbidden_value, invalid, not_found, not_supported
+from k8s_vault_devcluster.api.rules import one_of
+from k8s_vault_devcluster.api.status import forbidden, forbidden_value, invalid, not_found
 from k8s_vault_devcluster.kubelet.support import unsupported
 from k8s_vault_devcluster.namespaces import ROOT_CA
 from k8s_vault_devcluster.store import NotFound, Object, Store
@@ -117,11 +118,10 @@ def _check_pod_security(store: Store, pod: Object) -> None:
 
 def check_level(namespace: Object) -> None:
     """Refuse a Pod Security level that is none, as Kubernetes does."""
-    level = namespace["metadata"].get("labels", {}).get(_LEVEL, "privileged")
-    known = ["baseline", "privileged", "restricted"]
-    if level not in known:
-        cause = not_supported(f"metadata.labels[{_LEVEL}]", level, known)
-        raise invalid("Namespace", "", namespace["metadata"]["name"], [cause])
+    meta = namespace["metadata"]
+    known = one_of("baseline", "privileged", "restricted")
+    if causes := list(known(meta.get("labels", {}).get(_LEVEL), f"metadata.labels[{_LEVEL}]")):
+        raise invalid("Namespace", "", meta["name"], causes)
 
 
 def _check_supported(pod: Object) -> None:

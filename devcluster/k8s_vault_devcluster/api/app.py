@@ -19,7 +19,6 @@ from k8s_vault_devcluster.api import apply, body, discovery, exec, options, pods
 from k8s_vault_devcluster.api.authentication import authenticate, authorize, impersonated
 from k8s_vault_devcluster.api.context import Context, RequestInfo, parse
 from k8s_vault_devcluster.api.representation import Representation
-from k8s_vault_devcluster.api.resources import GROUPS
 from k8s_vault_devcluster.api.status import (
     ApiError,
     bad_request,
@@ -156,23 +155,16 @@ class Server:
         path = path.rstrip("/")
         if path in ("/healthz", "/livez", "/readyz"):
             return PlainTextResponse("ok")
+        tokens, address = self.context.tokens, self.context.address.removeprefix("https://")
         documents = {
-            "/version": discovery.version,
-            "/api": lambda: discovery.versions(self.context.address.removeprefix("https://")),
-            "/apis": discovery.groups,
-            "/api/v1": lambda: discovery.resource_list(""),
-            "/openapi/v3": discovery.openapi_index,
-            "/openapi/v3/api/v1": lambda: discovery.openapi(""),
-            "/openid/v1/jwks": self.context.tokens.jwks,
-            "/.well-known/openid-configuration": self.context.tokens.openid_configuration,
+            **discovery.documents(),
+            "/api": discovery.versions(address),
+            "/openid/v1/jwks": tokens.jwks(),
+            "/.well-known/openid-configuration": tokens.openid_configuration(),
         }
-        for group in GROUPS:
-            documents[f"/apis/{group}"] = lambda name=group: discovery.group(name)  # type: ignore[misc]
-            documents[f"/apis/{group}/v1"] = lambda name=group: discovery.resource_list(name)  # type: ignore[misc]
-            documents[f"/openapi/v3/apis/{group}/v1"] = lambda name=group: discovery.openapi(name)  # type: ignore[misc]
         if path not in documents:
             raise no_such_path()
-        return JSONResponse(documents[path]())
+        return JSONResponse(documents[path])
 
 
 def _delete_body(content: bytes, header: str) -> Object:

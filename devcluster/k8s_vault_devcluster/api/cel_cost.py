@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Mapping
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 import re2
@@ -39,7 +39,8 @@ class Count:
         self.units = 0
 
 
-Step = Callable[[Mapping[str, Any], Count], Any]
+Names = Mapping[str, Any]
+Step = Callable[[Names, Count], Any]
 
 
 def cost(expression: str, given: Mapping[str, Any]) -> tuple[int, Any]:
@@ -97,36 +98,37 @@ def compiled(expression: str) -> Step:
 
 def _step(node: Any) -> Step:
     kind = node.WhichOneof("kind")
-    return _STEPS[kind](getattr(node, kind))
+    part = getattr(node, kind)
+    if kind == "const_expr":
+        constant = part.WhichOneof("constant")
+        value = None if constant == "null" else getattr(part, constant)
+        return lambda names, count: value
+    if kind == "call_expr":
+        return _call(part)
+    function, *fields = _STEPS[kind]
+    return partial(function, *(_part(getattr(part, field)) for field in fields))
 
 
-def _constant(node: Any) -> Step:
-    kind = node.WhichOneof("constant")
-    value = None if kind == "null" else getattr(node, kind)
-    return lambda names, count: value
+def _part(value: Any) -> Any:
+    """The step of an expression, the pairs of a map's, the steps of several, or a name."""
+    if isinstance(value, str | bool):
+        return value
+    if hasattr(value, "map_key"):
+        return _step(value.map_key), _step(value.value)
+    return _step(value) if hasattr(value, "ident_expr") else [_part(item) for item in value]
 
 
-def _name(node: Any) -> Step:
-    name = node.name
-
-    def step(names: Mapping[str, Any], count: Count) -> Any:
-        count.units += 1
-        return names[name]
-
-    return step
+def _name(name: str, names: Names, count: Count) -> Any:
+    count.units += 1
+    return names[name]
 
 
-def _select(node: Any) -> Step:
-    operand, field, is_test = _step(node.operand), node.field, node.test_only
-
-    def step(names: Mapping[str, Any], count: Count) -> Any:
-        of = operand(names, count)
-        if is_test:
-            return field in of
-        count.units += 1
-        return _at(of, field)
-
-    return step
+def _select(operand: Step, field: str, is_test: bool, names: Names, count: Count) -> Any:
+    of = operand(names, count)
+    if is_test:
+        return field in of
+    count.units += 1
+    return _at(of, field)
 
 
 def _at(of: Any, key: Any) -> Any:
@@ -136,44 +138,29 @@ def _at(of: Any, key: Any) -> Any:
         raise Failed(f"no such key: {key}") from missing
 
 
-def _list(node: Any) -> Step:
-    elements = [_step(element) for element in node.elements]
-
-    def step(names: Mapping[str, Any], count: Count) -> Any:
-        count.units += _NEW_LIST
-        return [element(names, count) for element in elements]
-
-    return step
+def _list(elements: list[Step], names: Names, count: Count) -> Any:
+    count.units += _NEW_LIST
+    return [element(names, count) for element in elements]
 
 
-def _map(node: Any) -> Step:
-    entries = [(_step(entry.map_key), _step(entry.value)) for entry in node.entries]
-
-    def step(names: Mapping[str, Any], count: Count) -> Any:
-        count.units += _NEW_MAP
-        return {key(names, count): value(names, count) for key, value in entries}
-
-    return step
+def _map(entries: list[tuple[Step, Step]], names: Names, count: Count) -> Any:
+    count.units += _NEW_MAP
+    return {key(names, count): value(names, count) for key, value in entries}
 
 
-def _comprehension(node: Any) -> Step:
-    items, begin, goes_on = _step(node.iter_range), _step(node.accu_init), _step(node.loop_condition)
-    loop, result = _step(node.loop_step), _step(node.result)
-    item_name, so_far = node.iter_var, node.accu_var
-
-    def step(names: Mapping[str, Any], count: Count) -> Any:
-        within = {**names, so_far: begin(names, count)}
-        for item in items(names, count):
-            within[item_name] = item
-            if not goes_on(within, count):
-                break
-            try:
-                within[so_far] = loop(within, count)
-            except Failed as failed:
-                within[so_far] = failed
-        return _valued(result(within, count))
-
-    return step
+def _comprehension(
+    item: str, items: Step, so_far: str, begin: Step, goes_on: Step, loop: Step, result: Step, *given: Any
+) -> Any:
+    names, count = given
+    within = {**names, so_far: begin(names, count)}
+    for within[item] in items(names, count):
+        if not goes_on(within, count):
+            break
+        try:
+            within[so_far] = loop(within, count)
+        except Failed as failed:
+            within[so_far] = failed
+    return _valued(result(within, count))
 
 
 def _valued(value: Any) -> Any:
@@ -194,7 +181,7 @@ def _call(node: Any) -> Step:
         raise cel.CelError(f"devcluster does not know what {node.function} costs")
     function, price = _FUNCTIONS[node.function]
 
-    def step(names: Mapping[str, Any], count: Count) -> Any:
+    def step(names: Names, count: Count) -> Any:
         values = [argument(names, count) for argument in arguments]
         count.units += math.ceil(price(*values))
         return function(*values)
@@ -203,7 +190,7 @@ def _call(node: Any) -> Step:
 
 
 def _logical(terms: list[Step], ends_with: bool) -> Step:
-    def step(names: Mapping[str, Any], count: Count) -> Any:
+    def step(names: Names, count: Count) -> Any:
         failure: Failed | None = None
         for term in terms:
             try:
@@ -283,12 +270,14 @@ _FUNCTIONS: dict[str, tuple[Callable[..., Any], Callable[..., float]]] = {
     "compareTo": (lambda one, other: (one > other) - (one < other), _one),
     "sum": (sum, _size),
 }  # fmt: skip
-_STEPS: dict[str, Callable[[Any], Step]] = {
-    "const_expr": _constant,
-    "ident_expr": _name,
-    "select_expr": _select,
-    "call_expr": _call,
-    "list_expr": _list,
-    "struct_expr": _map,
-    "comprehension_expr": _comprehension,
+# The parts of an expression that its step takes, in this order.
+_STEPS: dict[str, tuple[Any, ...]] = {
+    "ident_expr": (_name, "name"),
+    "select_expr": (_select, "operand", "field", "test_only"),
+    "list_expr": (_list, "elements"),
+    "struct_expr": (_map, "entries"),
+    "comprehension_expr": (
+        *(_comprehension, "iter_var", "iter_range", "accu_var", "accu_init"),
+        *("loop_condition", "loop_step", "result"),
+    ),
 }

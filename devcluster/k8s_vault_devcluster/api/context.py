@@ -1,4 +1,7 @@
-"""What every request handler needs, and what a request asks for."""
+"""What every request handler needs, and what a request asks for.
+
+Needed by every request: the path and the verb are what rights are about.
+"""
 
 from __future__ import annotations
 
@@ -75,7 +78,7 @@ def parse(method: str, path: str, query: Mapping[str, str]) -> RequestInfo:
         requested = _resource_path(parts[1], parts[3:], _VERBS[method], path)
     else:
         return RequestInfo(method.lower() if method != "HEAD" else "get", path)
-    return _with_collection_verb(requested, method, query)
+    return _with_collection_verb(requested, query)
 
 
 def _resource_path(group: str, parts: list[str], verb: str, path: str) -> RequestInfo:
@@ -95,16 +98,18 @@ def _resource_path(group: str, parts: list[str], verb: str, path: str) -> Reques
     )
 
 
-def _with_collection_verb(requested: RequestInfo, method: str, query: Mapping[str, str]) -> RequestInfo:
-    if requested.verb == "delete" and not requested.name:
-        requested = replace(requested, verb="deletecollection")
-    if requested.verb == "get" and query.get("watch", "").lower() in ("1", "true"):
-        requested = replace(requested, verb="watch")
-    elif requested.verb == "get" and not requested.name:
-        requested = replace(requested, verb="list")
+def _with_collection_verb(requested: RequestInfo, query: Mapping[str, str]) -> RequestInfo:
+    """Of "get" and "delete" make "list", "watch" and "deletecollection" where that is what they are."""
+    verb, selector = requested.verb, query.get("fieldSelector", "")
+    if verb == "delete" and not requested.name:
+        verb = "deletecollection"
+    elif verb == "get" and flag(query, "watch"):
+        verb = "watch"
+    elif verb == "get" and not requested.name:
+        verb = "list"
+    requested = replace(requested, verb=verb)
     _check_served(requested)
-    selector = query.get("fieldSelector", "")
-    if requested.verb in ("list", "watch") and selector.startswith("metadata.name=") and "," not in selector:
+    if verb in ("list", "watch") and selector.startswith("metadata.name=") and "," not in selector:
         # So that a role with resourceNames may watch its one object, as in Kubernetes.
         requested = replace(requested, name=requested.name or selector.partition("=")[2])
     return requested

@@ -6,11 +6,25 @@ Needed by kubectl, which starts with it, and doctor, which asks for the version.
 from __future__ import annotations
 
 import platform
+from functools import cache
 from typing import Any
 
 from k8s_vault_devcluster.api.resources import GROUPS, RESOURCES, Resource
 from k8s_vault_devcluster.node import ARCHITECTURE, KUBERNETES_VERSION
 from k8s_vault_devcluster.store import Object
+
+# Of what is sent to a subresource.
+_GROUPS_OF_KINDS = {"Eviction": "policy", "TokenRequest": "authentication.k8s.io"}
+
+
+@cache
+def documents() -> dict[str, Object]:
+    """Return what is at each path, for all alike."""
+    whole = {"/version": version(), "/apis": groups(), "/openapi/v3": openapi_index()}
+    for name in ("", *GROUPS):
+        path = f"/apis/{name}/v1" if name else "/api/v1"
+        whole |= {path: resource_list(name), f"/openapi/v3{path}": openapi(name)}
+    return whole | {f"/apis/{name}": group(name) for name in GROUPS}
 
 
 def version() -> Object:
@@ -37,13 +51,8 @@ def versions(address: str) -> Object:
 def group(name: str) -> Object:
     """The answer of /apis/<group>."""
     preferred = {"groupVersion": f"{name}/v1", "version": "v1"}
-    return {
-        "kind": "APIGroup",
-        "apiVersion": "v1",
-        "name": name,
-        "versions": [preferred],
-        "preferredVersion": preferred,
-    }
+    versions = {"versions": [preferred], "preferredVersion": preferred}
+    return {"kind": "APIGroup", "apiVersion": "v1", "name": name, **versions}
 
 
 def groups() -> Object:
@@ -94,29 +103,14 @@ def _operation(resource: Resource) -> dict[str, Any]:
 
 
 def _entries(resource: Resource) -> list[Object]:
-    entry: Object = {
-        "name": resource.plural,
-        "singularName": resource.kind.lower(),
-        "namespaced": resource.namespaced,
-        "kind": resource.kind,
-        "verbs": list(resource.verbs),
-    }
-    if resource.short_names:
-        entry["shortNames"] = list(resource.short_names)
-    if resource.categories:
-        entry["categories"] = list(resource.categories)
-    return [entry, *(_subresource(resource, *each) for each in resource.subresources)]
-
-
-def _subresource(resource: Resource, name: str, kind: str, verbs: tuple[str, ...]) -> Object:
-    entry: Object = {
-        "name": f"{resource.plural}/{name}",
-        "singularName": "",
-        "namespaced": resource.namespaced,
-        "kind": kind,
-        "verbs": list(verbs),
-    }
-    groups_of_kind = {"Eviction": "policy", "TokenRequest": "authentication.k8s.io"}
-    if kind in groups_of_kind:
-        entry |= {"group": groups_of_kind[kind], "version": "v1"}
-    return entry
+    names = [(resource.plural, resource.kind, resource.verbs)]
+    names += [(f"{resource.plural}/{name}", kind, verbs) for name, kind, verbs in resource.subresources]
+    entries: list[Object] = [
+        {"name": name, "singularName": "", "namespaced": resource.namespaced, "kind": kind, "verbs": list(verbs)}
+        for name, kind, verbs in names
+    ]
+    entries[0] |= {"singularName": resource.kind.lower(), "shortNames": list(resource.short_names)}
+    for entry in entries:
+        if group := _GROUPS_OF_KINDS.get(entry["kind"]):
+            entry |= {"group": group, "version": "v1"}
+    return entries

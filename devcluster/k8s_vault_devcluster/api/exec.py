@@ -174,10 +174,7 @@ def outcome(exit_code: int) -> Object:
         return {"metadata": {}, "status": "Success"}
     # Killed by a signal: what a shell, and so every container runtime, reports.
     code = exit_code if exit_code > 0 else 128 - exit_code
-    return {
-        "metadata": {},
-        "status": "Failure",
-        "message": f"command terminated with non-zero exit code: command terminated with exit code {code}",
-        "reason": "NonZeroExitCode",
-        "details": {"causes": [{"reason": "ExitCode", "message": str(code)}]},
-    }
+    message = f"command terminated with non-zero exit code: command terminated with exit code {code}"
+    details = {"causes": [{"reason": "ExitCode", "message": str(code)}]}
+    failure = {"status": "Failure", "message": message, "reason": "NonZeroExitCode", "details": details}
+    return {"metadata": {}, **failure}

@@ -24,18 +24,17 @@ _LIMIT_OPERATIONS = 10_000
 
 def apply(content_type: str, obj: Object, patch: Any) -> Any:
     """Return the patched object, or what the patch makes of it; raise ApiError 400, 415 or 422."""
-    if content_type == "application/json-patch+json":
-        if not isinstance(patch, list):
-            raise bad_request("json: cannot unmarshal object into Go value of type jsonpatch.Patch")
-        return json_patch(obj, patch)
-    if content_type not in ("application/merge-patch+json", "application/strategic-merge-patch+json"):
+    kind = content_type.removeprefix("application/").removesuffix("-patch+json")
+    if kind not in ("json", "merge", "strategic-merge"):
         raise unsupported_media_type(
             f"the body of the request was in an unknown format ({content_type}) - accepted media types include: "
             "application/json-patch+json, application/merge-patch+json, application/strategic-merge-patch+json"
         )
+    if kind == "json":
+        return json_patch(obj, patch)
     if not isinstance(patch, dict):
         raise bad_request("json: cannot unmarshal array into Go value of type map[string]interface {}")
-    if content_type == "application/merge-patch+json":
+    if kind == "merge":
         return merge_patch(obj, patch)
     return strategic_merge(obj, patch, schema_of(obj["apiVersion"], obj["kind"]))
 
@@ -124,8 +123,10 @@ def _refuse_unknown_directives(patch: Object) -> None:
             raise bad_request(f"unable to apply strategic merge patch: unknown directive {key}")
 
 
-def json_patch(obj: Any, operations: list[Object]) -> Any:
+def json_patch(obj: Any, operations: Any) -> Any:
     """RFC 6902; a failing operation is 422, as in Kubernetes."""
+    if not isinstance(operations, list):
+        raise bad_request("json: cannot unmarshal object into Go value of type jsonpatch.Patch")
     if len(operations) > _LIMIT_OPERATIONS:
         message = f"The allowed maximum operations in a JSON patch is {_LIMIT_OPERATIONS}, got {len(operations)}"
         raise ApiError(413, "RequestEntityTooLarge", f"Request entity too large: {message}")

@@ -14,20 +14,18 @@ from airflow_k8s_vault.errors import K8sVaultError
 from k8s_vault_devcluster.api import verbs
 from k8s_vault_devcluster.api.context import Context, RequestInfo, flag, number
 from k8s_vault_devcluster.api.defaults import containers
-from k8s_vault_devcluster.api.status import (
-    ApiError,
-    Cause,
-    bad_request,
-    forbidden_value,
-    invalid,
-    invalid_value,
-)
+from k8s_vault_devcluster.api.rules import absent, check, not_negative, within
+from k8s_vault_devcluster.api.status import ApiError, bad_request, invalid
 from k8s_vault_devcluster.kubelet.logs import LogOptions
 from k8s_vault_devcluster.store import NotFound, Object
 
 # A log that is there, or an error, shows within this time; a follower of a silent container should not
 # wait longer for the answer's headers.
 _FIRST_CHUNK_SECONDS = 0.2
+
+
+_POSITIVE = within(1, 2**63, "must be greater than 0")
+_COUNTS = {"sinceSeconds": _POSITIVE, "tailLines": not_negative, "limitBytes": _POSITIVE}
 
 
 def container_of(pod: Object, requested: str) -> str:
@@ -95,15 +93,10 @@ def _log_error(error: BaseException | None, requested: RequestInfo) -> BaseExcep
 
 
 def _check_log_options(query: Mapping[str, str]) -> None:
-    causes: list[Cause] = []
-    for name, least in (("sinceSeconds", 1), ("tailLines", 0), ("limitBytes", 1)):
-        value = number(query, name)
-        if value is not None and value < least:
-            why = "must be greater than 0" if least else "must be greater than or equal to 0"
-            causes.append(invalid_value(name, value, why))
-    if query.get("sinceSeconds") and query.get("sinceTime"):
-        causes.append(forbidden_value("", "at most one of `sinceTime` or `sinceSeconds` may be specified"))
-    if query.get("stream", "All") != "All":
-        causes.append(forbidden_value("stream", "devcluster only serves both streams together"))
+    options = {name: number(query, name) for name in _COUNTS}
+    both = bool(query.get("sinceSeconds") and query.get("sinceTime"))
+    causes = list(check(_COUNTS, options))
+    causes += absent("at most one of `sinceTime` or `sinceSeconds` may be specified")(both, "")
+    causes += absent("devcluster only serves both streams together")(query.get("stream", "All") != "All", "stream")
     if causes:
         raise invalid("PodLogOptions", "", "", causes)

@@ -1,4 +1,7 @@
-"""The resources that this API serves: one line of data each, read by routes, discovery and RBAC."""
+"""The resources that this API serves: one line of data each, read by routes, discovery and RBAC.
+
+Needed by every request: what has no line here is not found.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,6 @@ class Resource:
     namespaced: bool = True
     verbs: tuple[str, ...] = ALL
     short_names: tuple[str, ...] = ()
-    categories: tuple[str, ...] = ()
     subresources: tuple[tuple[str, str, tuple[str, ...]], ...] = ()
     # What whoever writes one is warned of: it is kept and shown, and nothing comes of it.
     warning: str = ""
@@ -37,6 +39,12 @@ _POD_SUBRESOURCES = (
     ("log", "Pod", ("get",)),
     ("status", "Pod", ("get", "patch", "update")),
 )
+_ACCOUNT_SUBRESOURCES = (("token", "TokenRequest", ("create",)),)
+
+
+def _review(kind: str, group: str) -> Resource:
+    return Resource(f"{kind.lower()}s", kind, f"{group}.k8s.io", namespaced=False, verbs=("create",))
+
 
 RESOURCES = (
     Resource("configmaps", "ConfigMap", short_names=("cm",)),
@@ -45,15 +53,10 @@ RESOURCES = (
     Resource("namespaces", "Namespace", namespaced=False, short_names=("ns",)),
     Resource("nodes", "Node", namespaced=False, verbs=READ, short_names=("no",)),
     Resource("persistentvolumeclaims", "PersistentVolumeClaim", short_names=("pvc",)),
-    Resource("pods", "Pod", short_names=("po",), categories=("all",), subresources=_POD_SUBRESOURCES),
+    Resource("pods", "Pod", short_names=("po",), subresources=_POD_SUBRESOURCES),
     Resource("resourcequotas", "ResourceQuota", short_names=("quota",)),
     Resource("secrets", "Secret"),
-    Resource(
-        "serviceaccounts",
-        "ServiceAccount",
-        short_names=("sa",),
-        subresources=(("token", "TokenRequest", ("create",)),),
-    ),
+    Resource("serviceaccounts", "ServiceAccount", short_names=("sa",), subresources=_ACCOUNT_SUBRESOURCES),
     Resource("clusterrolebindings", "ClusterRoleBinding", RBAC, namespaced=False),
     Resource("clusterroles", "ClusterRole", RBAC, namespaced=False),
     Resource("rolebindings", "RoleBinding", RBAC),
@@ -61,27 +64,11 @@ RESOURCES = (
     Resource("validatingadmissionpolicies", "ValidatingAdmissionPolicy", ADMISSION, namespaced=False),
     Resource("validatingadmissionpolicybindings", "ValidatingAdmissionPolicyBinding", ADMISSION, namespaced=False),
     Resource("networkpolicies", "NetworkPolicy", "networking.k8s.io", short_names=("netpol",), warning=_OPEN),
-    Resource("tokenreviews", "TokenReview", "authentication.k8s.io", namespaced=False, verbs=("create",)),
-    Resource(
-        "selfsubjectreviews", "SelfSubjectReview", "authentication.k8s.io", namespaced=False, verbs=("create",)
-    ),
-    Resource(
-        "selfsubjectaccessreviews",
-        "SelfSubjectAccessReview",
-        "authorization.k8s.io",
-        namespaced=False,
-        verbs=("create",),
-    ),
-    Resource(
-        "selfsubjectrulesreviews",
-        "SelfSubjectRulesReview",
-        "authorization.k8s.io",
-        namespaced=False,
-        verbs=("create",),
-    ),
-    Resource(
-        "subjectaccessreviews", "SubjectAccessReview", "authorization.k8s.io", namespaced=False, verbs=("create",)
-    ),
+    _review("TokenReview", "authentication"),
+    _review("SelfSubjectReview", "authentication"),
+    _review("SelfSubjectAccessReview", "authorization"),
+    _review("SelfSubjectRulesReview", "authorization"),
+    _review("SubjectAccessReview", "authorization"),
 )
 
 BY_NAME = {(resource.group, resource.plural): resource for resource in RESOURCES}

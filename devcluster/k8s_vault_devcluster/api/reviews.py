@@ -7,11 +7,10 @@ from __future__ import annotations
 
 from k8s_vault_devcluster import rbac
 from k8s_vault_devcluster.api.context import Context, RequestInfo
-from k8s_vault_devcluster.api.status import Cause, bad_request, conflict, invalid, invalid_value, not_found
+from k8s_vault_devcluster.api.status import bad_request, conflict, invalid, invalid_value, not_found
+from k8s_vault_devcluster.api.volume_rules import token_seconds
 from k8s_vault_devcluster.store import NotFound, Object, now
 
-_SHORTEST_SECONDS = 600
-_LONGEST_SECONDS = 2**32
 _BINDABLE = {"Pod": "pods"}
 
 
@@ -66,16 +65,10 @@ def _attributes(kind: str, spec: Object) -> rbac.Attributes:
         raise invalid(kind, "authorization.k8s.io", "", [invalid_value("spec.resourceAttributes", None, why)])
     if resource is None:
         return rbac.Attributes((path or {}).get("verb", ""), path=(path or {}).get("path", ""))
-    name = resource.get("resource", "")
-    if resource.get("subresource"):
-        name = f"{name}/{resource['subresource']}"
-    return rbac.Attributes(
-        resource.get("verb", ""),
-        resource.get("group", ""),
-        name,
-        resource.get("namespace", ""),
-        resource.get("name", ""),
+    verb, group, *names, space, name = (
+        resource.get(key, "") for key in ("verb", "group", "resource", "subresource", "namespace", "name")
     )
+    return rbac.Attributes(verb, group, "/".join(filter(None, names)), space, name)
 
 
 def request_token(context: Context, requested: RequestInfo, request: Object) -> Object:
@@ -86,8 +79,7 @@ def request_token(context: Context, requested: RequestInfo, request: Object) -> 
     """
     spec = request.get("spec", {})
     seconds = spec.get("expirationSeconds", 3600)
-    causes = list(_expiry_causes(seconds))
-    if causes:
+    if causes := list(token_seconds(seconds, "spec.expirationSeconds")):
         raise invalid("TokenRequest", "authentication.k8s.io", "", causes)
     bound = spec.get("boundObjectRef")
     if bound:
@@ -104,15 +96,6 @@ def request_token(context: Context, requested: RequestInfo, request: Object) -> 
         "spec": {**spec, "audiences": audiences, "expirationSeconds": seconds, "boundObjectRef": bound},
         "status": {"token": token, "expirationTimestamp": expires},
     }
-
-
-def _expiry_causes(seconds: int) -> list[Cause]:
-    field = "spec.expirationSeconds"
-    if seconds < _SHORTEST_SECONDS:
-        return [invalid_value(field, seconds, "may not specify a duration less than 10 minutes")]
-    if seconds > _LONGEST_SECONDS:
-        return [invalid_value(field, seconds, "may not specify a duration larger than 2^32 seconds")]
-    return []
 
 
 def _bound_uid(context: Context, requested: RequestInfo, bound: Object) -> str:

@@ -20,30 +20,15 @@ _SET = re.compile(r"(?P<key>[^\s,!=()]+)\s+(?P<operator>in|notin)\s*\((?P<values
 _COMPARE = re.compile(r"(?P<key>[^\s,!=()]+)\s*(?P<operator>==|=|!=)\s*(?P<value>[^\s,!=()]*)")
 _EXISTS = re.compile(r"(?P<not>!?)\s*(?P<key>[^\s,!=()]+)")
 
-_EVENT_FIELDS = (
-    "involvedObject.kind",
-    "involvedObject.namespace",
-    "involvedObject.name",
-    "involvedObject.uid",
-    "involvedObject.apiVersion",
-    "involvedObject.resourceVersion",
-    "involvedObject.fieldPath",
-    "reason",
-    "reportingComponent",
-    "source",
-    "type",
-)
-_POD_FIELDS = (
-    "spec.nodeName",
-    "spec.restartPolicy",
-    "spec.schedulerName",
-    "spec.serviceAccountName",
-    "spec.hostNetwork",
-    "status.phase",
-    "status.podIP",
-    "status.nominatedNodeName",
-)
-_FIELDS = {"pods": _POD_FIELDS, "events": _EVENT_FIELDS, "secrets": ("type",), "namespaces": ("status.phase",)}
+_FIELDS = {
+    "pods": ("spec.nodeName", "spec.restartPolicy", "spec.serviceAccountName", "status.phase", "status.podIP"),
+    "events": (
+        *(f"involvedObject.{name}" for name in ("apiVersion", "fieldPath", "kind", "name", "namespace", "uid")),
+        *("reason", "type"),
+    ),
+    "secrets": ("type",),
+    "namespaces": ("status.phase",),
+}
 
 
 def label_selector(text: str) -> Predicate:
@@ -111,8 +96,4 @@ def _field(obj: Object, path: str) -> str:
     value: object = obj
     for part in path.split("."):
         value = value.get(part, "") if isinstance(value, dict) else ""
-    if path == "source" and isinstance(value, dict):
-        value = value.get("component", "")
-    if isinstance(value, bool) or path == "spec.hostNetwork":
-        return str(bool(value)).lower()
     return str(value)

@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from airflow_k8s_vault.errors import K8sVaultError
 from k8s_vault_devcluster.store import Object
+
+_STATUS: Object = {"kind": "Status", "apiVersion": "v1", "metadata": {}}
 
 
 class ApiError(K8sVaultError):
@@ -22,16 +25,13 @@ class ApiError(K8sVaultError):
         super().__init__(message)
         self.code = code
         self.status: Object = {
-            "kind": "Status",
-            "apiVersion": "v1",
-            "metadata": {},
+            **_STATUS,
             "status": "Failure",
             "message": message,
             "reason": reason,
             "code": code,
+            **({"details": details} if details else {}),
         }
-        if details:
-            self.status["details"] = details
 
 
 @dataclass(frozen=True)
@@ -116,29 +116,14 @@ def forbidden(resource: str, group: str, name: str, why: str, causes: list[Objec
     return ApiError(403, "Forbidden", f"{subject} is forbidden: {why}", **details)
 
 
-def bad_request(message: str) -> ApiError:
-    return ApiError(400, "BadRequest", message)
-
-
-def unauthorized() -> ApiError:
-    return ApiError(401, "Unauthorized", "Unauthorized")
-
-
-def no_such_path() -> ApiError:
-    return ApiError(404, "NotFound", "the server could not find the requested resource")
-
-
-def method_not_allowed() -> ApiError:
-    message = "the server does not allow this method on the requested resource"
-    return ApiError(405, "MethodNotAllowed", message)
-
-
-def unsupported_media_type(message: str) -> ApiError:
-    return ApiError(415, "UnsupportedMediaType", message)
-
-
-def expired(message: str) -> ApiError:
-    return ApiError(410, "Expired", message)
+bad_request = partial(ApiError, 400, "BadRequest")
+unauthorized = partial(ApiError, 401, "Unauthorized", "Unauthorized")
+no_such_path = partial(ApiError, 404, "NotFound", "the server could not find the requested resource")
+method_not_allowed = partial(
+    ApiError, 405, "MethodNotAllowed", "the server does not allow this method on the requested resource"
+)
+expired = partial(ApiError, 410, "Expired")
+unsupported_media_type = partial(ApiError, 415, "UnsupportedMediaType")
 
 
 def success(name: str, group: str, resource: str, uid: str | None = None) -> Object:
@@ -146,7 +131,7 @@ def success(name: str, group: str, resource: str, uid: str | None = None) -> Obj
     details = _details(name, group, resource)
     if uid:
         details["uid"] = uid
-    return {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details}
+    return {**_STATUS, "status": "Success", "details": details}
 
 
 def _qualified(resource: str, group: str) -> str:

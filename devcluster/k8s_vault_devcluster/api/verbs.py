@@ -1,4 +1,7 @@
-"""The verbs on stored objects: get, list, create, update, patch, delete. Plain data in, plain data out."""
+"""The verbs on stored objects: get, list, create, update, patch, delete. Plain data in, plain data out.
+
+Needed by every request: it is where rules, admission and the store come together.
+"""
 
 from __future__ import annotations
 
@@ -90,7 +93,7 @@ def _created(context: Context, requested: RequestInfo, obj: Object, dry: bool) -
 
 
 def _admit(store: Store, requested: RequestInfo, obj: Object, old: Object | None = None) -> None:
-    if requested.target.plural == "pods" and requested.verb == "create":
+    if requested.target.plural == "pods" and old is None:
         admission.check_pod(store, obj)
     if requested.target.plural == "namespaces":
         admission.check_level(obj)
