@@ -184,10 +184,10 @@ name of an environment variable: printable ASCII characters but =, and no Jinja.
 
     @property
     def has_sound_path(self) -> bool:
-        """Whether the path, or the id of a connection or variable, is one: whatever else is wrong."""
+        """Whether the path, or the id of a connection or variable, is sound, and the engine is text at least."""
         if type(self.engine) is str and self.engine in LOOKUPS:
             return not self._lookup_errors()
-        return not self._path_errors()
+        return type(self.engine) is str and not self._path_errors()
 
     def _request_errors(self) -> list[str]:
         """What is wrong with how Vault is asked: parameters and version."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from airflow_k8s_vault.errors import PolicyError, error_list
-from airflow_k8s_vault.policy import OPERATOR_LABELS, known_secret_errors
+from airflow_k8s_vault.policy import FieldPath, known_secret_errors
 from airflow_k8s_vault.templates import PodTemplate
 
 # One of Airflow's core, and one of its task SDK. Neither is imported here: what was not loaded knows nothing.
@@ -15,29 +15,33 @@ _MASKERS = (
     "airflow._shared.secrets_masker.secrets_masker",
     "airflow.sdk._shared.secrets_masker.secrets_masker",
 )
-# Named by Airflow, or by this package, after the DAG and the run.
-_LEFT_OUT = (*(("metadata", "labels", name) for name in OPERATOR_LABELS), ("metadata", "name"))
+# What KubernetesPodOperator, or this package, sets in each pod; its other labels are of the run's names.
+_LEFT_OUT = frozenset(
+    ("metadata", "labels", name)
+    for name in ("airflow_version", "airflow_kpo_in_cluster", "kubernetes_pod_operator", "airflow-k8s-vault-pod")
+)
+_CONSTANTS = "v1 Pod Never File true false"
 
 
 def require_none(
     task_id: str,
     pod: Mapping[str, Any],
     template: PodTemplate,
-    own_containers: frozenset[str],
+    by_platform: Collection[FieldPath],
     known: str,
     written: str,
 ) -> None:
     """Raise PolicyError, without the values, where the manifest holds what Airflow masks in logs.
 
-    known: what the run is called. written: all text of the DAG's arguments, before Airflow rendered it.
+    by_platform: the paths of what neither template nor DAG gave. known: what the run is called. written: all text
+    of the DAG's arguments, before Airflow rendered it.
     """
-    sections = [("spec", section, name) for section in ("initContainers", "containers") for name in own_containers]
-    ours = [
+    ours = {
         ("metadata", "annotations", name) for name in _annotations(pod) if name.startswith("airflow-k8s-vault/")
-    ]
-    harmless = f"{known}\n{_text_of(template)}"
+    }
+    harmless = f"{_CONSTANTS}\n{known}\n{_text_of(template)}"
     errors = known_secret_errors(
-        pod, _secrets_in, harmless=harmless, written=written, left_out=[*_LEFT_OUT, *sections, *ours]
+        pod, _secrets_in, harmless=harmless, written=written, left_out=_LEFT_OUT.union(ours, by_platform)
     )
     if message := [
         f"{error}: give it to the pod by VaultSecret.connection or VaultSecret.variable." for error in errors
@@ -56,6 +60,9 @@ def written_in(value: Any) -> Iterator[str]:
     elif isinstance(value, list | tuple):
         for item in value:
             yield from written_in(item)
+    elif hasattr(type(value), "openapi_types"):
+        # A model of the Kubernetes client.
+        yield from written_in(value.to_dict())
 
 
 def _annotations(pod: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -66,7 +73,8 @@ def _annotations(pod: Mapping[str, Any]) -> Mapping[str, Any]:
 def _text_of(template: PodTemplate) -> str:
     team = template.team
     fields = (team.name, team.namespace, team.service_account, team.vault_role, *team.images.values())
-    return "\n".join((*fields, *template.texts()))
+    schemas = [str(variable.schema) for variable in template.variables.variables.values()]
+    return "\n".join((*fields, *schemas, *template.texts()))
 
 
 def _secrets_in(text: str) -> Iterator[str]:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
+from airflow.providers.cncf.kubernetes.kubernetes_helper_functions import create_unique_id
 from airflow.providers.cncf.kubernetes.operators.pod import KubernetesPodOperator
 from airflow.providers.cncf.kubernetes.pod_generator import PodGenerator
 from kubernetes.client import ApiClient, Configuration, V1Pod
@@ -87,7 +88,8 @@ class BuildsPod(KubernetesPodOperator):
         with mutation_hook.watched_mutations() as hooked:
             pod = super().build_pod_request_obj(context, dry_run=dry_run)
         self._planned = self._planned.after_hook(hooked)
-        self._run_names = "\n".join(map(str, task_pod.running_task(context).values()))
+        named = [*task_pod.running_task(context).values(), *self._get_ti_pod_labels(context).values()]
+        self._run_names = "\n".join([*map(str, named), create_unique_id(task_id=self.task_id, unique=False)])
         # KubernetesPodOperator appends the DAG's variables to the template's: the DAG's are meant.
         manifest = without_repeats(_serializer().sanitize_for_serialization(pod))
         return PodGenerator.deserialize_model_dict(manifest)
@@ -108,14 +110,19 @@ class BuildsPod(KubernetesPodOperator):
         require_expanded(manifest)
         context = self.xcom_sidecar_container_security_context
         sidecar = xcom_sidecar.xcom_container(self.hook, context) if self.do_xcom_push else None
-        self._planned.check(manifest, _serializer().sanitize_for_serialization(sidecar), self._set_by_dag)
-        own = self._planned.own_containers
+        xcom = _serializer().sanitize_for_serialization(sidecar)
+        self._planned.check(manifest, xcom, self._set_by_dag)
+        by_platform = self._planned.by_platform(xcom)
         airflow_secrets.require_none(
-            self.task_id, manifest, self._decision.template, own, self._run_names, self._written
+            self.task_id, manifest, self._decision.template, by_platform, self._run_names, self._written_text()
         )
         self._require_grace(manifest)
         self._sent = manifest
         return PodGenerator.deserialize_model_dict(manifest)
+
+    def _written_text(self) -> str:
+        """Return all that the DAG's file says of the task."""
+        return self._written
 
     def _require_grace(self, manifest: dict[str, Any]) -> None:
         least, seconds = LEAST_GRACE_SECONDS, manifest["spec"].get("terminationGracePeriodSeconds")

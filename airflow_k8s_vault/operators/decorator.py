@@ -44,6 +44,11 @@ class _VaultPodDecoratedOperator(_KubernetesDecoratedOperator, VaultPodOperator)
             kwargs.pop(name, None)
         super().__init__(**kwargs, arguments=[])
 
+    def _written_text(self) -> str:
+        # The function's source is in the pod's environment.
+        source = self.get_python_source()  # type: ignore[no-untyped-call]
+        return f"{super()._written_text()}\n{source}"
+
     def _passed(self, kwargs: Mapping[str, Any]) -> Mapping[str, Any]:
         return self._given
 

@@ -48,10 +48,11 @@ class TaskPod:
         before, after = map(without_repeats, seen[0])
         return replace(self, hooked=policy.Hooked(before, after))
 
-    @property
-    def own_containers(self) -> frozenset[str]:
-        """Names of the containers that the delivery adds to the template's."""
-        return policy.Expected(self.rendered, self.attached, "").own_containers
+    def by_platform(self, xcom_sidecar: dict[str, Any] | None) -> frozenset[policy.FieldPath]:
+        """Return the paths of what the delivery, pod_mutation_hook and KubernetesPodOperator (for XCom) gave."""
+        added = policy.Expected(self.rendered, self.attached, "", xcom_sidecar, self.base_container).added
+        before, after = (self.hooked.flat_before, self.hooked.flat_after) if self.hooked else ({}, {})
+        return added | {path for path, value in after.items() if before.get(path) != value}
 
     def manifest(self) -> dict[str, Any]:
         """Return a copy of the v1 Pod manifest that KubernetesPodOperator starts from."""

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any
+from urllib.parse import unquote
 
-from airflow_k8s_vault.policy.manifest import FieldPath, flatten, shown_path
+from airflow_k8s_vault.policy.manifest import MERGE_KEYS, FieldPath, flatten, shown_path
 from airflow_k8s_vault.policy.secret_names import looks_random
+from airflow_k8s_vault.policy.token_shapes import encoded_bytes
 
-# Where a value of the DAG's, or of the template's variables, can end up as text.
-_PLACES = frozenset(
-    (
-        *("value", "command", "args", "labels", "annotations", "nodeSelector", "hostname", "subdomain"),
-        *("workingDir", "subPath", "subPathExpr"),
-    )
-)
+# Below these a key is a name that the DAG or the template chose, and no field of Kubernetes.
+_NAMED = ("labels", "annotations", "nodeSelector", "limits", "requests", "matchLabels")
 
 
 def known_secret_errors(
@@ -25,17 +23,56 @@ def known_secret_errors(
     written: str,
     left_out: Collection[FieldPath] = (),
 ) -> Iterator[str]:
-    """Yield a sentence, without the value, for each field that holds a known secret.
+    """Yield a sentence, without the value, for each field that holds a known secret, or is called so.
 
-    secrets_in: returns the known secrets that stand in a text. A password may be a word that stands there for
-    another reason: one that is in `harmless`, text of the platform's, is none; one that is in `written`, what the
-    DAG's file says itself, only if it looks made by a generator. left_out: fields that are not looked at.
+    secrets_in: returns the known secrets that stand in a text; base64, hexadecimal digits, URLs and JSON are read
+    as well. A password may be a word that stands there for another reason: one that is in `harmless`, text of the
+    platform's, is none; one that is in `written`, what the DAG's file says itself, only if it looks made by a
+    generator. left_out: paths that are not looked at, with all below them.
     """
+
+    def holds_one(text: str) -> bool:
+        secrets = {s for reading in _readings(text) for s in secrets_in(reading)}
+        return any(s not in harmless and (s not in written or looks_random(s)) for s in secrets)
+
+    told = set[str]()
     for path, value in flatten(pod).items():
-        if not _PLACES.intersection(path) or any(path[: len(other)] == other for other in left_out):
+        if any(path[:end] in left_out for end in range(1, len(path) + 1)):
             continue
-        for text in value if isinstance(value, list) else [value]:
-            secrets = [s for s in secrets_in(str(text)) if s not in harmless]
-            if any(secret not in written or looks_random(secret) for secret in secrets):
-                yield f"{shown_path(path)} holds a secret of Airflow's (not shown)"
-                break
+        # What is called so is shown by where it stands: its own name would tell.
+        named = next((end for end in range(1, len(path)) if _is_name(path, end) and holds_one(path[end])), None)
+        if named is not None or any(map(holds_one, _texts(value))):
+            field = shown_path(path if named is None else path[:named])
+            if field not in told:
+                told.add(field)
+                yield f"{field} holds a secret of Airflow's (not shown)"
+
+
+def _is_name(path: FieldPath, at: int) -> bool:
+    return path[at - 1] in _NAMED or path[at - 1] in MERGE_KEYS
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        # Within a list, whose entries are compared whole.
+        for key, item in value.items():
+            yield from _texts(item)
+            yield from map(str, item) if key in _NAMED else ()
+    elif isinstance(value, list):
+        for item in value:
+            yield from _texts(item)
+
+
+def _readings(text: str) -> Iterator[str]:
+    """Yield the text, and what it is once it is decoded."""
+    yield text
+    if "%" in text:
+        yield unquote(text)
+    if "\\" in text:
+        try:
+            yield str(json.loads(f'"{text}"'))
+        except ValueError:
+            yield text.replace("\\", "")
+    yield from (found.decode(errors="ignore") for found in encoded_bytes(text))

@@ -8,16 +8,19 @@ from collections import Counter
 
 # A password is whatever stands there. The others are often names of secrets, or counts: there a value has to look
 # like one.
-_WHOLE = r"(pass(word|wd|phrase|code)?|pwd|pw|storepass|keypass)"
+_WHOLE = (
+    r"(pass(word|wd|phrase|code)?|pwd|pw|storepass|keypass|"
+    r"(db|pg|my|mysql|postgres|redis|mongo|ldap|bind|ftp|smtp|mail|ssh|root|admin|user)(pass|pwd|pw)|rediscli_auth)"
+)
 _PARTLY = (
     r"(secret|token|credentials?|jwt|((api|private|access|secret|account|encryption|signing|master|shared|auth|"
-    r"fernet|license)_?key))"
+    r"fernet|license|azure_storage|dd_app|datadog_app)_?key)|secret_key_base|(gh|github|gitlab|azure|devops)_pat)"
 )
 # What may stand after the word: which of several it is. Anything else (TOKEN_URL, PASSWORD_FILE) is another thing.
 _WHICH = (
     r"(_?[0-9]{1,3}|_(prod|production|dev|devel|development|stage|staging|test|testing|uat|qa|live|prd|stg|sandbox|"
     r"main|primary|secondary|default|old|new|current|next|ro|rw|read|write|reader|writer|admin|root|user|app|service|svc|"
-    r"db|eu|us|ap|v[0-9]{1,2}))"
+    r"db|eu|us|ap|east|west|north|south|central|v[0-9]{1,2}))"
 )
 _STRONG = re.compile(
     rf"(^|_){_WHOLE}s?{_WHICH}{{0,3}}\Z|(password|passwd|passphrase|storepass|keypass)\Z", re.ASCII

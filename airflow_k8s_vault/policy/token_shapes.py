@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
 import re
 import unicodedata
 from collections.abc import Iterator
@@ -40,13 +41,15 @@ _SHAPES = (
     (
         "a password in a URL",
         r"(?<![A-Za-z0-9+.-])[A-Za-z][A-Za-z0-9+.-]{0,20}://[^\s/:@\"'<>{}?#]{0,200}:"
-        r"(?![$<{%*]|x{3,}@)[^\s/@\"'?#]{1,200}@",
+        r"(?![$<{*]|%(?![0-9A-Fa-f]{2})|x{3,}@)[^\s/@\"'?#]{1,200}@",
     ),
+    ("a password in a data source", r"(?<![\w.:@-])[\w.-]{1,60}:(?![$<{%*])[^\s/@\"'?#]{1,200}@(tcp|unix)\("),
 )
 _PATTERNS = tuple((what, re.compile(pattern, re.ASCII)) for what, pattern in _SHAPES)
 # Nearly all text is none of them, which one search tells.
 _ANY = re.compile("|".join(f"(?:{pattern})" for _, pattern in _SHAPES), re.ASCII)
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]{20,}={0,2}")
+_ENCODED, _HEX = re.compile(r"[A-Za-z0-9+/_-]{8,}={0,2}"), re.compile(r"([0-9A-Fa-f]{2})+")
 
 
 def shape(text: str) -> str | None:
@@ -67,6 +70,20 @@ def folded(text: str) -> str:
     if text.isascii():
         return text
     return "".join(c for c in unicodedata.normalize("NFKC", text) if unicodedata.category(c) != "Cf")
+
+
+def encoded_bytes(text: str) -> Iterator[bytes]:
+    """Yield what each piece of the text is that base64 or hexadecimal digits could have been made of.
+
+    >>> list(encoded_bytes("Basic ZXRsOmh1bnRlcjI="))
+    [b'etl:hunter2']
+    """
+    for match in _ENCODED.finditer(text):
+        piece = match[0].rstrip("=").replace("-", "+").replace("_", "/")
+        with contextlib.suppress(binascii.Error):
+            yield base64.b64decode(piece + "=" * (-len(piece) % 4), validate=True)
+        if _HEX.fullmatch(piece):
+            yield bytes.fromhex(piece)
 
 
 def _decoded(text: str) -> Iterator[str]:

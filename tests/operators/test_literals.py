@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import pickle
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,10 +12,12 @@ from typing import Any
 import pytest
 from airflow.sdk import DAG
 from airflow.sdk.log import mask_secret
-from kubernetes.client import V1Pod
+from kubernetes.client import V1EnvVar, V1Pod, V1Toleration, V1Volume, V1VolumeMount
 
-from airflow_k8s_vault import VaultPodOperator
+from airflow_k8s_vault import VaultPodOperator, VaultSecret
 from airflow_k8s_vault.errors import PolicyError
+from airflow_k8s_vault.operators import vault_pod_task
+from airflow_k8s_vault.teams import OPENABLE
 
 SHIPPED = Path(__file__).parents[2] / "pod_templates"
 # Made up; a masker learns of them below.
@@ -24,6 +28,7 @@ RANDOM, WORD = "kD83jf-92Kd0sL", "airflow"
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     result = Path(shutil.copytree(SHIPPED, tmp_path / "pod_templates"))
     monkeypatch.setenv("AIRFLOW__K8S_VAULT__TEMPLATES_DIR", str(result))
+    monkeypatch.setenv("AIRFLOW__K8S_VAULT__VAULT_ADDR", "https://vault:8200")
     return result
 
 
@@ -146,6 +151,70 @@ def test_a_secret_of_airflows_that_jinja_put_there_is_refused_and_not_shown(
 
 def _rendered(text: str, secret: str) -> str:
     return text.replace("{{ conn.db.password }}", secret).replace("{{ var.value.token }}", secret)
+
+
+MOUNTED: dict[str, Any] = {"volumes": [V1Volume(name="x", empty_dir={})]}
+# Arguments as Airflow renders them: the field that holds the secret, or is called so.
+ELSEWHERE: list[tuple[dict[str, Any], str]] = [
+    ({"env_vars": [V1EnvVar(name=RANDOM, value="x")]}, "spec.containers[base].env holds"),
+    ({"labels": {RANDOM: "x"}}, "metadata.labels holds"),
+    ({"labels": {"map_index": RANDOM}}, "metadata.labels[map_index] holds"),
+    ({"annotations": {RANDOM: "x"}}, "metadata.annotations holds"),
+    ({"node_selector": {RANDOM: "x"}}, "spec.nodeSelector holds"),
+    ({"name": RANDOM.lower()}, "metadata.name holds"),
+    ({"volumes": [V1Volume(name=RANDOM, empty_dir={})]}, "spec.volumes holds"),
+    ({"configmaps": [RANDOM]}, "spec.containers[base].envFrom holds"),
+    ({**MOUNTED, "volume_mounts": [V1VolumeMount(name="x", mount_path=f"/{RANDOM}")]}, "volumeMounts holds"),
+    ({"tolerations": [V1Toleration(key="a", value=RANDOM)]}, "spec.tolerations holds"),
+    ({"arguments": [base64.b64encode(f"etl:{RANDOM}".encode()).decode()]}, "args holds"),
+    ({"arguments": [RANDOM.encode().hex()]}, "args holds"),
+    ({"arguments": ["".join(f"%{ord(c):02x}" for c in RANDOM)]}, "args holds"),
+]
+
+
+@pytest.mark.parametrize(("rendered", "where"), ELSEWHERE, ids=[where for _, where in ELSEWHERE])
+def test_a_secret_of_airflows_is_found_wherever_jinja_puts_it(
+    rendered: dict[str, Any], where: str, folder: Path, masked: Callable[[str], None]
+) -> None:
+    (folder / "platform.yaml").write_text("pod_security: restricted\n")
+    team = folder / "payments" / "team.yaml"
+    text = team.read_text()
+    team.write_text(f"{text[: text.index('overridable:')]}overridable: [{', '.join(OPENABLE)}]\n")
+    masked(RANDOM)
+    masked(RANDOM.lower())
+
+    with pytest.raises(PolicyError) as refused:
+        checked(made(), rendered)
+    assert f"{where} a secret of Airflow's (not shown)" in str(refused.value)
+    assert RANDOM.lower() not in str(refused.value).lower()
+
+
+@pytest.mark.usefixtures("opened")
+def test_a_word_of_the_dags_is_no_secret_in_a_model_either(masked: Callable[[str], None]) -> None:
+    for word in ("warehouse", "Memory", "Never", "vault-env"):
+        masked(word)
+    variables = [V1EnvVar(name="warehouse_name", value="warehouse")]
+
+    checked(made(env_vars=variables, vault_secrets=[VaultSecret("secret/payments/x", env={"A": "a"})]))
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_secret_of_airflows_that_a_function_is_called_with_is_refused(masked: Callable[[str], None]) -> None:
+    def load(password: str) -> None:
+        print("warehouse", len(password))
+
+    with DAG("called", schedule=None):
+        task: Any = vault_pod_task(load, pod_template="payments/python")("{{ conn.db.password }}").operator
+    masked("warehouse")
+    masked(RANDOM)
+    # As `execute` gives them to the pod.
+    script, given = task.get_python_source().encode(), pickle.dumps({"args": [RANDOM]})
+    variables = {"__PYTHON_SCRIPT": script, "__PYTHON_INPUT": given}
+    rendered = [V1EnvVar(name=name, value=base64.b64encode(text).decode()) for name, text in variables.items()]
+
+    with pytest.raises(PolicyError, match=r"env\[__PYTHON_INPUT\].value holds a secret of Airflow's") as refused:
+        checked(task, {"env_vars": rendered})
+    assert "__PYTHON_SCRIPT" not in str(refused.value)
 
 
 @pytest.mark.usefixtures("folder")

@@ -38,7 +38,7 @@ def variables(
     tell by each alone that it is nothing but a list of templates. Raises DeliveryRefused where they are too much.
     """
     parts = list(_parts(_without_templates(login, _interval(secrets)), templates))
-    size = sum(map(len, parts))
+    size = sum(map(_size, parts))
     if size > sizes.AGENT_CONFIG_BYTES:
         raise DeliveryRefused(
             f"The secrets of this task take {size} bytes of the agent's configuration, and a pod has room for "
@@ -57,13 +57,20 @@ def _interval(secrets: Sequence[VaultSecret]) -> str:
 
 def _parts(head: dict[str, Any], templates: Sequence[dict[str, Any]]) -> Iterator[str]:
     part = json.dumps(head)[:-1] + ', "template": ['
+    size = _size(part)
     for number, template in enumerate(templates):
-        text = json.dumps(template) + ("]}" if number + 1 == len(templates) else ", ")
-        if len(part) + len(text) > sizes.AGENT_CONFIG_PART_BYTES:
+        # The agent's reader takes no pair of surrogates, by which JSON writes some characters of a file's name.
+        text = json.dumps(template, ensure_ascii=False) + ("]}" if number + 1 == len(templates) else ", ")
+        if size + _size(text) > sizes.AGENT_CONFIG_PART_BYTES:
             yield part
-            part = ""
+            part, size = "", 0
         part += text
+        size += _size(text)
     yield part
+
+
+def _size(text: str) -> int:
+    return len(text.encode())
 
 
 def _without_templates(login: VaultLogin, interval: str) -> dict[str, Any]:
