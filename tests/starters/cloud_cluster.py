@@ -30,19 +30,22 @@ class CloudCluster(FaultProxy):
         self._server.socket = context(made).wrap_socket(self._server.socket, server_side=True)
         self.address = self.address.replace("http:", "https:")
 
-    def pass_on(self, method: str, path: str, headers: Any, body: bytes) -> Any:
-        return super().pass_on(method, path, self._as_known(headers), body)
+    def pass_on(self, request: Any, body: bytes) -> Any:
+        self._make_known(request.headers)
+        return super().pass_on(request, body)
 
     def tunnel(self, request: str, headers: Any) -> Any:
-        return super().tunnel(request, self._as_known(headers))
+        self._make_known(headers)
+        return super().tunnel(request, headers)
 
-    def _as_known(self, headers: Any) -> dict[str, str]:
+    def _make_known(self, headers: Any) -> None:
+        """Put the cluster's own token of whoever the cloud says asks in the place of the cloud's."""
         token = str(headers.get("Authorization") or "").removeprefix("Bearer ")
         who = self._aws(token) if token.startswith("k8s-aws-v1.") else self._who(token)
         self.refused += who not in self._accounts
         self.tokens.add(token)
-        known = {name: value for name, value in headers.items() if name.lower() != "authorization"}
-        return {**known, "Authorization": f"Bearer {self._accounts.get(str(who), 'nobody')}"}
+        del headers["Authorization"]
+        headers["Authorization"] = f"Bearer {self._accounts.get(str(who), 'nobody')}"
 
     def _aws(self, token: str) -> str | None:
         """Return the access key that signed the request to STS which an EKS token is; None of one that is old."""
