@@ -9,6 +9,7 @@ nothing. (Code of a DAG that calls into this package can still do it: see docs/s
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeVar
 
+from airflow_k8s_vault import image_reference
 from airflow_k8s_vault.errors import ConfigError
 
 SECTION = "k8s_vault"
@@ -37,6 +39,7 @@ class Setting:
     example: str | None = None
     choices: tuple[str, ...] = ()
     starts: tuple[str, ...] = ()
+    pattern: str = ""
     is_path: bool = False
 
     @property
@@ -83,6 +86,8 @@ SETTINGS = (
         "vault_agent_image",
         "openbao/openbao:2.7.2",
         "Image of the sidecar that fetches the secrets: any that has sh and the bao or vault binary.",
+        "mirror.example.com:5000/openbao/openbao:2.7.2",
+        pattern=image_reference.PATTERN,
     ),
     Setting(
         "secrets_backend_kwargs",
@@ -182,7 +187,7 @@ def get(name: str) -> str:
     """Return the setting's value, stripped; its default where it is not set.
 
     Raises ConfigError, which names the setting and its environment variable, where a setting without
-    a default is not set, or where the value is none of the setting's choices, or starts otherwise than it has to.
+    a default is not set, or where the value is none of the setting's choices, or written otherwise than it has to.
     """
     value = _REPLACED.get(name)
     return _checked(_BY_NAME[name], _values()[name] if value is None else value)
@@ -224,6 +229,11 @@ def _checked(setting: Setting, value: str) -> str:
     if setting.choices and value not in setting.choices:
         raise ConfigError(
             f"[{SECTION}] {name} is '{value}', which is none of: {', '.join(setting.choices)}.\n"
+            f"  Set it in airflow.cfg, or as {setting.environment_variable}."
+        )
+    if setting.pattern and not re.fullmatch(setting.pattern, value):
+        raise ConfigError(
+            f"[{SECTION}] {name} is '{value}'; it has to be written like {setting.example}.\n"
             f"  Set it in airflow.cfg, or as {setting.environment_variable}."
         )
     if setting.starts and not value.startswith(setting.starts):

@@ -110,6 +110,8 @@ class BuildsPod(KubernetesPodOperator):
         require_expanded(manifest)
         context = self.xcom_sidecar_container_security_context
         sidecar = xcom_sidecar.xcom_container(self.hook, context) if self.do_xcom_push else None
+        if sidecar is not None:
+            xcom_sidecar.require_image(sidecar, self._decision.template.team)
         xcom = _serializer().sanitize_for_serialization(sidecar)
         self._planned.check(manifest, xcom, self._set_by_dag)
         by_platform = self._planned.by_platform(xcom)

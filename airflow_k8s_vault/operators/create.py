@@ -28,6 +28,13 @@ if TYPE_CHECKING:
     from airflow_k8s_vault.operators.pod_manager import Problem, WatchfulPodManager
 
 
+# The SCC restricted-v2 takes no user but one of its namespace's range, which it gives by itself.
+_OPENSHIFT = (
+    "\n  On OpenShift let the cluster choose the user: agent: {run_as_user: cluster} in platform.yaml, and no "
+    "runAsUser or fsGroup in the template (docs/howto/openshift.md)."
+)
+
+
 class CreatesPod(FindsPod):
     """The part of VaultPodOperator that creates the pod, and hands its credentials over where the worker does."""
 
@@ -89,6 +96,10 @@ class CreatesPod(FindsPod):
         status: int = refusal.status or 0
         explained = explained_refusal(refusal)
         if explained is refusal and status in (403, 422):
+            if "security context constraint" in _message(refusal):
+                return AirflowException(
+                    f"The API server refused the pod ({status}): {_message(refusal)}{_OPENSHIFT}"
+                )
             step = login.doctor("CLUSTER-QUOTA" if "quota:" in _message(refusal) else "CLUSTER-POD")
             return AirflowException(f"The API server refused the pod ({status}): {_message(refusal)}{step}")
         return explained

@@ -229,7 +229,7 @@ def settings(request: TaskRequest) -> None:
     """Raise ConfigError where there are secrets, and a setting that every delivery needs is not sound."""
     if request.vault_secrets or request.strangers:
         with ErrorCollector() as errors:
-            for name in ("vault_addr", "vault_auth_method", "default_delivery"):
+            for name in ("vault_addr", "vault_auth_method", "vault_agent_image", "default_delivery"):
                 errors(config.get, name)
 
 

@@ -9,7 +9,8 @@ from airflow.providers.cncf.kubernetes.utils.xcom_sidecar import add_xcom_sideca
 from kubernetes.client import V1Pod, models
 
 from airflow_k8s_vault.delivery import agent
-from airflow_k8s_vault.teams import AgentSettings
+from airflow_k8s_vault.errors import PolicyError
+from airflow_k8s_vault.teams import AgentSettings, Team
 
 
 def restricted_context(user: int | None = None) -> models.V1SecurityContext:
@@ -38,6 +39,17 @@ def user(pod: Mapping[str, Any], base_container: str, settings: AgentSettings) -
     base = next(container for container in spec["containers"] if container["name"] == base_container)
     own = (base.get("securityContext") or {}).get("runAsUser")
     return own or agent.own_user(settings)
+
+
+def require_image(container: models.V1Container, team: Team) -> None:
+    """Raise PolicyError where the sidecar's image is not the one that platform.yaml says, and admission takes."""
+    expected = team.platform.xcom_image
+    if expected and container.image != expected:
+        raise PolicyError(
+            f"The XCom sidecar's image is '{container.image}', and xcom_image says '{expected}' "
+            f"({team.platform_where('xcom_image')}): no pod with it is admitted.\n"
+            f"  Set xcom_sidecar_container_image of Airflow's Kubernetes connection to '{expected}'."
+        )
 
 
 def xcom_container(hook: Any, security_context: Any) -> models.V1Container:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from airflow_k8s_vault import quantity
+from airflow_k8s_vault import image_reference, quantity
 from airflow_k8s_vault.teams.key import Key
 from airflow_k8s_vault.teams.pod_arguments import OPENABLE
 
@@ -11,13 +11,6 @@ POD_SECURITY = ("privileged", "baseline", "restricted")
 # https://kubernetes.io/docs/concepts/overview/working-with-objects/names/
 _LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 _SUBDOMAIN = r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?"
-# https://github.com/distribution/reference/blob/main/reference.go, ASCII and lower case as it is there.
-_COMPONENT = r"[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*"
-_DOMAIN = r"([A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:]+\])(:[0-9]{1,5})?"
-IMAGE = (
-    rf"({_DOMAIN}/)?{_COMPONENT}(/{_COMPONENT})*"
-    r"(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(@(sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128}))?"
-)
 _QUANTITY = quantity.PATTERN
 # As Vault writes them. None is zero, which to Vault is no limit.
 _DURATION = r"[1-9][0-9]*([dhms]([0-9]+[hms])*)?"
@@ -171,7 +164,7 @@ TEAM_KEYS = (
         "map",
         "an image reference ('python:3.12-slim')",
         "Images that the team's containers may run, by the alias that templates use.",
-        IMAGE,
+        image_reference.PATTERN,
         required=True,
     ),
     Key(
@@ -236,7 +229,7 @@ PLATFORM_KEYS = (
         "list",
         "a registry, with a path where wanted ('registry.example.com/payments')",
         "Registries that images may come from. Not set: any.",
-        rf"{_DOMAIN}(/{_COMPONENT})*",
+        rf"{image_reference.DOMAIN}(/{image_reference.COMPONENT})*",
     ),
     Key(
         "digests_only",
@@ -280,7 +273,13 @@ PLATFORM_KEYS = (
         "Mounts whose name has several segments; the first segment of a path is its mount otherwise.",
         r"[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_.-]+)+",
     ),
-    Key("xcom_image", "text", "an image reference", "XCom sidecar's image, where the connection sets one.", IMAGE),
+    Key(
+        "xcom_image",
+        "text",
+        "an image reference",
+        "XCom sidecar's image, where the connection sets one.",
+        image_reference.PATTERN,
+    ),
     Key("vault_cidrs", "list", _CIDRS, "Addresses of Vault, where vault_addr has a name outside.", _CIDR),
     _AGENT,
     *_TOKENS,
