@@ -72,8 +72,6 @@ def test_a_limit_range_fills_in_what_a_container_leaves_out(api: Api, space: str
     [
         ({"type": "Pod", "max": {"memory": "1Gi"}}, {}, "usage per Pod is 1Gi.  No limit is specified"),
         ({"type": "Pod", "max": {"memory": "1Gi"}}, {"limits": {"memory": "2Gi"}}, "maximum memory usage per Pod"),
-        ({"type": "Container", "min": {"cpu": "1"}}, {"requests": {"cpu": "10m"}}, "minimum cpu usage per Cont"),
-        ({"type": "Container", "max": {"cpu": "1"}}, {"limits": {"cpu": "2"}}, "maximum cpu usage per Container"),
     ],
 )  # fmt: skip
 def test_a_pod_out_of_the_limits_is_refused(
@@ -86,7 +84,14 @@ def test_a_pod_out_of_the_limits_is_refused(
 
 def test_what_nobody_would_hold_is_refused(api: Api, space: str) -> None:
     assert quota(api, space, services="1").status_code == 422
-    assert limit(api, space, type="PersistentVolumeClaim", max={"storage": "1Gi"}).status_code == 422
+    for kind, part in (
+        ("PersistentVolumeClaim", "max"),
+        ("Container", "max"),
+        ("Container", "min"),
+        ("Pod", "min"),
+    ):
+        refused = limit(api, space, type=kind, **{part: {"cpu": "1"}})
+        assert [f"spec.limits[0].{part}"] == [cause["field"] for cause in refused.json()["details"]["causes"]]
 
 
 def test_who_writes_what_is_kept_without_effect_is_warned(api: Api, space: str) -> None:

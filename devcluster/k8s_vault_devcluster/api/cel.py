@@ -109,22 +109,17 @@ def compiled(expression: str) -> Any:
 
 @lru_cache(maxsize=1)
 def _environment() -> Any:
-    types = cel.Type
-    functions = [
-        cel.FunctionDecl(
-            "quantity", [cel.Overload("quantity_of", types.STRING, [types.STRING], False, _canonical)]
-        ),
-        cel.FunctionDecl(
-            "asApproximateFloat",
-            [cel.Overload("quantity_float", types.DOUBLE, [types.STRING], True, lambda text: float(text))],
-        ),
-        cel.FunctionDecl(
-            "compareTo",
-            [cel.Overload("quantity_compare", types.INT, [types.STRING, types.STRING], True, _compared)],
-        ),
-        cel.FunctionDecl("sum", [cel.Overload("list_sum", types.DOUBLE, [types.List(types.DOUBLE)], True, _sum)]),
-    ]
-    return cel.NewEnv(variables=dict.fromkeys(_NAMES, types.DYN), extensions=[ExtStrings()], functions=functions)
+    text, number = cel.Type.STRING, cel.Type.DOUBLE
+    # Name, result, arguments, whether it is called on the first of them, and what it does.
+    rows: tuple[tuple[str, Any, list[Any], bool, Any], ...] = (
+        ("quantity", text, [text], False, _canonical),
+        ("asApproximateFloat", number, [text], True, float),
+        ("compareTo", cel.Type.INT, [text, text], True, _compared),
+        ("sum", number, [cel.Type.List(number)], True, _sum),
+    )
+    functions = [cel.FunctionDecl(name, [cel.Overload(f"{name}_of", *row)]) for name, *row in rows]
+    variables = dict.fromkeys(_NAMES, cel.Type.DYN)
+    return cel.NewEnv(variables=variables, extensions=[ExtStrings()], functions=functions)
 
 
 def _canonical(text: str) -> str:

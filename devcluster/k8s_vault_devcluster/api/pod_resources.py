@@ -2,7 +2,7 @@
 
 https://kubernetes.io/docs/concepts/policy/resource-quotas/, https://kubernetes.io/docs/concepts/policy/limit-range/
 
-Needed by the compiled quotas, which doctor reads and tests run into.
+Needed by the compiled quotas and limits, which doctor reads and tests run into: of ranges what these hold.
 """
 
 from __future__ import annotations
@@ -34,13 +34,9 @@ QUOTA: Rules = {
     "scopeSelector": absent(_NOT_HERE),
     "hard": only(_NOT_HERE, "pods", *_COUNTED),
 }
+_LIMITED = {"Container": ("default", "defaultRequest"), "Pod": ("max",)}
 RANGE: Rules = {
-    "limits": [
-        {
-            "type": lambda kind, field: absent(_NOT_HERE)(kind not in ("Container", "Pod"), field),
-            "maxLimitRequestRatio": absent(_NOT_HERE),
-        }
-    ]
+    "limits": [lambda item, field: only(_NOT_HERE, "type", *_LIMITED.get(item["type"], ()))(item, field)]
 }
 
 
@@ -73,27 +69,25 @@ def _sum(left: Amounts, right: Amounts) -> Amounts:
 
 
 def prepare_range(obj: Object) -> None:
-    """Fill in what a LimitRange leaves out: its maximum is the default limit, and that the default request."""
+    """Fill in what a LimitRange leaves out: the default limit is the default request."""
     for item in obj.get("spec", {}).get("limits", []):
-        if item.get("type") == "Container":
-            item["default"] = {**item.get("max", {}), **item.get("default", {})}
-            item["defaultRequest"] = {**item.get("min", {}), **item["default"], **item.get("defaultRequest", {})}
+        if item.get("default"):
+            item["defaultRequest"] = {**item["default"], **item.get("defaultRequest", {})}
 
 
 def fill_in(store: Store, pod: Object) -> None:
     """Give containers the defaults of the namespace's LimitRanges, in place (plugin/pkg/admission/limitranger)."""
     for item in _ranges(store, pod):
-        for container in containers(pod["spec"]) if item["type"] == "Container" else ():
-            for which, key in (("limits", "default"), ("requests", "defaultRequest")):
-                if item.get(key):
-                    resources = container.setdefault("resources", {})
-                    resources[which] = {**item[key], **resources.get(which, {})}
+        for which, key in (("limits", "default"), ("requests", "defaultRequest")):
+            for container in containers(pod["spec"]) if item.get(key) else ():
+                resources = container.setdefault("resources", {})
+                resources[which] = {**item[key], **resources.get(which, {})}
 
 
 def admit(store: Store, pod: Object) -> None:
     """Raise ApiError 403 where a pod is more than its namespace's LimitRanges or ResourceQuotas leave."""
     name = pod["metadata"]["name"]
-    broken = [words for item in _ranges(store, pod) for words in _broken(item, pod["spec"])]
+    broken = list(_over(store, pod))
     if broken:
         raise forbidden("pods", "", name, broken[0] if len(broken) == 1 else f"[{', '.join(broken)}]")
     for quota in store.list("resourcequotas", pod["metadata"]["namespace"]):
@@ -105,25 +99,13 @@ def _ranges(store: Store, pod: Object) -> Iterator[Object]:
         yield from obj.get("spec", {}).get("limits", [])
 
 
-def _broken(item: Object, spec: Object) -> Iterator[str]:
-    if item["type"] == "Pod":
-        yield from _out_of(item, "Pod", total(spec, "requests"), total(spec, "limits"))
-        return
-    for container in containers(spec):
-        yield from _out_of(item, "Container", _amounts(container, "requests"), _amounts(container, "limits"))
-
-
-def _out_of(item: Object, kind: str, requests: Amounts, limits: Amounts) -> Iterator[str]:
-    for name, least in item.get("min", {}).items():
-        if name not in requests:
-            yield f"minimum {name} usage per {kind} is {least}.  No request is specified"
-        elif requests[name] < (quantity.parse(least) or 0):
-            yield f"minimum {name} usage per {kind} is {least}, but request is {requests[name]:f}"
-    for name, most in item.get("max", {}).items():
+def _over(store: Store, pod: Object) -> Iterator[str]:
+    limits = total(pod["spec"], "limits")
+    for name, most in (pair for item in _ranges(store, pod) for pair in item.get("max", {}).items()):
         if name not in limits:
-            yield f"maximum {name} usage per {kind} is {most}.  No limit is specified"
+            yield f"maximum {name} usage per Pod is {most}.  No limit is specified"
         elif limits[name] > (quantity.parse(most) or 0):
-            yield f"maximum {name} usage per {kind} is {most}, but limit is {limits[name]:f}"
+            yield f"maximum {name} usage per Pod is {most}, but limit is {limits[name]:f}"
 
 
 def _check_left(store: Store, pod: Object, quota: Object) -> None:

@@ -42,9 +42,6 @@ class Cause:
     field: str
     message: str
 
-    def as_dict(self) -> Object:
-        return {"reason": self.reason, "message": self.message, "field": self.field}
-
 
 def required(field: str, why: str = "") -> Cause:
     return Cause("FieldValueRequired", field, f"Required value{': ' + why if why else ''}")
@@ -69,51 +66,44 @@ def unknown_value(field: str, value: Any) -> Cause:
 
 def not_supported(field: str, value: Any, supported: list[str]) -> Cause:
     known = ", ".join(json.dumps(item) for item in sorted(supported))
-    return Cause(
-        "FieldValueNotSupported", field, f"Unsupported value: {json.dumps(value)}: supported values: {known}"
-    )
+    message = f"Unsupported value: {json.dumps(value)}: supported values: {known}"
+    return Cause("FieldValueNotSupported", field, message)
 
 
 def too_long(field: str, why: str) -> Cause:
     return Cause("FieldValueTooLong", field, f"Too long: {why}")
 
 
+def _of(code: int, reason: str, message: str, kind: str, group: str, name: str, **details: Any) -> ApiError:
+    return ApiError(code, reason, message, **_details(name, group, kind), **details)
+
+
 def invalid(kind: str, group: str, name: str, causes: list[Cause]) -> ApiError:
     """422: every problem of the object at once."""
     words = [f"{cause.field}: {cause.message}" for cause in causes]
     listed = words[0] if len(words) == 1 else f"[{', '.join(words)}]"
-    qualified = f"{kind}.{group}" if group else kind
-    return ApiError(
-        422,
-        "Invalid",
-        f'{qualified} "{name}" is invalid: {listed}',
-        **_details(name, group, kind),
-        causes=[cause.as_dict() for cause in causes],
-    )
+    message = f'{_qualified(kind, group)} "{name}" is invalid: {listed}'
+    return _of(422, "Invalid", message, kind, group, name, causes=[vars(cause) for cause in causes])
 
 
 def not_found(resource: str, group: str, name: str) -> ApiError:
-    return ApiError(
-        404, "NotFound", f'{_qualified(resource, group)} "{name}" not found', **_details(name, group, resource)
-    )
+    return _of(404, "NotFound", f'{_qualified(resource, group)} "{name}" not found', resource, group, name)
 
 
 def already_exists(resource: str, group: str, name: str) -> ApiError:
     message = f'{_qualified(resource, group)} "{name}" already exists'
-    return ApiError(409, "AlreadyExists", message, **_details(name, group, resource))
+    return _of(409, "AlreadyExists", message, resource, group, name)
 
 
 def conflict(resource: str, group: str, name: str, why: str) -> ApiError:
     message = f'Operation cannot be fulfilled on {_qualified(resource, group)} "{name}": {why}'
-    return ApiError(409, "Conflict", message, **_details(name, group, resource))
+    return _of(409, "Conflict", message, resource, group, name)
 
 
 def forbidden(resource: str, group: str, name: str, why: str, causes: list[Object] | None = None) -> ApiError:
     subject = f'{_qualified(resource, group)} "{name}"' if name else _qualified(resource, group)
-    details = _details(name, group, resource)
-    if causes:
-        details["causes"] = causes
-    return ApiError(403, "Forbidden", f"{subject} is forbidden: {why}", **details)
+    details = {"causes": causes} if causes else {}
+    return _of(403, "Forbidden", f"{subject} is forbidden: {why}", resource, group, name, **details)
 
 
 bad_request = partial(ApiError, 400, "BadRequest")

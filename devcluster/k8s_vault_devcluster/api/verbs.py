@@ -34,7 +34,7 @@ from k8s_vault_devcluster.api.status import (
     success,
 )
 from k8s_vault_devcluster.api.strategies import strategy_of
-from k8s_vault_devcluster.store import AlreadyExists, Conflict, NotFound, Object, Objects, Store, copied, now
+from k8s_vault_devcluster.store import AlreadyExists, NotFound, Object, Objects, Store, copied, now
 
 _MODIFIED = "the object has been modified; please apply your changes to the latest version and try again"
 _FIXED_META = ("uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation")
@@ -120,12 +120,14 @@ def update(context: Context, requested: RequestInfo, obj: Object, query: Mapping
     new = _merged_with_old(requested, obj, old)
     strategy = strategy_of(resource.plural)
     if requested.subresource != "status":
-        if resource.plural != "pods":
+        if resource.plural == "pods":
+            default_pod(new)
+            is_new = new["spec"] != old["spec"]
+            new["metadata"]["generation"] = old["metadata"].get("generation", 1) + is_new
+        else:
             kept: Object = {key: new[key] for key in ("spec", "status") if key in new}
             strategy.prepare(new)
             new |= kept
-        else:
-            _keep_pod_generation(new, old)
         causes = strategy.check_update(new, old) or body.causes_of(new, resource)
         if causes:
             raise invalid(resource.kind, resource.group, requested.name, causes)
@@ -155,12 +157,6 @@ def _merged_with_old(requested: RequestInfo, obj: Object, old: Object) -> Object
     return {**obj, **{field: old[field] for field in fixed if field in old}}
 
 
-def _keep_pod_generation(new: Object, old: Object) -> None:
-    default_pod(new)
-    if new["spec"] != old["spec"]:
-        new["metadata"]["generation"] = old["metadata"].get("generation", 1) + 1
-
-
 def _replaced(store: Store, resource: Resource, obj: Object, dry: bool) -> Object:
     meta = obj["metadata"]
     current = store.get(resource.plural, meta.get("namespace", ""), meta["name"])
@@ -169,10 +165,7 @@ def _replaced(store: Store, resource: Resource, obj: Object, dry: bool) -> Objec
         raise conflict(resource.plural, resource.group, meta["name"], _MODIFIED)
     if dry:
         return {**obj, "metadata": {**meta, "resourceVersion": current["metadata"]["resourceVersion"]}}
-    try:
-        return store.replace(resource.plural, obj)
-    except Conflict:
-        raise conflict(resource.plural, resource.group, meta["name"], _MODIFIED) from None
+    return store.replace(resource.plural, obj)
 
 
 def patch(
