@@ -25,6 +25,8 @@ OPERATOR_LABELS = frozenset(
         "already_checked",
     )
 )
+# By labels and annotations that begin so the package knows its pods, and whose they are: it alone sets them.
+_OURS = "airflow-k8s-vault"
 # A key with a prefix belongs to somebody's controller (Vault's injector, a service mesh, a cloud's identity).
 _FREE_PREFIXES = ("app.kubernetes.io",)
 _FIELDS = tuple((parsed_path(field), argument) for argument in POD_ARGUMENTS for field in argument.fields)
@@ -79,6 +81,8 @@ def _is_opened(path: FieldPath, pattern: FieldPath) -> bool:
         return False
     # Controllers act on keys with a prefix: each of them has to be named.
     is_key = path[1:2] in (("annotations",), ("labels",))
+    if is_key and path[2].startswith(_OURS):
+        return False
     return path == pattern or not is_key or _is_free(path[2])
 
 
@@ -151,6 +155,8 @@ def _prefixed(change: Change, expected: Expected) -> bool:
 
 def _is_free(key: str) -> bool:
     """Whether no controller acts on the label or annotation."""
+    if key.startswith(_OURS):
+        return False
     prefix, separator, _ = key.rpartition("/")
     # A dot without a prefix is how some runtimes name theirs (io.kubernetes.cri-o.userns-mode).
     return key.isascii() and not is_issuer(key) and (prefix in _FREE_PREFIXES if separator else "." not in key)

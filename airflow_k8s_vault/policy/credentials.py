@@ -21,7 +21,8 @@ _ISSUERS = (
     *("iam.amazonaws.com", "eks.amazonaws.com", "azure.workload.identity", "aadpodidentity.k8s.io"),
     *("iam.gke.io", "external-secrets.io", "secrets-store.csi.k8s.io", "secrets.doppler.com", "conjur.org"),
     *("spiffe.io", "cert-manager.io", "injector.tumblr.com", "infisical.com", "operator.1password.io"),
-    *("akeyless", "airflow-k8s-vault", "1password.com"),
+    *("akeyless", "airflow-k8s-vault", "1password.com", "secrets.k8s.aws", "akeyless.io", "cyberark.com"),
+    *("doppler.com", "spv.no"),
 )
 ISSUER_KEYS = frozenset(("aadpodidbinding", "airflow-k8s-vault-delivery"))
 

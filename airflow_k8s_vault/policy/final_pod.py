@@ -87,6 +87,9 @@ def _identity(final: Flat, team: Team) -> Iterator[str]:
     for path, value, key in expected:
         if final.get(path) != value:
             yield f"{shown_path(path)} is {final.get(path)!r}; allowed is '{value}' ({team.where(key)})."
+    former = final.get(("spec", "serviceAccount"), team.service_account)
+    if former != team.service_account:
+        yield f"spec.serviceAccount is {former!r}; it is a former name of serviceAccountName."
     if final.get(("spec", "ephemeralContainers")) or any(path[1:2] == ("ephemeralContainers",) for path in final):
         yield "spec.ephemeralContainers is set; a task's pod has none."
 

@@ -118,6 +118,8 @@ NEVER = [
     ("spec.ephemeralContainers", [bypasses.container()]),
     ("spec.serviceAccountName", "airflow-data-science"),
     ("metadata.namespace", "team-data-science"),
+    ("spec.serviceAccount", "airflow-data-science"),
+    ("metadata.labels[airflow-k8s-vault-pod]", "false"),
     *[
         ("spec.volumes+", {"name": "steal", **kind})
         for kind in (
@@ -142,6 +144,7 @@ NEVER = [
             "iam.amazonaws.com/role",
             "azure.workload.identity/use",
             "aadpodidbinding",
+            "secrets.k8s.aws/sidecarInjectorWebhook",
             "airflow-k8s-vault/pod-template",
             "airflow-k8s-vault-delivery",
         )
@@ -258,3 +261,21 @@ def test_the_operator_refuses_a_secret_that_the_hook_brings(
 
     with pytest.raises(PolicyError, match="takes a secretKeyRef, which neither the template nor a VaultSecret"):
         checked(made())
+
+
+@pytest.mark.parametrize("section", ["labels", "annotations"])
+def test_the_hook_leaves_by_what_the_package_knows_its_pods(
+    section: str, platform: Callable[..., Path], hook: list[Callable[[V1Pod], None]]
+) -> None:
+    platform("metadata.labels", "metadata.annotations", "metadata.annotations[airflow-k8s-vault/pod-template]")
+    hook.append(lambda pod: getattr(pod.metadata, section).update(team="a"))
+    checked(made())
+    hook.append(lambda pod: _without_ours(getattr(pod.metadata, section)))
+
+    with pytest.raises(PolicyError, match=rf"metadata.{section}\[airflow-k8s-vault\S+\] is not set any more"):
+        checked(made())
+
+
+def _without_ours(keys: dict[str, str]) -> None:
+    for key in [key for key in keys if key.startswith("airflow-k8s-vault")]:
+        del keys[key]
