@@ -125,8 +125,8 @@ def pod_of(task: Any) -> dict[str, Any]:
     from kubernetes.client import ApiClient
 
     task = copy.copy(task)
-    # It logs the pod's labels.
-    task._log = _NO_LOG
+    # It logs a line for each, which says nothing here.
+    task._cached_logger = _NO_LOG
     # The sidecar's image, and the namespace where none is given, come from the connection.
     task.do_xcom_push = False
     has_namespace = bool(task.namespace)

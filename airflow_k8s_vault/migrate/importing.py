@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -25,11 +25,12 @@ from airflow_k8s_vault.migrate.needed import Needed, code
 from airflow_k8s_vault.migrate.pods import InputPod
 from airflow_k8s_vault.migrate.target import OF_TEAM, Target
 from airflow_k8s_vault.neighbours import openings
-from airflow_k8s_vault.policy import FieldPath, flatten, shape_mistakes, shown_path
+from airflow_k8s_vault.policy import FieldPath, ShapeMistake, flatten, shape_mistakes, shown_path
 from airflow_k8s_vault.teams import Team, dotted
 from airflow_k8s_vault.templates import NAME, holds_jinja
 
 _LABELS = ("metadata", "labels")
+_RUN_ONLY = "holds Jinja, which only a run of the DAG renders: write it out, or give it by template_vars."
 
 
 @dataclass(frozen=True)
@@ -113,6 +114,8 @@ def drafted(pod: InputPod, target: Target) -> Draft:
     """Return the pod as far as it is taken over. Raises MigrationError where it is none."""
     draft = Draft(pod.name, pod.pod, pod.live)
     _require_shape(draft, pod.from_dag)
+    if pod.from_dag:
+        _require_written_out(draft, target.images)
     with_null = _without_null(draft)
     cluster_fields.leave_out(draft)
     base = base_container.chosen(draft, pod.base or target.base)
@@ -133,19 +136,48 @@ def drafted(pod: InputPod, target: Target) -> Draft:
 
 
 def _require_shape(draft: Draft, from_dag: bool) -> None:
-    metadata = draft.pod.get("metadata")
-    labels = (metadata.get("labels") if isinstance(metadata, dict) else None) or {}
     # Without the value, which may be a credential in a wrong place.
     errors = [
-        f"{dotted(mistake.path)} {'must be' if '; it must be' in mistake.sentence else ''}"
-        f"{mistake.sentence.partition('; it must be')[2] or mistake.sentence}"
+        f"{dotted(mistake.path)} {_reason(mistake, from_dag and _is_jinja(draft.pod, mistake.path))}"
         for mistake in shape_mistakes(draft.pod)
         # These are left out, or stay in the DAG.
         if not mistake.is_unknown and mistake.path != ("status",)
-        if not (from_dag and mistake.path[:2] == _LABELS and holds_jinja(labels.get(mistake.path[-1])))
+        if not (from_dag and mistake.path[:2] == _LABELS and _is_jinja(draft.pod, mistake.path))
     ]
     if errors:
         raise MigrationError(error_list(f"{draft.name} is no valid pod:", errors))
+
+
+def _reason(mistake: ShapeMistake, is_jinja: bool) -> str:
+    if is_jinja:
+        return _RUN_ONLY
+    start, _, rest = mistake.sentence.partition("; it must be")
+    return f"must be{rest}" if rest else start
+
+
+def _is_jinja(pod: Any, path: tuple[str | int, ...]) -> bool:
+    """Return whether the value there is text with Jinja."""
+    for step in path:
+        try:
+            pod = pod[step]
+        except (KeyError, IndexError, TypeError):
+            return False
+    return isinstance(pod, str) and holds_jinja(pod)
+
+
+def _require_written_out(draft: Draft, images: Collection[str]) -> None:
+    """Raise MigrationError where a task's namespace, account or image is known to its run alone."""
+    fields: list[FieldPath] = [*OF_TEAM, *((*path, "image") for path, _ in draft.containers())]
+    errors = [
+        f"{shown_path(path)} {_RUN_ONLY}"
+        for path in fields
+        if holds_jinja(value := draft.input.get(path)) and value not in images
+    ]
+    if errors:
+        raise MigrationError(
+            error_list(f"{draft.name} cannot become a template as it is:", errors)
+            + "\n  An image can be named by --image OLD=NEW."
+        )
 
 
 def _without_null(draft: Draft) -> list[FieldPath]:

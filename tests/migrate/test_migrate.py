@@ -335,7 +335,7 @@ def test_an_argument_that_no_field_of_the_pod_shows_has_to_be_open_as_well(tmp_p
     assert "Traceback" not in ran.err
 
 
-def test_jinja_in_a_label_stays_in_the_dag_and_no_label_is_logged(tmp_path: Path, root: Path) -> None:
+def test_jinja_in_a_label_stays_in_the_dag_and_no_label_is_shown(tmp_path: Path, root: Path) -> None:
     task = f'KubernetesPodOperator(task_id="a", {ETL}, labels={{"run": "{{{{ run_id }}}}", "pw": "Zx44hunter"}})'
     folder = folder_of(tmp_path, labels=dag("labels", task))
     ran = migrated(folder, root, "-o", "json")
@@ -343,6 +343,34 @@ def test_jinja_in_a_label_stays_in_the_dag_and_no_label_is_logged(tmp_path: Path
 
     assert ("etl/small", ["labels"]) == (row["template"], row["open"])
     assert "hunter" not in ran.out + ran.err
+    assert "Building pod" not in ran.err
+
+
+@pytest.mark.parametrize(
+    ("argument", "field"),
+    [
+        ('namespace="{{ var.value.ns }}"', "metadata.namespace"),
+        ('service_account_name="{{ params.account }}"', "spec.serviceAccountName"),
+        ('node_selector={"zone": "{{ params.zone }}"}', "spec.nodeSelector.zone"),
+        ('init_containers=[k8s.V1Container(name="i", image="i:{{ ds }}")]', "spec.initContainers[i].image"),
+    ],
+)
+def test_jinja_of_which_a_template_depends_is_a_reason_that_names_the_field(
+    argument: str, field: str, tmp_path: Path, root: Path
+) -> None:
+    text = dag("depends", f'KubernetesPodOperator(task_id="a", {ETL}, {argument})')
+    text = text.replace("import datetime\n", "import datetime\n\nfrom kubernetes.client import models as k8s\n")
+    folder = folder_of(tmp_path, depends=text)
+    (row,) = migrated(folder, root, "-o", "json").json()
+    refused = run(
+        *("templates", "import", "--dag", f"{folder / 'depends.py'}:a", "--team", "new"),
+        *("--templates-dir", tmp_path / "made"),
+    )
+
+    for reason in (" ".join(row["why"]), refused.err):
+        assert f"{field} holds Jinja, which only a run of the DAG renders" in reason
+    assert 2 == refused.status
+    assert not (tmp_path / "made").exists()
 
 
 def test_of_a_secret_whose_path_is_known_the_keys_are_asked_for(tmp_path: Path, root: Path) -> None:
