@@ -52,10 +52,11 @@ def _is_from(image: str, registry: str) -> bool:
 def full(image: str) -> str:
     """Return the reference with its registry, as container runtimes complete it.
 
-    >>> full("python:3.12-slim"), full("registry.example.com/etl:1")
-    ('docker.io/library/python:3.12-slim', 'registry.example.com/etl:1')
+    >>> full("python:3.12-slim"), full("registry.example.com/etl:1"), full("HOST/etl:1")
+    ('docker.io/library/python:3.12-slim', 'registry.example.com/etl:1', 'HOST/etl:1')
     """
     first, separator, _ = image.partition("/")
-    if separator and ("." in first or ":" in first or first == "localhost"):
+    # No repository has a capital: https://github.com/distribution/reference/blob/main/normalize.go
+    if separator and ("." in first or ":" in first or first == "localhost" or first != first.lower()):
         return image
     return f"docker.io/{image}" if separator else f"docker.io/library/{image}"

@@ -32,8 +32,8 @@ _LIMITS = (
     *("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"),
     *("enum", "const", "pattern", "maxLength"),
 )
-# Arguments that set single entries: a DAG's variable beside the template's is no way past a limit on memory.
-_BY_ENTRY = frozenset(("annotations", "env_vars", "labels", "name", "pod_runtime_info_envs"))
+# What runs in the container sets its variables as it likes: no limit on them binds.
+_UNBOUND = frozenset(("env_vars", "pod_runtime_info_envs"))
 
 
 def lint_folder(templates_dir: Path) -> Iterator[Finding]:
@@ -134,7 +134,7 @@ def _of_open_arguments(template: PodTemplate) -> Iterator[Finding]:
     limited = {n for n, v in template.variables.variables.items() if any(key in v.schema for key in _LIMITS)}
     seen = set[tuple[str, str]]()
     for field in explained_fields(template, samples.simplest_values(template), samples.SAMPLE_CONTEXT):
-        for pair in product(sorted(limited.intersection(field.variables)), set(field.arguments) - _BY_ENTRY):
+        for pair in product(sorted(limited.intersection(field.variables)), set(field.arguments) - _UNBOUND):
             if pair not in seen:
                 seen.add(pair)
                 where = shown_path(field.path)

@@ -10,6 +10,8 @@ from airflow_k8s_vault.errors import K8sVaultError
 from airflow_k8s_vault.policy import platform_image_mistakes
 from airflow_k8s_vault.teams import Team, dotted
 
+_XCOM_OPTION = "the Kubernetes connection's xcom_sidecar_container_image"
+
 
 class Finding(NamedTuple):
     """One thing to look at. `error` fails the command; `warning` does not."""
@@ -40,22 +42,34 @@ def image_place(team: Team, alias: str) -> str:
 
 def of_own_images(teams: list[Team]) -> Iterator[Finding]:
     """Yield where the platform's limits on images would refuse the ones that this package adds to pods."""
-    if not teams or (teams[0].platform.registries is None and not teams[0].platform.digests_only):
+    if not teams:
         return
-    try:
-        named = {"[k8s_vault] vault_agent_image": config.get("vault_agent_image")}
-    except K8sVaultError as error:
-        yield Finding("error", "[k8s_vault]", str(error).partition("\n")[0])
+    platform = teams[0].platform
+    limited = platform.registries is not None or platform.digests_only
+    named = {}
+    if limited:
+        try:
+            named["[k8s_vault] vault_agent_image"] = config.get("vault_agent_image")
+        except K8sVaultError as error:
+            yield Finding("error", "[k8s_vault]", str(error).partition("\n")[0])
+            return
+    if any(team.walls.xcom for team in teams) and (limited or platform.xcom_image):
+        connections, default = _xcom_images()
+        known = platform.xcom_image or default
+        named[f"the XCom sidecar ({_XCOM_OPTION})"] = connections or known
+        if connections and connections != known:
+            message = f"{_XCOM_OPTION} is '{connections}'; xcom_image has to be the same, and is '{known}'."
+            yield Finding("error", teams[0].platform_where("xcom_image"), message)
+    if not limited:
         return
-    if any(team.walls.xcom for team in teams):
-        named["the XCom sidecar (the Kubernetes connection's xcom_sidecar_container_image)"] = _xcom_image()
     for what, image in named.items():
         for message in platform_image_mistakes(image, teams[0]):
             where = teams[0].platform_where("digests_only" if "digest" in message else "registries")
             yield Finding("error", where, f"{what} is '{image}'; {message}")
 
 
-def _xcom_image() -> str:
+def _xcom_images() -> tuple[str | None, str]:
+    """Return the image of the Kubernetes connection, None where it has none or is not here, and the provider's."""
     # Imported here: it takes two seconds, and few platforms limit images.
     from airflow.providers.cncf.kubernetes.hooks.kubernetes import KubernetesHook
     from airflow.providers.cncf.kubernetes.utils.xcom_sidecar import PodDefaults
@@ -63,10 +77,10 @@ def _xcom_image() -> str:
     default = str(PodDefaults.SIDECAR_CONTAINER.image)
     try:
         hook: Any = KubernetesHook()
-        return str(hook.get_xcom_sidecar_container_image() or default)
+        return hook.get_xcom_sidecar_container_image(), default
     except Exception:
-        # No connection, or no database to look for one: then the provider's own image is used.
-        return default
+        # No connection, or no database to look for one.
+        return None, default
 
 
 def _of_image(image: str, team: Team, where: str) -> Iterator[Finding]:

@@ -490,6 +490,22 @@ def test_lint_tells_where_an_open_argument_goes_past_a_variables_limits(folder: 
     assert message[0]["what"].startswith("opens container_resources, which sets spec.containers[base].resources")
 
 
+def test_lint_tells_where_a_label_goes_past_a_variables_limits(folder: Path) -> None:
+    (folder / "payments" / "paid.vars.yaml").write_text("centre: {type: string, enum: [etl, ml], default: etl}\n")
+    (folder / "payments" / "paid.yaml.j2").write_text(
+        "apiVersion: v1\nkind: Pod\nmetadata: {labels: {cost-centre: '{{ centre }}'}}\n"
+        "spec: {containers: [{name: base, image: '{{ images.etl }}'}]}\n"
+    )
+
+    rows = run("templates", "lint", folder, "-o", "json").json()
+
+    message = [row["what"] for row in rows if "the variable 'centre' of payments/paid" in row["what"]]
+    assert [
+        "opens labels, which sets metadata.labels[cost-centre] past the limits of the variable 'centre' of "
+        "payments/paid: open one of the two."
+    ] == message
+
+
 @pytest.mark.parametrize(
     ("limit", "reason"),
     [
@@ -511,6 +527,33 @@ def test_lint_holds_the_platforms_limits_against_the_packages_own_images(
         assert "error" == row["severity"]
         assert reason in row["what"]
         assert row["where"].endswith(f"platform.yaml, line {line}")
+
+
+@pytest.mark.parametrize(
+    ("connections", "files", "told"),
+    [
+        (None, "r.example.com/alpine@sha256:" + 64 * "a", None),
+        (None, "r.example.com/alpine:3", "the XCom sidecar"),
+        ("alpine:3", "alpine:3", "the XCom sidecar"),
+        (
+            "r.example.com/other@sha256:" + 64 * "b",
+            "r.example.com/alpine@sha256:" + 64 * "a",
+            "has to be the same",
+        ),
+    ],
+)
+def test_lint_holds_the_sidecars_image_of_file_and_connection_against_limits_and_each_other(
+    connections: str | None, files: str, told: str | None, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    extra = {"xcom_sidecar_container_image": connections} if connections else {}
+    monkeypatch.setenv("AIRFLOW_CONN_KUBERNETES_DEFAULT", json.dumps({"conn_type": "kubernetes", "extra": extra}))
+    with (folder / "platform.yaml").open("a") as file:
+        file.write(f"digests_only: true\nxcom_image: {files}\n")
+
+    rows = run("templates", "lint", folder, "-o", "json").json()
+
+    sidecar = [row["what"] for row in rows if "xcom_sidecar_container_image" in row["what"]]
+    assert [told in what for what in sidecar if told] == ([True] if told else []), sidecar
 
 
 def test_lint_warns_of_a_pattern_that_takes_more_than_it_says(folder: Path) -> None:

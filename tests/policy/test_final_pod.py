@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from airflow_k8s_vault.errors import PolicyError
-from airflow_k8s_vault.policy import Expected, check
+from airflow_k8s_vault.policy import Expected, check, image_mistakes
 from airflow_k8s_vault.teams import OPENABLE, Platform, Team
 from tests import growth
 from tests.policy import bypasses
@@ -231,6 +231,27 @@ def test_the_platforms_limits_on_images_hold_for_a_teams_own_images(
 ) -> None:
     with pytest.raises(PolicyError, match=reason):
         check(final, replace(team, platform=platform), expected)
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        "evil.example.com/etl",
+        "EVIL/etl",
+        "localhost/etl",
+        "evil:5000/etl",
+        "docker.io.evil.com/etl",
+        "127.0.0.1/etl",
+    ],
+)
+def test_an_image_of_another_host_is_not_docker_hubs(image: str, team: Team) -> None:
+    platform = Platform(registries=("docker.io",))
+
+    for name in (image, f"{image}@sha256:{64 * 'a'}"):
+        own = replace(team, images={"etl": name}, platform=platform)
+        assert ["allowed are images from docker.io"] == [
+            message.partition(" (")[0] for message in image_mistakes(name, own)
+        ]
 
 
 @pytest.mark.parametrize(
