@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from airflow_k8s_vault.lookups import resolve
 from airflow_k8s_vault.vault_secret import VaultSecret
 
 # The arguments that say which secrets of which team a task gets.
-_EXPANDED = ("pod_template", "team", "vault_secrets", "executor_config")
+_EXPANDED = ("pod_template", "team", "vault_secrets", "executor_config", "default_args")
 
 _DEPTH = "AIRFLOW__CORE__DAGBAG_IMPORT_ERROR_TRACEBACK_DEPTH"
 
@@ -125,30 +126,35 @@ def _given(task: Any) -> Iterator[Mapping[str, Any]]:
     """
     mapped = getattr(task, "partial_kwargs", None) is not None
     of_vault = hasattr(task.operator_class if mapped else type(task), "vault_request")
-    for arguments in _of_mapped(task) if mapped else [vars(task)]:
+    for arguments in map(partial(_completed, task), _of_mapped(task)) if mapped else [vars(task)]:
         if of_vault:
             yield arguments
         yield from _override(arguments.get("executor_config"))
 
 
 def _of_mapped(task: Any) -> Iterator[Mapping[str, Any]]:
-    partial = {**_defaults(task), **task.partial_kwargs}
+    known = task.partial_kwargs
     expanded = getattr(getattr(task, "expand_input", None), "value", None)
     if isinstance(expanded, Mapping):
         each = {name: _values(expanded[name]) for name in _EXPANDED if name in expanded}
         for values in itertools.product(*each.values()):
-            yield {**partial, **dict(zip(each, values, strict=True))}
+            yield {**known, **dict(zip(each, values, strict=True))}
     elif isinstance(expanded, list | tuple):
         for entry in expanded:
-            yield {**partial, **entry} if isinstance(entry, Mapping) else {**partial, "vault_secrets": entry}
+            yield {**known, **entry} if isinstance(entry, Mapping) else {**known, "vault_secrets": entry}
     else:
         # What another task returns: it may hold any argument.
-        yield {**partial, "vault_secrets": expanded}
+        yield {**known, "vault_secrets": expanded}
 
 
-def _defaults(task: Any) -> Mapping[str, Any]:
-    """Return the defaults of DAG and task group: of a mapped task they come in when it runs."""
-    return {**(task.dag.default_args or {}), **((task.task_group and task.task_group.default_args) or {})}
+def _completed(task: Any, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the arguments with the defaults of DAG, task group and `default_args`: they come in when it runs."""
+    own = arguments.get("default_args") or {}
+    if not isinstance(own, Mapping):
+        # What another task returns.
+        own, arguments = {}, {**arguments, "vault_secrets": own}
+    of_group = (task.task_group and task.task_group.default_args) or {}
+    return {**(task.dag.default_args or {}), **of_group, **own, **arguments}
 
 
 def _values(expanded: Any) -> list[Any]:

@@ -140,6 +140,8 @@ with DAG("hidden", default_args={"vault_secrets": secret("default"), **HOME}):
     VaultPodOperator.partial(task_id="by_default").expand(cmds=[["a"]])
     VaultPodOperator.partial(task_id="expanded").expand(vault_secrets=[secret("one"), secret("two")])
     VaultPodOperator.partial(task_id="kwargs").expand_kwargs([{"vault_secrets": secret("three")}, {"cmds": ["a"]}])
+    VaultPodOperator.partial(task_id="own").expand(default_args=[{"vault_secrets": secret("own")}])
+    VaultPodOperator.partial(task_id="too").expand_kwargs([{"default_args": {"vault_secrets": secret("four")}}])
     with TaskGroup("group", default_args={"vault_secrets": secret("group")}):
         VaultPodOperator.partial(task_id="in_group").expand(cmds=[["a"]])
 
@@ -157,6 +159,7 @@ with DAG("hidden", default_args={"vault_secrets": secret("default"), **HOME}):
     given = in_worker.override(task_id="gives")(1)
     VaultPodOperator.partial(task_id="by_run").expand(vault_secrets=given)
     VaultPodOperator.partial(task_id="by_run_too").expand_kwargs(given)
+    VaultPodOperator.partial(task_id="by_its_defaults").expand(default_args=given)
     # What is no operator of ours is nobody's secret, whatever it is mapped over.
     in_worker.override(task_id="plain", executor_config={}).expand_kwargs(given)
 """
@@ -173,6 +176,8 @@ def test_it_knows_what_a_task_gets_by_any_way_or_names_the_task(dags: Path) -> N
         ("expanded", "two"),
         ("kwargs", "three"),
         ("kwargs", "default"),
+        ("own", "own"),
+        ("too", "four"),
         ("group.in_group", "group"),
         ("in_worker", "override"),
         ("decorated", "decorated"),
@@ -182,6 +187,7 @@ def test_it_knows_what_a_task_gets_by_any_way_or_names_the_task(dags: Path) -> N
     assert [
         "only its run knows the secrets of task 'hidden.by_run'.",
         "only its run knows the secrets of task 'hidden.by_run_too'.",
+        "only its run knows the secrets of task 'hidden.by_its_defaults'.",
     ] == message
     assert 1 == ran.status
 
