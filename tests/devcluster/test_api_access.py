@@ -147,6 +147,7 @@ def test_who_may_impersonate_asks_as_somebody_else_and_learns_all_that_they_may(
         ("GET", "/api/v1/deployments", 404, "NotFound"),
         ("GET", "/apis/apps/v1/deployments", 404, "NotFound"),
         ("GET", "/api/v1/namespaces/default/pods/a/attach", 404, "NotFound"),
+        ("PATCH", "/api/v1/namespaces/default/pods/a/status", 404, "NotFound"),
         ("POST", "/api/v1/nodes", 405, "MethodNotAllowed"),
         ("PUT", "/api/v1/namespaces/default/pods", 405, "MethodNotAllowed"),
         ("GET", "/api/v1/namespaces/default/pods/a/exec", 400, "BadRequest"),

@@ -240,16 +240,6 @@ def test_a_pod_on_no_node_is_deleted_at_once(api: Api, space: str) -> None:
     assert api.response("GET", f"{space}/pods/a").status_code == 404
 
 
-def test_only_the_status_changes_through_its_subresource(api: Api, space: str) -> None:
-    api("POST", f"{space}/pods", pod())
-    patch = {"metadata": {"labels": {"x": "y"}}, "status": {"message": "hello"}}
-
-    patched = api("PATCH", f"{space}/pods/a/status", patch, kind=MERGE)
-
-    assert patched["status"]["message"] == "hello"
-    assert "labels" not in patched["metadata"]
-
-
 def test_logs_of_a_pod_on_no_node_are_a_bad_request(api: Api, space: str) -> None:
     api("POST", f"{space}/pods", pod())
 

@@ -22,7 +22,6 @@ from k8s_vault_devcluster.store import NotFound, Object, Store
 _TOKEN_FOLDER = "/var/run/secrets/kubernetes.io/serviceaccount"  # noqa: S105 - where Kubernetes mounts it
 _LETTERS = "bcdfghjklmnpqrstvwxz2456789"
 _LEVEL = "pod-security.kubernetes.io/enforce"
-_PRIORITIES = {"system-cluster-critical": 2_000_000_000, "system-node-critical": 2_000_001_000}
 
 
 def generated(prefix: str) -> str:
@@ -45,9 +44,11 @@ def check_namespace(store: Store, resource: str, group: str, obj: Object) -> Non
 
 
 def mutate_pod(store: Store, pod: Object) -> None:
-    """Give the pod its service account, the token volume, and its priority, in place."""
-    _set_priority(pod)
+    """Give the pod its service account and the token volume, in place. devcluster has no priority classes."""
     spec, namespace = pod["spec"], pod["metadata"]["namespace"]
+    if priority := spec.get("priorityClassName"):
+        why = f"no PriorityClass with name {priority} was found"
+        raise forbidden("pods", "", pod["metadata"].get("name", ""), why)
     name = spec.get("serviceAccountName") or spec.get("serviceAccount") or "default"
     spec["serviceAccountName"] = spec["serviceAccount"] = name
     try:
@@ -84,15 +85,6 @@ def _mount_token(spec: Object) -> None:
     ]
     volume = {"name": name, "projected": {"defaultMode": 0o644, "sources": sources}}
     spec["volumes"] = [*spec.get("volumes", []), volume]
-
-
-def _set_priority(pod: Object) -> None:
-    name = pod["spec"].get("priorityClassName")
-    if name and name not in _PRIORITIES:
-        why = f"no PriorityClass with name {name} was found"
-        raise forbidden("pods", "", pod["metadata"].get("name", ""), why)
-    if name:
-        pod["spec"]["priority"] = _PRIORITIES[name]
 
 
 def check_pod(store: Store, pod: Object) -> None:

@@ -93,7 +93,7 @@ class Server:
         if requested.resource is None:
             return self._document(requested.path, requested.verb)
         query = request.query_params
-        if requested.subresource not in ("", "status"):
+        if requested.subresource:
             return await self._subresource(request, requested)
         shown = Representation(requested, request.headers.get("accept", ""))
         if requested.verb == "watch":

@@ -53,10 +53,8 @@ def merge_patch(value: Any, patch: Any) -> Any:
 
 
 def strategic_merge(value: Object, patch: Object, schema: dict[str, Any]) -> Object:
-    """Merge maps, and those lists whose schema names a merge key; `$patch: replace|delete` are honoured."""
+    """Merge maps, and those lists whose schema names a merge key; `$patch: delete` is honoured."""
     _refuse_unknown_directives(patch)
-    if patch.get("$patch") == "replace":
-        return {key: item for key, item in patch.items() if key != "$patch"}
     if patch.get("$patch") == "delete":
         return {}
     properties = resolved(schema).get("properties", {})
@@ -85,10 +83,9 @@ def _merged_list(items: list[Any], patch: list[Any], schema: dict[str, Any]) -> 
     key = schema.get("x-kubernetes-patch-merge-key")
     if key is None:
         return items + [item for item in patch if item not in items]
-    if any(item.get("$patch") == "replace" for item in patch):
-        return [item for item in patch if "$patch" not in item]
     merged = list(items)
     for change in patch:
+        _refuse_unknown_directives(change)
         if key not in change:
             raise bad_request(f"map: {change} does not contain declared merge key: {key}")
         place = next((index for index, item in enumerate(merged) if item.get(key) == change[key]), None)
@@ -119,6 +116,8 @@ def _apply_list_directive(merged: Object, directive: str, item: Any, properties:
 def _refuse_unknown_directives(patch: Object) -> None:
     for key in patch:
         kind = key.partition("/")[0]
+        if patch.get("$patch", "delete") != "delete":
+            raise bad_request(f"devcluster does not support the directive $patch: {patch['$patch']}")
         if key.startswith("$") and kind not in (*_DIRECTIVES, "$setElementOrder", "$deleteFromPrimitiveList"):
             raise bad_request(f"unable to apply strategic merge patch: unknown directive {key}")
 

@@ -37,7 +37,6 @@ _POD_SUBRESOURCES = (
     ("eviction", "Eviction", ("create",)),
     ("exec", "PodExecOptions", ("create", "get")),
     ("log", "Pod", ("get",)),
-    ("status", "Pod", ("get", "patch", "update")),
 )
 _ACCOUNT_SUBRESOURCES = (("token", "TokenRequest", ("create",)),)
 

@@ -2,6 +2,8 @@
 
 The schemas come with `kubernetes-validate`. They are walked here rather than by jsonschema, which takes 30 ms
 for a pod and cannot say what is wrong in Kubernetes' words.
+
+Needed by every write, by strategic merge, which reads its keys here, and by the tests of older clusters.
 """
 
 from __future__ import annotations

@@ -114,24 +114,23 @@ def _as_if_stored(store: Store, resource: Resource, obj: Object) -> Object:
 
 
 def update(context: Context, requested: RequestInfo, obj: Object, query: Mapping[str, str]) -> Object:
-    """Check and store a new state of an object, or of its status."""
+    """Check and store a new state of an object."""
     resource, dry = requested.target, options.dry_run(query, "UpdateOptions")
     old = read(context.store, requested)
     new = _merged_with_old(requested, obj, old)
     strategy = strategy_of(resource.plural)
-    if requested.subresource != "status":
-        if resource.plural == "pods":
-            default_pod(new)
-            is_new = new["spec"] != old["spec"]
-            new["metadata"]["generation"] = old["metadata"].get("generation", 1) + is_new
-        else:
-            kept: Object = {key: new[key] for key in ("spec", "status") if key in new}
-            strategy.prepare(new)
-            new |= kept
-        causes = strategy.check_update(new, old) or body.causes_of(new, resource)
-        if causes:
-            raise invalid(resource.kind, resource.group, requested.name, causes)
-        _admit(context.store, requested, new, old)
+    if resource.plural == "pods":
+        default_pod(new)
+        is_new = new["spec"] != old["spec"]
+        new["metadata"]["generation"] = old["metadata"].get("generation", 1) + is_new
+    else:
+        kept: Object = {key: new[key] for key in ("spec", "status") if key in new}
+        strategy.prepare(new)
+        new |= kept
+    causes = strategy.check_update(new, old) or body.causes_of(new, resource)
+    if causes:
+        raise invalid(resource.kind, resource.group, requested.name, causes)
+    _admit(context.store, requested, new, old)
     return _replaced(context.store, resource, new, dry)
 
 
@@ -150,9 +149,6 @@ def _merged_with_old(requested: RequestInfo, obj: Object, old: Object) -> Object
     for field in (*_FIXED_META, "managedFields"):
         meta.pop(field, None)
     meta |= {field: old["metadata"][field] for field in _FIXED_META if field in old["metadata"]}
-    if requested.subresource == "status":
-        kept = {**old["metadata"], "resourceVersion": meta.get("resourceVersion", "")}
-        return {**old, "metadata": kept, "status": obj.get("status", {})}
     fixed = ("spec", "status") if requested.target.plural == "namespaces" else ("status",)
     return {**obj, **{field: old[field] for field in fixed if field in old}}
 
