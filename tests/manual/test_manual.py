@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import configparser
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -20,6 +21,15 @@ BLOCKS = [
     pytest.param(kind, text, id=f"{page.relative_to(ROOT)}-{number}")
     for page in PAGES
     for number, (kind, text) in enumerate(re.findall(r"^```(\w+)\n(.*?)^```", page.read_text(), re.M | re.S))
+]
+
+# Each line of a console that has a command of Airflow's, with the page that it is on.
+COMMANDS = [
+    pytest.param(match.group(0), id=f"{page.relative_to(ROOT)}-{match.group(0)}")
+    for page in PAGES
+    for block in re.findall(r"^ *```console\n(.*?)^ *```", page.read_text(), re.M | re.S)
+    for line in block.replace("\\\n", " ").splitlines()
+    for match in re.finditer(r"airflow (k8s-vault|connections)\b[^|#)>;&]*", line)
 ]
 
 
@@ -60,3 +70,18 @@ def test_every_setting_that_an_example_names_is_there() -> None:
             named |= set(parser["k8s_vault"]) if parser.has_section("k8s_vault") else set()
 
     assert named <= {setting.name for setting in SETTINGS}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_command_in_the_manual_is_one_with_arguments_that_it_takes(command: str) -> None:
+    from airflow.cli.cli_parser import get_parser
+
+    words = shlex.split(command.strip().rstrip('"'))[1:]
+
+    assert get_parser().parse_args(words).func
+
+
+def test_a_block_of_a_console_shows_commands() -> None:
+    for page in PAGES:
+        for block in re.findall(r"^ *```console\n(.*?)^ *```", page.read_text(), re.M | re.S):
+            assert block.strip().startswith("$ "), f"{page.name}: {block}"
