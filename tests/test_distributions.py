@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import configparser
 import email
 import json
@@ -92,6 +93,15 @@ def test_every_dependency_has_a_version_in_the_constraints() -> None:
             name = re.split(r"[\[<>=!]", line)[0].strip().lower()
             # Ours, and what only gathers Airflow's own distributions.
             assert name in (*pinned, "", "airflow-k8s-vault", "apache-airflow"), name
+
+
+def test_each_module_of_the_stand_in_says_who_needs_it() -> None:
+    """What nobody needs is not there. A module on one screen says it by its size."""
+    modules = (ROOT / "devcluster" / DISTRIBUTIONS["devcluster"]).rglob("*.py")
+    texts = {str(module.relative_to(ROOT)): module.read_text() for module in modules}
+    longer = {name: ast.get_docstring(ast.parse(text)) for name, text in texts.items() if text.count("\n") > 40}
+
+    assert [] == [name for name, docstring in longer.items() if "Needed by" not in (docstring or "")]
 
 
 def advisories() -> Any:

@@ -1,4 +1,7 @@
-"""The commands `airflow k8s-vault dev …`: only their definition, for every `airflow` command loads it."""
+"""The commands `airflow k8s-vault dev …`: only their definition, for every `airflow` command loads it.
+
+Needed by `airflow k8s-vault dev …`.
+"""
 
 from __future__ import annotations
 

@@ -2,6 +2,8 @@
 
 Runs as `python -m k8s_vault_devcluster.cluster --folder FOLDER`, and writes FOLDER/kubeconfig when it
 answers. SIGTERM ends the pods' processes first, then itself. Imports no Airflow: it starts in half a second.
+
+Needed by everything that runs on devcluster: its process.
 """
 
 from __future__ import annotations
@@ -95,12 +97,7 @@ class Cluster:
 
     def application(self) -> Starlette:
         context = Context(
-            self.store,
-            self.tokens,
-            self.kubelet,
-            self.address,
-            self.certificate.ca,
-            self.admin_token,
+            self.store, self.tokens, self.kubelet, self.address, self.certificate.ca, self.admin_token
         )
         return application(context)
 

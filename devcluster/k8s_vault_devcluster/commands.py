@@ -1,4 +1,7 @@
-"""`airflow k8s-vault dev up`, `status`, `down`, `image`. Only the exports, or the JSON, go to standard output."""
+"""`airflow k8s-vault dev up`, `status`, `down`, `image`. Only the exports, or the JSON, go to standard output.
+
+Needed by `dev up`, `dev status`, `dev down` and `dev image`.
+"""
 
 from __future__ import annotations
 

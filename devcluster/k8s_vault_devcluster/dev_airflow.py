@@ -1,4 +1,7 @@
-"""`airflow k8s-vault dev airflow`: an Airflow on what `dev up` runs, with a folder of DAGs, until Ctrl-C."""
+"""`airflow k8s-vault dev airflow`: an Airflow on what `dev up` runs, with a folder of DAGs, until Ctrl-C.
+
+Needed by `dev airflow`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The one node: its name, and what the scheduler matches pods against."""
+"""The one node: its name, and what the scheduler matches pods against.
+
+Needed by the scheduler, by tokens that are bound to pods, and by `kubectl get nodes`.
+"""
 
 from __future__ import annotations
 
@@ -33,10 +36,7 @@ def node(host_ip: str) -> Object:
         "metadata": {"name": NODE_NAME, "labels": dict(NODE_LABELS)},
         "spec": {},
         "status": {
-            "addresses": [
-                {"type": "InternalIP", "address": host_ip},
-                {"type": "Hostname", "address": NODE_NAME},
-            ],
+            "addresses": [{"type": "InternalIP", "address": host_ip}, {"type": "Hostname", "address": NODE_NAME}],
             "allocatable": dict(CAPACITY),
             "capacity": dict(CAPACITY),
             "conditions": [

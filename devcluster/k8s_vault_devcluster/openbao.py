@@ -1,4 +1,7 @@
-"""A real OpenBao server: in memory, unsealed, gone when it stops; and the calls that setting Vault up takes."""
+"""A real OpenBao server: in memory, unsealed, gone when it stops; and the calls that setting Vault up takes.
+
+Needed by the demo, `dev up`, provisioning and the tests: Vault itself.
+"""
 
 from __future__ import annotations
 

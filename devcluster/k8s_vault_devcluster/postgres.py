@@ -1,4 +1,7 @@
-"""A real PostgreSQL server in a folder of its own, reached by TCP with a password."""
+"""A real PostgreSQL server in a folder of its own, reached by TCP with a password.
+
+Needed by the demo, `dev up` and the tests of dynamic logins: a database that Vault makes roles in.
+"""
 
 from __future__ import annotations
 

@@ -2,6 +2,8 @@
 
 Each is owned before it exists: it is known to whoever stops it at the end of this process, an interrupt waits
 until it is, and the kernel ends it where this process has no time to (SIGKILL).
+
+Needed by every server: none may stay behind, however its starter ends.
 """
 
 from __future__ import annotations

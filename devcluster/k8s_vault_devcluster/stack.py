@@ -5,6 +5,8 @@ is once it answers. Nothing survives a stop: the servers hold their data in memo
 
 Until somebody knows of it, it is its starter's: it goes on only when something comes from standard input, and
 stops where that is closed first.
+
+Needed by `dev up`.
 """
 
 from __future__ import annotations

@@ -161,12 +161,7 @@ def _user(claims: dict[str, Any]) -> Object:
             extra[f"authentication.kubernetes.io/{kind}-name"] = [private[kind]["name"]]
             extra[f"authentication.kubernetes.io/{kind}-uid"] = [private[kind]["uid"]]
     groups = ["system:serviceaccounts", f"system:serviceaccounts:{private['namespace']}", "system:authenticated"]
-    return {
-        "username": claims["sub"],
-        "uid": private["serviceaccount"]["uid"],
-        "groups": groups,
-        "extra": extra,
-    }
+    return {"username": claims["sub"], "uid": private["serviceaccount"]["uid"], "groups": groups, "extra": extra}
 
 
 def _refused(why: str) -> Object:

@@ -104,6 +104,7 @@ def test_a_token_ends_with_its_service_account(api: Api, space: str) -> None:
         ({"expirationSeconds": 2**32 + 1}, 422, "may not specify a duration larger than 2^32 seconds"),
         ({"boundObjectRef": {"kind": "Pod", "apiVersion": "v1", "name": "no"}}, 404, 'pods "no" not found'),
         ({"boundObjectRef": {"kind": "ConfigMap", "apiVersion": "v1", "name": "x"}}, 400, "cannot bind token to"),
+        ({"boundObjectRef": {"kind": "Secret", "apiVersion": "v1", "name": "x"}}, 400, "of type v1, Kind=Secret"),
         (
             {"boundObjectRef": {"kind": "Pod", "name": "a", "uid": "other"}},
             409,

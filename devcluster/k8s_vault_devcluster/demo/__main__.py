@@ -1,4 +1,7 @@
-"""`python -m k8s_vault_devcluster.demo [--keep]`: run both sample DAGs and check where the secrets went."""
+"""`python -m k8s_vault_devcluster.demo [--keep]`: run both sample DAGs and check where the secrets went.
+
+Needed by `make demo`.
+"""
 
 from __future__ import annotations
 

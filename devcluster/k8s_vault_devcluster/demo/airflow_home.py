@@ -1,4 +1,7 @@
-"""A real Airflow in a home of its own: API server, scheduler with LocalExecutor, DAG processor and triggerer."""
+"""A real Airflow in a home of its own: API server, scheduler with LocalExecutor, DAG processor and triggerer.
+
+Needed by the demo, by `dev airflow` and by the integration tests of DAGs.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The servers that pods run on: our own where the environment names none, and what both teams need on them."""
+"""The servers that pods run on: our own where the environment names none, and what both teams need on them.
+
+Needed by the demo, and by the tests of doctor, faults, attacks, canary and integration.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Where the canary, a value that only one pod may see, is looked for after the runs."""
+"""Where the canary, a value that only one pod may see, is looked for after the runs.
+
+Needed by the demo, and by the canary tests, which look on more surfaces.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""A record of every pod of some namespaces, as anyone who may read pods there could have kept it."""
+"""A record of every pod of some namespaces, as anyone who may read pods there could have kept it.
+
+Needed by the demo's report, and by the canary and fault tests.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""What the demo prints at its end."""
+"""What the demo prints at its end.
+
+Needed by `make demo`.
+"""
 
 from __future__ import annotations
 

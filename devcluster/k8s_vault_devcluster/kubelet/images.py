@@ -7,6 +7,8 @@ the tools are this machine's (GNU's, also where the image has BusyBox), and Pyth
 whose version the imageID tells.
 
 Names are normalised as by github.com/distribution/reference, messages worded as by pkg/kubelet/images.
+
+Needed by every pod: the images of the demo's, the tests' and the sample templates.
 """
 
 from __future__ import annotations

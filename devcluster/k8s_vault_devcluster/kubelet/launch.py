@@ -1,4 +1,7 @@
-"""From a container of a pod to its sandbox."""
+"""From a container of a pod to its sandbox.
+
+Needed by every container.
+"""
 
 from __future__ import annotations
 

@@ -7,6 +7,8 @@ What is in the folder says what it becomes:
 - anything else: a Python image with the folder at /app, where its processes start.
 
 The names are kept in a file, which the kubelet reads at each pull. Folders stay where they are, unchanged.
+
+Needed by `dev image`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""What the parts of one pod share: its object, its folder, its volumes, the way to the store."""
+"""What the parts of one pod share: its object, its folder, its volumes, the way to the store.
+
+Needed by every pod.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,8 @@
 """What one container tells of itself: its record, which becomes its status, and its events.
 
 Sources: pkg/kubelet/kuberuntime (kuberuntime_container.go), pkg/kubelet/status/status_manager.go (TerminatePod).
+
+Needed by `kubectl describe`, and by the messages of tasks whose pods do not start.
 """
 
 from __future__ import annotations

@@ -88,10 +88,7 @@ _DOWNWARD = {**_all("defaultMode"), "items": {**_all("mode path"), "fieldRef": _
 _VOLUME = {
     **_all("configMap name persistentVolumeClaim secret"),
     "downwardAPI": _DOWNWARD,
-    "emptyDir": {
-        **_all("sizeLimit"),
-        "medium": _only("Memory", "it is neither Memory nor this machine's disk"),
-    },
+    "emptyDir": {**_all("sizeLimit"), "medium": _only("Memory", "it is neither Memory nor this machine's disk")},
     "projected": {
         **_all("defaultMode"),
         "sources": {**_all("configMap secret serviceAccountToken"), "downwardAPI": _DOWNWARD},
