@@ -256,7 +256,9 @@ async def test_a_pod_that_ends_during_initialisation_shows_its_main_container_wa
 @on_one_node
 async def test_a_container_that_had_its_chance_and_never_ran_ends_with_an_unknown_status(node: OneNode) -> None:
     env = [{"name": "X", "valueFrom": {"secretKeyRef": {"name": "none", "key": "x"}}}]
-    node.pod(sh("echo never", env=env), initContainers=[sidecar(LOOP)], activeDeadlineSeconds=1)
+    node.pod(sh("echo never", env=env), initContainers=[sidecar(LOOP)])
+    await node.waiting("CreateContainerConfigError")
+    node.store.update("pods", "test", "pod", lambda pod: pod["spec"].update(activeDeadlineSeconds=1))
     await node.over()
 
     ended = node.container()["state"]["terminated"]
