@@ -32,7 +32,7 @@ _MAY_CHANGE = (
     "`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations),"
     "`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)"
 )
-_HERE = "devcluster changes none of these in a pod that is there"
+_HERE = "devcluster changes the deadline alone in a pod that is there"
 
 
 def _ip(ip: str | None, field: str) -> Iterator[Cause]:
@@ -115,13 +115,23 @@ SPEC: Rules = (
 )
 
 
+def _deadline(before: int | None, after: int | None) -> Iterator[Cause]:
+    """Yield what is wrong with another deadline: it is how a kept pod's containers are ended."""
+    field = "spec.activeDeadlineSeconds"
+    if before is not None and after is None:
+        yield invalid_value(field, None, "must not update from a positive integer to nil value")
+    elif before is not None and after is not None and after > before:
+        yield invalid_value(field, after, "must be less than or equal to previous value")
+
+
 def check_pod_update(new: Object, old: Object) -> list[Cause]:
-    """Return what of this update a pod does not allow: its scheduling gates go, and nothing else changes here."""
+    """Return what of this update a pod does not allow: its scheduling gates go, and its deadline comes nearer."""
     before, after = old["spec"], new["spec"]
     added = [gate for gate in after.get("schedulingGates", []) if gate not in before.get("schedulingGates", [])]
     why = "only deletion is allowed, but found new scheduling gate"
     causes = [forbidden_value("spec.schedulingGates", f"{why} '{gate['name']}'") for gate in added[:1]]
-    keys = sorted((before.keys() | after.keys()) - {"schedulingGates"})
+    causes += _deadline(before.get("activeDeadlineSeconds"), after.get("activeDeadlineSeconds"))
+    keys = sorted((before.keys() | after.keys()) - {"schedulingGates", "activeDeadlineSeconds"})
     if changed := ", ".join(key for key in keys if before.get(key) != after.get(key)):
         # Kubernetes prints a diff of Go structs.
         causes.append(forbidden_value("spec", f"{_MAY_CHANGE}\n  core.PodSpec: changed: {changed}. {_HERE}"))
