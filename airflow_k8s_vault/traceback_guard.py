@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
@@ -95,11 +96,21 @@ def _bare(
     if isinstance(raised, Exception) and not isinstance(raised, passes):
         return unexpected(f"{type(raised).__name__}{_place(raised)} (not shown further: it could hold a value).")
     for error in chain:
+        _empty(error)
         suppressed = error.__suppress_context__
         error.__cause__ = error.__cause__ if isinstance(error.__cause__, passes) else None
         error.__context__ = error.__context__ if isinstance(error.__context__, passes) else None
         error.__suppress_context__ = suppressed
     return raised
+
+
+def _empty(error: BaseException) -> None:
+    """Take what an exception of Python's own could not read off it; what it says of that stays."""
+    if isinstance(error, json.JSONDecodeError):
+        error.doc = ""
+    elif isinstance(error, UnicodeDecodeError | UnicodeEncodeError):
+        error.object = type(error.object)()
+        error.args = (error.encoding, error.object, error.start, error.end, error.reason)
 
 
 def _chain(raised: BaseException) -> Iterator[BaseException]:

@@ -17,8 +17,11 @@ from rich.text import Text
 
 from airflow_k8s_vault.commands import tree
 from airflow_k8s_vault.errors import K8sVaultError
+from airflow_k8s_vault.traceback_guard import traceback_guard
 
 _Item = TypeVar("_Item")
+# Around every command: some hold a token of Vault, or what they read there, while Ctrl-C may end them at any line.
+_guarded = traceback_guard(unexpected=RuntimeError, passes=(Exception,))
 # Wide enough that piped tables never wrap: one line is one row, for grep and awk.
 _PIPE_WIDTH = 500
 # A count is shown anew after so many.
@@ -184,10 +187,12 @@ def reports_errors(command: Callable[[Any], int | None]) -> Callable[[Any], None
     An error may have an exit_status of its own.
     """
 
+    guarded = _guarded(command)
+
     @functools.wraps(command)
     def run(arguments: Any) -> None:
         try:
-            status = command(arguments)
+            status = guarded(arguments)
         except K8sVaultError as error:
             print(error, file=sys.stderr)
             raise SystemExit(getattr(error, "exit_status", TROUBLE)) from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from functools import cached_property
 from typing import Any
@@ -92,7 +93,10 @@ class Kube:
         except (HTTPError, OSError) as error:
             kind = type(getattr(error, "reason", None) or error).__name__
             raise Unreachable(f"{self.host} did not answer within {TIMEOUT_SECONDS} s ({kind}).") from None
-        return dict(json.loads(response.data or b"{}"))
+        with contextlib.suppress(ValueError):
+            return dict(json.loads(response.data or b"{}"))
+        # Cut off on its way. Not chained to the parser's exception, which holds the whole text: it may be a token.
+        raise Unreachable(f"{self.host} answered with something that is no JSON.")
 
 
 def _message(error: ApiException) -> str:

@@ -19,7 +19,7 @@ from airflow_k8s_vault.errors import (
     VaultRefused,
     VaultUnavailable,
 )
-from airflow_k8s_vault.handover.pod_secrets import PodSecrets
+from airflow_k8s_vault.handover.pod_secrets import PodSecrets, owner_uids
 from airflow_k8s_vault.handover.pod_secrets import kept_token as _kept_token
 from airflow_k8s_vault.handover.pod_values import TOO_SHORT, PodValues
 from airflow_k8s_vault.secret_value import SecretValue
@@ -222,9 +222,10 @@ def _is_abandoned(pod: Any, now: datetime.datetime) -> bool:
 
 
 @_guarded
-def kept_token(secret: SecretValue[dict[str, Any]]) -> SecretValue[str] | None:
-    """Return the token in a Secret that the worker made for the login of a pod; None where it has none."""
-    return _kept_token(secret)
+def kept_token(secret: SecretValue[dict[str, Any]], pod_uid: str) -> SecretValue[str] | None:
+    """Return the token in a Secret that the worker made for the login of that pod; None where it has none, and
+    where the Secret is another pod's: its name is in an annotation, which anybody may have copied."""
+    return _kept_token(secret) if owner_uids(secret) == [pod_uid] else None
 
 
 @_guarded

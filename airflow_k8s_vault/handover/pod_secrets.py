@@ -26,10 +26,16 @@ _POD_TOKEN_SECONDS = 600
 
 
 class PodSecrets:
-    """What belongs to one pod (V1Pod, as the API returned it) and goes when the pod does."""
+    """What belongs to one pod (V1Pod, as the API returned it) and goes when the pod does.
+
+    Their names come from an annotation, which whoever may make pods sets. So a Secret is the pod's
+    only where it was made here, or where its owner is this very pod.
+    """
 
     def __init__(self, core: CoreV1Api, pod: Any) -> None:
         self._core, self.pod = core, pod
+        # Whether the Secrets of that name are known to be the pod's.
+        self._are_its_own = False
         self.namespace: str = pod.metadata.namespace
         request = (pod.metadata.annotations or {}).get(REQUEST_ANNOTATION, "")
         self.name, self.login_name = secret_name(request), login_name(request)
@@ -57,7 +63,8 @@ class PodSecrets:
             f"read Secret {self.namespace}/{self.login_name}",
             lambda: _decoded(self._core.read_namespaced_secret(self.login_name, self.namespace, **_RAW)),
         )
-        return kept_token(result) if result and self._owns(result) else None
+        self._are_its_own = result is not None and self._owns(result)
+        return kept_token(result) if result and self._are_its_own else None
 
     def create(self, values: SecretValue[dict[str, str | bytes]]) -> None:
         self._create(self.name, values)
@@ -81,8 +88,11 @@ class PodSecrets:
         )
 
     def delete(self) -> None:
-        """Delete the Secrets; needed where the pod stays, for otherwise they go with it."""
-        for name in (self.login_name, self.name):
+        """Delete the Secrets; needed where the pod stays, for otherwise they go with it.
+
+        The login's last: by its owner, somebody who comes later knows that the other one is this pod's as well.
+        """
+        for name in (self.name, self.login_name) if self._are_its_own else ():
             unless_gone(
                 f"delete Secret {self.namespace}/{name}",
                 lambda name=name: self._core.delete_namespaced_secret(name, self.namespace, **_RAW),  # type: ignore[misc]
@@ -127,17 +137,20 @@ class PodSecrets:
             _decoded(self._core.create_namespaced_secret(self.namespace, body, **_RAW))
             return True
 
-        attempt(f"create Secret {self.namespace}/{name}", send, already=lambda: self._is_ours(name))
+        attempt(
+            f"create Secret {self.namespace}/{name}", send, already=lambda: self._is_what_was_sent(name, values)
+        )
+        self._are_its_own = True
 
-    def _is_ours(self, name: str) -> bool:
+    def _is_what_was_sent(self, name: str, values: SecretValue[dict[str, str | bytes]]) -> bool:
+        """Return True where an earlier request made the Secret; somebody else may have put another one there."""
         result = _decoded(self._core.read_namespaced_secret(name, self.namespace, **_RAW))
-        if not self._owns(result):
+        if not self._owns(result) or result.reveal().get("data", {}) != _coded(values).reveal():
             raise DeliveryRefused(f"There is a Secret {self.namespace}/{name} that is not this pod's.")
         return True
 
     def _owns(self, secret: SecretValue[dict[str, Any]]) -> bool:
-        owners = secret.reveal()["metadata"].get("ownerReferences", [])
-        return [owner["uid"] for owner in owners] == [self.pod.metadata.uid]
+        return owner_uids(secret) == [self.pod.metadata.uid]
 
 
 def _data(values: SecretValue[dict[str, str | bytes]]) -> dict[str, dict[str, str]]:
@@ -149,6 +162,20 @@ def _data(values: SecretValue[dict[str, str | bytes]]) -> dict[str, dict[str, st
         if isinstance(value, bytes)
     }
     return {"stringData": text, "data": coded}
+
+
+def _coded(values: SecretValue[dict[str, str | bytes]]) -> SecretValue[dict[str, str]]:
+    """Return the values as the API server returns them: all in base64."""
+    return SecretValue(
+        {
+            name: base64.b64encode(value if isinstance(value, bytes) else value.encode()).decode()
+            for name, value in values.reveal().items()
+        }
+    )
+
+
+def owner_uids(secret: SecretValue[dict[str, Any]]) -> list[str]:
+    return [owner["uid"] for owner in secret.reveal()["metadata"].get("ownerReferences", [])]
 
 
 def kept_token(secret: SecretValue[dict[str, Any]]) -> SecretValue[str] | None:

@@ -23,13 +23,13 @@ class DeferredPod:
     """subscription: None where there is no watch. read: reads the pod from the API server, or raises."""
 
     def __init__(self, subscription: Subscription | None, read: Callable[[], Awaitable[Any]]) -> None:
-        self._subscription, self._read = subscription, read
+        self._subscription, self.read = subscription, read
         self._newest: Any = None
 
     async def now(self) -> Any:
         """Return the pod as it is known now. Raises ApiException 404 where it is gone, and what `read` raises."""
         if self._subscription is None:
-            return await self._read()
+            return await self.read()
         if self._newest is None:
             return await self._told(_FIRST_SECONDS)
         return self._newest
@@ -42,7 +42,7 @@ class DeferredPod:
         within = None if within_seconds is None else max(within_seconds, LEAST_SECONDS)
         if self._subscription is None:
             await asyncio.sleep(poll_seconds if within is None else min(within, poll_seconds))
-            return await self._read()
+            return await self.read()
         return await self._told(within)
 
     async def _told(self, within_seconds: float | None) -> Any:
@@ -53,7 +53,7 @@ class DeferredPod:
             raise ApiException(status=404, reason=str(gone)) from None
         except (WatchUnavailable, TimeoutError):
             self._subscription = None
-            return await self._read()
+            return await self.read()
         return self._newest
 
 
@@ -83,11 +83,27 @@ class Looks:
         return await self._pod.next(min(due, default=None), self._poll_seconds)
 
 
+class _LogsOfOwn:
+    """Airflow's hook, but its logs, which go by the pod's name, are this pod's or none."""
+
+    def __init__(self, hook: Any, pod: DeferredPod) -> None:
+        self._hook, self._pod = hook, pod
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._hook, name)
+
+    async def read_logs(self, **given: Any) -> list[str]:
+        """Raises what `DeferredPod.read` raises of another pod; no UID comes back, so before it was this one."""
+        lines: list[str] = await self._hook.read_logs(**given)
+        await self._pod.read()
+        return lines
+
+
 class WatchfulAsyncPodManager(AsyncPodManager):
     """AsyncPodManager that waits for changes of `pod`, and raises when its credentials cannot arrive any more."""
 
     def __init__(self, pod: DeferredPod, base_container: str, login: VaultLogin, **arguments: Any) -> None:
-        super().__init__(**arguments)
+        super().__init__(**{**arguments, "async_hook": _LogsOfOwn(arguments["async_hook"], pod)})
         self._pod, self._base_container, self._login = pod, base_container, login
 
     async def await_pod_start(

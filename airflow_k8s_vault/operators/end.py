@@ -40,11 +40,21 @@ class EndsPod(CreatesPod):
         manager = vars(self).get("pod_manager")
         pod = self.pod or (manager and manager.created)
         try:
-            if pod is not None:
+            # After a deferral it is for a moment whatever pod has the name.
+            if pod is not None and pod in self._own_pods:
                 self.pod_manager.delete_pod(pod, self._grace_seconds())
         except (DeliveryRefused, DeliveryUnavailable) as failure:
             self.log.error("Pod %s could not be deleted: %s", own_pods.named(pod), failure)
         self._end_login(keeps_pod=False)
+
+    def patch_already_checked(self, pod: V1Pod, *, reraise: bool = True) -> None:
+        """Write on this very pod, and on no other one of its name, that no further try is to go on with it."""
+        try:
+            self.pod_manager.label(pod, self.POD_CHECKED_KEY, "True")
+        except (DeliveryRefused, DeliveryUnavailable) as failure:
+            if reraise:
+                raise
+            self.log.warning("Pod %s could not be labelled: %s", own_pods.named(pod), failure)
 
     def _grace_seconds(self) -> int | None:
         """Return how long the pod's containers have to end; None: as long as the pod's own spec says."""

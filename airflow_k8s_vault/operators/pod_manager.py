@@ -10,7 +10,7 @@ from kubernetes.client import ApiException, V1DeleteOptions, V1Preconditions
 from urllib3.exceptions import HTTPError
 
 from airflow_k8s_vault.delivery import REQUEST_ANNOTATION, REQUEST_SECONDS, attempt, unless_gone
-from airflow_k8s_vault.errors import DeliveryRefused, DeliveryUnavailable
+from airflow_k8s_vault.errors import DeliveryRefused, DeliveryUnavailable, ForeignPod
 from airflow_k8s_vault.operators.log_groups import LogGroups
 from airflow_k8s_vault.operators.own_pods import OwnPods
 from airflow_k8s_vault.operators.pod_waits import PodWaits
@@ -35,6 +35,7 @@ class WatchfulPodManager(PodWaits):
         self._problem_of = problem_of
         self.groups = LogGroups()
         self.ends_with: str | None = None
+        self._commanded: Any = None
 
     def create_pod(self, pod: Any) -> Any:
         """Create the pod once, also where the API server did it and the answer was lost."""
@@ -57,11 +58,13 @@ class WatchfulPodManager(PodWaits):
             return existing
 
         try:
-            self.created = attempt(f"create pod {pod.metadata.namespace}/{pod.metadata.name}", send, already)
+            created = attempt(f"create pod {pod.metadata.namespace}/{pod.metadata.name}", send, already)
         except _PodRefused as refused:
             raise refused.__cause__ from None  # type: ignore[misc]
-        self._own.add(self.created)
-        return self.created
+        # In this order: a signal may come between, and ends only what is known as the task's own.
+        self._own.add(created)
+        self.created = created
+        return created
 
     def delete_pod(self, pod: Any, grace_period_seconds: int | None = None) -> None:
         """Delete this very pod; nothing where it is gone, or where another one has its name."""
@@ -98,6 +101,19 @@ class WatchfulPodManager(PodWaits):
         except Exception:
             return pod
 
+    def require_still_own(self, pod: Any) -> None:
+        """Raise ForeignPod, or PodGone, unless the API server has this very pod under its name now.
+
+        What goes by the name alone, as a command or the end of a log, is looked at when it is open: no UID comes
+        back, so it was the task's own. A log that is followed does so by itself, before its first line.
+        """
+        try:
+            self._own.require(self.read_now(pod))
+        except ApiException as refusal:
+            if refusal.status != 404:
+                raise
+            raise PodGone(pod) from None
+
     # Its log.
 
     def read_pod_logs(self, pod: Any, container_name: str, **options: Any) -> Any:
@@ -127,8 +143,13 @@ class WatchfulPodManager(PodWaits):
         self.groups.see(message)
         super()._log_message(message, *given, **named)
 
-    def end_of_log(self, pod: Any, container: str, lines: int, timestamps: bool = False) -> list[str]:
-        """Return the last lines of a container's log; none where it cannot be read."""
+    def end_of_log(
+        self, pod: Any, container: str, lines: int, timestamps: bool = False, is_shown: bool = True
+    ) -> list[str]:
+        """Return the last lines of a container's log; none where it cannot be read.
+
+        is_shown: whether people see them, so that they have to be this very pod's, at the cost of a request.
+        """
         try:
             answer = self._client.read_namespaced_pod_log(
                 pod.metadata.name,
@@ -139,12 +160,35 @@ class WatchfulPodManager(PodWaits):
                 _preload_content=False,
                 _request_timeout=REQUEST_SECONDS,
             )
-            return str(answer.data.decode(errors="backslashreplace")).splitlines()
-        except (ApiException, HTTPError) as failure:
+            text = str(answer.data.decode(errors="backslashreplace"))
+            if is_shown:
+                self.require_still_own(pod)
+            return text.splitlines()
+        except (ApiException, HTTPError, ForeignPod) as failure:
             self.log.debug("The end of the log cannot be read: %s", type(failure).__name__)
             return []
 
+    # Its XCom.
+
+    def extract_xcom_json(self, pod: Any) -> str:
+        result = super().extract_xcom_json(pod)
+        self.require_still_own(pod)
+        return str(result)
+
+    def extract_xcom_kill(self, pod: Any) -> None:
+        self._commanded = pod
+        super().extract_xcom_kill(pod)
+
+    def _exec_pod_command(self, resp: Any, command: str) -> str | None:
+        self.require_still_own(self._commanded)
+        result: str | None = super()._exec_pod_command(resp, command)
+        return result
+
     # Its end.
+
+    def label(self, pod: Any, name: str, value: str) -> None:
+        """Set a label of this very pod; nothing where it is gone, or where another one has its name."""
+        self._patch(pod, "label", f"/metadata/labels/{name}", value)
 
     def end_what_is_left(self, pod: Any, keeps: bool) -> None:
         """End the containers of a pod whose object is kept, and with them its credentials.
@@ -158,18 +202,22 @@ class WatchfulPodManager(PodWaits):
         if not now.status.start_time:
             self.delete_pod(now)
             return
+        self._patch(now, "end the containers of", "/spec/activeDeadlineSeconds", 1)
         meta = now.metadata
+        self.log.info("Pod %s/%s is kept, and its containers are ended.", meta.namespace, meta.name)
+
+    def _patch(self, pod: Any, what: str, path: str, value: Any) -> None:
+        meta = pod.metadata
         patch = [
             {"op": "test", "path": "/metadata/uid", "value": meta.uid},
-            {"op": "add", "path": "/spec/activeDeadlineSeconds", "value": 1},
+            {"op": "add", "path": path, "value": value},
         ]
         unless_gone(
-            f"end the containers of pod {meta.namespace}/{meta.name}",
+            f"{what} pod {meta.namespace}/{meta.name}",
             lambda: self._client.patch_namespaced_pod(
                 meta.name, meta.namespace, patch, _request_timeout=REQUEST_SECONDS
             ),
         )
-        self.log.info("Pod %s/%s is kept, and its containers are ended.", meta.namespace, meta.name)
 
 
 class PodGone(ApiException):  # type: ignore[misc]

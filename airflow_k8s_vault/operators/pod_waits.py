@@ -54,11 +54,15 @@ class PodWaits(PodManager):
         """Return the pod: as the watch knows it, as it ended, or else as the API server has it."""
         if (known := self._known(pod)) is not None:
             return known
-        seen = super().read_pod(pod)
+        seen = self.read_now(pod)
         if seen.status.phase in PodPhase.terminal_states:
             # Nothing runs in it any more, and nothing will: there is no other state to wait for.
             self._finished = seen
         return seen
+
+    def read_now(self, pod: Any) -> Any:
+        """Return what the API server has under the pod's name."""
+        return super().read_pod(pod)
 
     @property
     def made(self) -> Any:

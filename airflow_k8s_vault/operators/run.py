@@ -83,7 +83,7 @@ class RunsPod(EndsPod):
         """Say what the agent delivered, once the main process has started."""
         if not self._is_delivered_by("agent") or not has_begun(pod, self.base_container_name):
             return
-        log = self.pod_manager.end_of_log(pod, agent.CONTAINER, _AGENT_LINES, timestamps=True)
+        log = self.pod_manager.end_of_log(pod, agent.CONTAINER, _AGENT_LINES, timestamps=True, is_shown=False)
         seconds = received.agent_seconds(log)
         self._tell_received("agent ready" if seconds is None else f"agent ready after {seconds:.1f} s")
 

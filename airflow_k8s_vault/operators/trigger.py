@@ -9,6 +9,7 @@ from typing import Any
 
 from airflow.providers.cncf.kubernetes.triggers.pod import ContainerState, KubernetesPodTrigger
 from airflow.providers.cncf.kubernetes.utils.pod_manager import AsyncPodManager, OnKillAction
+from airflow.sdk.exceptions import AirflowException
 from airflow.triggers.base import TriggerEvent
 from kubernetes_asyncio import client as async_client
 
@@ -18,9 +19,12 @@ from airflow_k8s_vault.errors import DeliveryRefused, DeliveryUnavailable, Forei
 from airflow_k8s_vault.operators.deferred_pod import DeferredPod, Looks, WatchfulAsyncPodManager
 from airflow_k8s_vault.operators.kept_login import KeptLogin
 from airflow_k8s_vault.operators.shared_hook import SharedKubernetesHook
+from airflow_k8s_vault.traceback_guard import traceback_guard
 
 Problem = DeliveryRefused | DeliveryUnavailable | ForeignPod
 _GIVES_UP = (DeliveryRefused, DeliveryUnavailable, ForeignPod)
+# The triggerer's own credential for Kubernetes is in variables of the client, as the worker's is: see end.GUARDED.
+_GUARDED = traceback_guard(unexpected=AirflowException, passes=(Exception,))
 # Of a login, in the trigger's row: what the words of an error need.
 _LOGIN_FIELDS = ("address", "role", "auth_method", "auth_mount", "audience", "team")
 
@@ -83,6 +87,7 @@ class VaultPodTrigger(KubernetesPodTrigger):
         return kinds[errors["kind"]](errors["message"]) if errors else None
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
+        await self._find_uid()
         if self._kept_login:
             # At the start: were it read at the end, a pod that somebody deletes would take it along.
             await self._kept_login.read()
@@ -95,8 +100,8 @@ class VaultPodTrigger(KubernetesPodTrigger):
                     problem = {"kind": type(self._problem).__name__, "message": str(self._problem)}
                     event.payload.update(status="failed", message=problem["message"], problem=problem)
                 if self._kept_login and await self._is_over(event.payload["status"]):
-                    await self._kept_login.end()
                     await self._kept_login.delete_values()
+                    await self._kept_login.end()
                 yield event
 
     # What it sees of the pod.
@@ -104,9 +109,6 @@ class VaultPodTrigger(KubernetesPodTrigger):
     @contextlib.asynccontextmanager
     async def _watching(self) -> AsyncIterator[None]:
         """Be told of the pod, for as long as this lasts."""
-        with contextlib.suppress(Exception):
-            # Where it cannot be read, the first look says why.
-            self.uid = self.uid or (await self._read()).metadata.uid
         if self.uid is None:
             yield
             return
@@ -117,6 +119,12 @@ class VaultPodTrigger(KubernetesPodTrigger):
             self._pod = DeferredPod(subscription, self._read)
             self._look = self._pod.now
             yield
+
+    @_GUARDED
+    async def _find_uid(self) -> None:
+        with contextlib.suppress(Exception):
+            # Where it cannot be read, the first look says why.
+            self.uid = self.uid or (await self._read()).metadata.uid
 
     async def _read(self) -> Any:
         """Return the pod as the API server has it. Raises ForeignPod."""
@@ -133,6 +141,7 @@ class VaultPodTrigger(KubernetesPodTrigger):
     async def _get_pod(self) -> Any:  # type: ignore[override]
         return await self._look()
 
+    @_GUARDED
     async def _wait_for_container_completion(self) -> TriggerEvent:
         # It holds a client of Kubernetes that nobody uses, a third of what a waiting trigger takes in memory.
         vars(self).pop("pod_manager", None)
@@ -149,6 +158,7 @@ class VaultPodTrigger(KubernetesPodTrigger):
         finally:
             self.poll_interval, self._look = poll_seconds, self._pod.now
 
+    @_GUARDED
     async def _wait_for_pod_start_within_deadline(self) -> ContainerState:
         try:
             return await super()._wait_for_pod_start_within_deadline()
@@ -156,6 +166,7 @@ class VaultPodTrigger(KubernetesPodTrigger):
             self._problem = problem
             return ContainerState.FAILED
 
+    @_GUARDED
     async def _is_over(self, status: str) -> bool:
         if status != "error":
             return status in ("success", "failed", "timeout")
@@ -186,9 +197,11 @@ class VaultPodTrigger(KubernetesPodTrigger):
 
     # Its end.
 
+    @_GUARDED
     async def on_kill(self) -> None:
         if self._fired_event or self.on_kill_action == OnKillAction.KEEP_POD:
             return
+        await self._find_uid()
         if self._kept_login:
             await self._kept_login.read()
         await self._delete_pod()
@@ -216,4 +229,6 @@ class VaultPodTrigger(KubernetesPodTrigger):
 
     @cached_property
     def _kept_login(self) -> KeptLogin | None:
-        return KeptLogin(self.hook, self.pod_namespace, self.request) if self.request is not None else None
+        if self.request is None or self.uid is None:
+            return None
+        return KeptLogin(self.hook, self.pod_namespace, self.request, self.uid)

@@ -51,8 +51,8 @@ _SET_BELOW: dict[str, dict[str, Any]] = {
     "resourceFieldRef": {"divisor": "0"},
     "serviceAccountToken": {"expirationSeconds": 3600},
 }
-# What OpenShift's admission gives each namespace its own of.
-_SET_IN_SECURITY_CONTEXT = frozenset(("seLinuxOptions", "fsGroup", "runAsUser", "supplementalGroups"))
+# What OpenShift's admission gives each namespace its own of: never root's, and of SELinux the level alone.
+_IDS_IN_SECURITY_CONTEXT = frozenset(("fsGroup", "runAsUser", "supplementalGroups"))
 # Not written where they are false: they are no pointers in Kubernetes' own types.
 _LEFT_OUT = frozenset(("hostNetwork", "hostPID", "hostIPC", "readOnly", "stdin", "stdinOnce", "tty"))
 # The token of the service account, which admission mounts where the pod does not say that it wants none.
@@ -124,7 +124,9 @@ def _by_cluster(path: FieldPath, actual: Flat) -> bool:
         return _tolerates(actual[path], [])
     if section in _SET_IN_POD:
         return _is_one_of(actual[path], _SET_IN_POD[section])
-    if "securityContext" in path[:-1] and path[path.index("securityContext") + 1] in _SET_IN_SECURITY_CONTEXT:
+    if "securityContext" in path[:-1] and _is_of_namespace(
+        path[path.index("securityContext") + 1 :], actual[path]
+    ):
         return True
     if section == "volumes" and name and _ACCOUNT_TOKEN.fullmatch(name[0]):
         return _is_account_token(name[0], actual)
@@ -133,6 +135,14 @@ def _by_cluster(path: FieldPath, actual: Flat) -> bool:
     if section in CONTAINER_LISTS and rest and rest[0] in _SET_IN_CONTAINER:
         return _is_one_of(actual[path], _SET_IN_CONTAINER[rest[0]])
     return bool(rest) and _is_set_below(path[-2], path[-1], actual[path])
+
+
+def _is_of_namespace(path: FieldPath, value: Any) -> bool:
+    """Whether a field of a security context, by its path there, is one that is given to a whole namespace."""
+    if path[0] == "seLinuxOptions":
+        return bool(path[1:] == ("level",) or (path[1:] == () and set(value) <= {"level"}))
+    ids = value if isinstance(value, list) else [value]
+    return path[0] in _IDS_IN_SECURITY_CONTEXT and 0 not in ids
 
 
 def _is_one_of(value: Any, allowed: tuple[Any, ...] | None) -> bool:

@@ -25,7 +25,8 @@ class Fault:
 
     kind: a status, "cut" (hang up, nothing done), "cut after" (do it, then hang up), "late" (do it, and answer
     after 2 s), "cut in the middle" (of the answer, or of a stream after half a second), "half" (of the answer, as
-    if it were all of it), "hang", "rubbish" (200, no JSON), or seconds of delay as a float.
+    if it were all of it), "hang", "rubbish" (200, no JSON), seconds of delay as a float, or a function, which is
+    called before the request is passed on.
     """
 
     request: str
@@ -157,6 +158,9 @@ def _handler(proxy: FaultProxy) -> type[http_server.Handler]:
             fault = proxy.fault_of(request)
             # Also of what is never answered: a login that fails has been sent a token all the same.
             proxy.knows(request, body)
+            if callable(fault):
+                fault()
+                fault = None
             if isinstance(fault, float):
                 proxy.wait(fault)
                 fault = None

@@ -161,6 +161,15 @@ CHANGES: dict[str, Callable[[Manifest], Any]] = {
     "spec.containers[base].securityContext.allowPrivilegeEscalation": lambda pod: base_of(pod)[
         "securityContext"
     ].clear(),
+    "spec.containers[base].securityContext.runAsUser": lambda pod: base_of(pod)["securityContext"].update(
+        runAsUser=0
+    ),
+    "spec.containers[base].securityContext.seLinuxOptions.type": lambda pod: base_of(pod)[
+        "securityContext"
+    ].update(seLinuxOptions={"level": "s0:c1,c2", "type": "spc_t"}),
+    "spec.securityContext.supplementalGroups": lambda pod: pod["spec"]["securityContext"].update(
+        supplementalGroups=[1000, 0]
+    ),
     "spec.containers[base].lifecycle.preStop.exec.command": lambda pod: base_of(pod).update(
         lifecycle={"preStop": {"exec": {"command": ["true"]}}}
     ),
