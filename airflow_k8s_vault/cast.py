@@ -5,13 +5,15 @@ Every caster returns the value or raises ValueError with what it wanted. None is
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from typing import Any
 
+from airflow_k8s_vault import json_text
 from airflow_k8s_vault.secret_value import SecretValue
 
 PEM = "-----BEGIN "
+# No setting is a larger number.
+MOST = 2**63
 # What an environment variable holds to say None; JSON has a null of its own.
 NULLS = ("null", "none", "None")
 
@@ -34,9 +36,13 @@ def integer(value: Any) -> int:
     if isinstance(value, bool) or (isinstance(value, float) and not value.is_integer()):
         raise ValueError("a whole number")
     try:
-        return int(value)
+        number = int(value)
     except (TypeError, ValueError):
-        raise ValueError("a whole number") from None
+        number = MOST + 1
+    # What has more digits cannot even be shown.
+    if abs(number) > MOST:
+        raise ValueError("a whole number")
+    return number
 
 
 def seconds(value: Any) -> float:
@@ -46,7 +52,7 @@ def seconds(value: Any) -> float:
     """
     try:
         number = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         number = -1.0
     if isinstance(value, bool) or not 0 <= number < float("inf"):
         raise ValueError("a number of seconds, 0 or more")
@@ -65,7 +71,7 @@ def boolean(value: Any) -> bool:
     (False, True, True)
     """
     known = {"true": True, "t": True, "yes": True, "1": True, "false": False, "f": False, "no": False, "0": False}
-    result = known.get(str(value).strip().lower())
+    result = known.get(_text_of(value).strip().lower()) if isinstance(value, str | int) else None
     if result is None:
         raise ValueError("true or false")
     return result
@@ -127,17 +133,22 @@ def one_of(*choices: Any) -> Callable[[Any], Any]:
     by_text = {str(choice): choice for choice in choices}
 
     def choice_of(value: Any) -> Any:
-        if str(value) not in by_text or isinstance(value, bool):
+        if not isinstance(value, str | int) or isinstance(value, bool) or _text_of(value) not in by_text:
             raise ValueError(f"one of {', '.join(by_text)}")
-        return by_text[str(value)]
+        return by_text[_text_of(value)]
 
     choice_of.__name__ = " or ".join(by_text) if len(by_text) < 4 else "choice"
     return choice_of
 
 
+def _text_of(value: str | int) -> str:
+    # Python refuses to write numbers of thousands of digits.
+    return value if isinstance(value, str) else str(value) if abs(value) <= MOST else ""
+
+
 def _json(value: str, kind: type, expected: str) -> Any:
     try:
-        result = json.loads(value)
+        result = json_text.read(value)
     except ValueError:
         result = None
     if not isinstance(result, kind):

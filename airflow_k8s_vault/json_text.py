@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from typing import Any
 
@@ -17,9 +18,22 @@ class Number(float):
         return made
 
 
+def read(text: bytes | str, **options: Any) -> Any:
+    """Return what json.loads does of a text from elsewhere. Raises ValueError, also for what is nested too deeply.
+
+    >>> read("[" * 100_000)
+    Traceback (most recent call last):
+    ValueError: nested too deeply
+    """
+    with contextlib.suppress(RecursionError):
+        return json.loads(text, **options)
+    # Not chained to the parser's, whose frames hold the text.
+    raise ValueError("nested too deeply")
+
+
 def loads(text: bytes | str) -> Any:
-    """Return what json.loads does, with each number that is not whole as a Number. Raises ValueError."""
-    return json.loads(text, parse_float=Number, parse_int=_whole)
+    """Return what `read` does, with each number that is not whole as a Number. Raises ValueError."""
+    return read(text, parse_float=Number, parse_int=_whole)
 
 
 def dumps(value: Any) -> str:
@@ -28,11 +42,19 @@ def dumps(value: Any) -> str:
     >>> print(dumps(loads('{"b": [5.10, 1e3, -0], "a": "<é>\\u2028"}')))
     {"a":"<é>\u2028","b":[5.10,1e3,-0]}
     """
+    try:
+        return _dumped(value)
+    except RecursionError:
+        pass
+    raise ValueError("nested too deeply")
+
+
+def _dumped(value: Any) -> str:
     if isinstance(value, dict):
-        items = (f"{_string(str(key))}:{dumps(item)}" for key, item in sorted(value.items()))
+        items = (f"{_string(str(key))}:{_dumped(item)}" for key, item in sorted(value.items()))
         return "{" + ",".join(items) + "}"
     if isinstance(value, list | tuple):
-        return "[" + ",".join(map(dumps, value)) + "]"
+        return "[" + ",".join(map(_dumped, value)) + "]"
     if isinstance(value, Number):
         return value.text
     return _string(value) if isinstance(value, str) else json.dumps(value)

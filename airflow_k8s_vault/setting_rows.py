@@ -37,11 +37,10 @@ def read_row(row: Field[Any], value: Any, values: dict[str, Any], actual: list[s
         values[row.name] = row.metadata["cast"](value)
     except ValueError as expected:
         # The value is not shown where it could be a secret, or hold one.
-        shown = (
-            repr(value)
-            if isinstance(value, (str, int, float, bool)) and not _holds_secret(row)
-            else type(value).__name__
-        )
+        is_shown = isinstance(value, (str, int, float, bool)) and not _holds_secret(row)
+        # Python writes no number of thousands of digits.
+        is_huge = isinstance(value, int) and abs(value) > cast.MOST
+        shown = repr(value) if is_shown and not is_huge else type(value).__name__
         actual.append(f"{named(row.name)} has to be {expected}, not {shown}.")
 
 

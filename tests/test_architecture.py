@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from pathlib import Path
 
@@ -52,3 +53,26 @@ def _is_there(place: str) -> bool:
     if place.endswith("/"):
         return (PACKAGE / place).is_dir()
     return any(PACKAGE.rglob(f"{place}.py"))
+
+
+# Of what the package has just written itself, or read with an `except` for RecursionError of its own.
+_OWN_JSON = {
+    "json_text.py",
+    "templates/spelling.py",
+    "operators/trial.py",
+    "compile/plan/hcl.py",
+    "migrate/differences.py",
+}
+
+
+def test_json_from_elsewhere_is_read_where_no_depth_is_a_crash() -> None:
+    found = set()
+    for file in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) in ("json.loads", "json.load"):
+                argument = ast.unparse(node.args[0])
+                name = file.relative_to(PACKAGE).as_posix()
+                if not argument.startswith("json.dumps(") and name not in _OWN_JSON:
+                    found.add(f"{name}: {argument}")
+
+    assert set() == found

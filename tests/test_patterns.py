@@ -16,6 +16,8 @@ from typing import Any, NamedTuple
 import pytest
 
 import airflow_k8s_vault
+from airflow_k8s_vault.lookups.connection_rules import ConnectionRules
+from airflow_k8s_vault.migrate.origins import go_template
 from airflow_k8s_vault.teams import PLATFORM_KEYS, TEAM_KEYS
 from airflow_k8s_vault.teams.key import Key
 
@@ -30,6 +32,8 @@ _SEPARATORS = ("", " ", "-", ".", "/", "_", ":", "=", "\n", '"', "@", "€")
 _MOST = 700
 # Names of connections' fields, to be masked in whichever script they are written.
 _ANY_SCRIPT = "airflow_k8s_vault.secrets_backend.forms"
+# `$` is the end alone where these are used, besides here.
+_IN_ALL_SYNTAXES = ("team_file", "connection_rules")
 # Seconds, at the length that is tried.
 _UNNOTICED = 0.005
 
@@ -62,9 +66,24 @@ def compiled() -> dict[str, Used]:
                 result[f"{info.name}.{name}[{number}]"] = Used(pattern, frozenset(called))
         for line, function, text in _written_in(calls):
             result[f"{info.name}:{line}"] = Used(re.compile(text), frozenset({function}))
+    for name, text in _of_connections():
+        result[f"connection_rules {name}"] = Used(re.compile(text), frozenset({"search"}))
+    for root in ("", ".Secrets"):
+        whole, key = go_template.patterns(root)
+        result[f"go_template whole {root}"] = Used(re.compile(whole, re.ASCII), frozenset({"fullmatch"}))
+        result[f"go_template key {root}"] = Used(re.compile(key, re.ASCII), frozenset({"finditer"}))
     for key in _all_keys((*TEAM_KEYS, *PLATFORM_KEYS)):
         result[f"team_file {key.name}"] = Used(re.compile(key.pattern, re.ASCII), frozenset({"fullmatch"}))
     return {where: used for where, used in result.items() if isinstance(used.pattern.pattern, str)}
+
+
+def _of_connections() -> Iterator[tuple[str, str]]:
+    """Yield the patterns that the agent's templates hold as well, in the syntax of both."""
+    for name, value in vars(ConnectionRules).items():
+        if name.startswith("PORT_"):
+            yield name, value
+        elif "MUST" in name:
+            yield from ((f"{name}[{number}]", rule[0]) for number, rule in enumerate(value))
 
 
 def _patterns_in(value: object) -> Iterator[re.Pattern[str]]:
@@ -210,7 +229,7 @@ def test_a_pattern_ends_where_the_text_does_and_knows_ascii_digits_alone(where: 
     tree = str(parser.parse(pattern.pattern, pattern.flags & ~re.UNICODE & ~re.DEBUG))
 
     # `$` also stands before a newline at the end: write \Z. JSON Schema, which has no \Z, has it at the end alone.
-    assert "AT_END)" not in tree or pattern.flags & re.MULTILINE or where.startswith("team_file")
+    assert "AT_END)" not in tree or pattern.flags & re.MULTILINE or where.startswith(_IN_ALL_SYNTAXES)
     # \d and \w take all scripts' digits and letters: write [0-9], or give re.ASCII.
     assert (
         where.startswith(_ANY_SCRIPT)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from functools import partial
 from importlib.metadata import PackageNotFoundError, entry_points, version
@@ -10,7 +9,7 @@ from pathlib import Path
 
 from packaging.version import Version
 
-from airflow_k8s_vault import config, teams
+from airflow_k8s_vault import config, json_text, teams
 from airflow_k8s_vault.config import SETTINGS
 from airflow_k8s_vault.doctor.check import Check, Outcome
 from airflow_k8s_vault.errors import K8sVaultError
@@ -71,7 +70,7 @@ def backend() -> Outcome:
         if not path:
             continue
         try:
-            given = json.loads(conf.get(section, kwargs, fallback="") or "{}")
+            given = json_text.read(conf.get(section, kwargs, fallback="") or "{}")
             if not isinstance(given, dict):
                 raise TypeError
         except (ValueError, TypeError):

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import json
 from functools import cached_property
 from typing import Any
 
 from kubernetes.client import ApiException
 from urllib3.exceptions import HTTPError
 
+from airflow_k8s_vault import json_text
 from airflow_k8s_vault.errors import DeliveryUnavailable, K8sVaultError
 
 TIMEOUT_SECONDS = 10
@@ -94,13 +94,13 @@ class Kube:
             kind = type(getattr(error, "reason", None) or error).__name__
             raise Unreachable(f"{self.host} did not answer within {TIMEOUT_SECONDS} s ({kind}).") from None
         with contextlib.suppress(ValueError):
-            return dict(json.loads(response.data or b"{}"))
+            return dict(json_text.read(response.data or b"{}"))
         # Cut off on its way. Not chained to the parser's exception, which holds the whole text: it may be a token.
         raise Unreachable(f"{self.host} answered with something that is no JSON.")
 
 
 def _message(error: ApiException) -> str:
     try:
-        return str(json.loads(error.body or "")["message"])
+        return str(json_text.read(error.body or "")["message"])
     except (ValueError, KeyError, TypeError):
         return f"{error.status} {error.reason}"

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import json
 from typing import Any
 
 from kubernetes.client import ApiException, CoreV1Api
 from urllib3.exceptions import ProtocolError
 
+from airflow_k8s_vault import json_text
 from airflow_k8s_vault.delivery import REQUEST_ANNOTATION, REQUEST_SECONDS, attempt, unless_gone
 from airflow_k8s_vault.delivery.secret import GATE, LABEL, LABEL_VALUE, LABEL_VALUE_ENDED, login_name, secret_name
 from airflow_k8s_vault.errors import DeliveryRefused
@@ -189,6 +189,6 @@ def _decoded(answer: Any) -> SecretValue[dict[str, Any]]:
     if not 200 <= answer.status <= 299:
         raise ApiException(status=answer.status, reason=answer.reason)
     with contextlib.suppress(ValueError):
-        return SecretValue(json.loads(answer.data))
+        return SecretValue(json_text.read(answer.data))
     # Cut off on its way. Not chained to the parser's exception, which holds the whole text.
     raise ProtocolError("the answer is no JSON")

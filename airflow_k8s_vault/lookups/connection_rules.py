@@ -7,9 +7,10 @@ Each pattern means the same to Python's re and to Go's regexp. A sentence names 
 
 from __future__ import annotations
 
-import json
 import re
 from typing import Any
+
+from airflow_k8s_vault import json_text
 
 
 class ConnectionRules:
@@ -22,7 +23,7 @@ class ConnectionRules:
     NO_EXTRA = "extra is no JSON object, nor the text of one"
     NO_PORT = "port is no whole number"
     URI_NOT_ALONE = "uri stands beside other fields, and has to be alone"
-    PORT_TEXT, PORT_NUMBER = "^ *[0-9]* *$", r"^[0-9]+(\.0+)?$"
+    PORT_TEXT, PORT_NUMBER = "^ *([0-9]+ *)?$", r"^[0-9]+(\.0+)?$"
 
     ENCODE = "percent-encode what it holds of : / ? # [ ] @ in login, password, schema and extra"
     # Of the whole URI: what it must not match, and what is wrong then.
@@ -89,14 +90,14 @@ def _is_port(value: Any) -> bool:
     if isinstance(value, bool):
         return False
     pattern = _RULES.PORT_TEXT if isinstance(value, str) else _RULES.PORT_NUMBER
-    return value is None or re.search(pattern, str(value)) is not None
+    return value is None or re.fullmatch(pattern, str(value)) is not None
 
 
 def _is_extra(value: Any) -> bool:
     if not isinstance(value, str):
         return value is None or isinstance(value, dict)
     try:
-        return not value or isinstance(json.loads(value, parse_constant=_refused), dict)
+        return not value or isinstance(json_text.read(value, parse_constant=_refused), dict)
     except ValueError:
         return False
 

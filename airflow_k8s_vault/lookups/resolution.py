@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
-from airflow_k8s_vault import config, vault_path
+from airflow_k8s_vault import config, json_text, vault_path
 from airflow_k8s_vault.errors import ConfigError, SecretSpecError, did_you_mean, error_list
 from airflow_k8s_vault.lookups.paths import lookup_paths
 from airflow_k8s_vault.lookups.settings import LookupSettings
@@ -130,7 +129,7 @@ def _given() -> tuple[Mapping[str, Any], str]:
 def _arguments(text: str, option: str) -> tuple[dict[str, Any], set[str]]:
     """Return the arguments that say where names are, and the names of the others."""
     try:
-        result = json.loads(text)
+        result = json_text.read(text)
     except ValueError:
         result = None
     is_mapping = isinstance(result, dict)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk.exceptions import AirflowException
 from kubernetes.client import ApiException, V1Pod
 
-from airflow_k8s_vault import config, delivery
+from airflow_k8s_vault import config, delivery, json_text
 from airflow_k8s_vault.delivery import (
     agent,
     delivery_failure,
@@ -136,6 +135,6 @@ class CreatesPod(FindsPod):
 def _message(refusal: ApiException) -> str:
     """Return the API server's sentence: the body is JSON, with quotation marks escaped."""
     try:
-        return str(json.loads(refusal.body)["message"])
+        return str(json_text.read(refusal.body)["message"])
     except (TypeError, ValueError, KeyError):
         return str(refusal.body)

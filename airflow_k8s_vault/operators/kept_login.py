@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 from typing import Any
 
 from kubernetes_asyncio import client as async_client
 
-from airflow_k8s_vault import delivery
+from airflow_k8s_vault import delivery, json_text
 from airflow_k8s_vault.delivery import VaultLogin
 from airflow_k8s_vault.delivery.secret import login_name, secret_name
 from airflow_k8s_vault.errors import DeliveryUnavailable, K8sVaultError
@@ -47,7 +46,7 @@ class KeptLogin:
             answer: Any = await async_client.CoreV1Api(connection).read_namespaced_secret(
                 login_name(self._request), self._namespace, _preload_content=False
             )
-            result = SecretValue(json.loads(await answer.read())) if answer.status == 200 else None
+            result = SecretValue(json_text.read(await answer.read())) if answer.status == 200 else None
         return delivery.handover().kept_token(result, self._pod_uid) if result else None
 
     @_GUARDED

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+from airflow_k8s_vault import json_text
 from airflow_k8s_vault.delivery.agent import CONTAINER
 
 TIMEOUT_SECONDS = 2
@@ -80,7 +81,6 @@ def _api() -> Any:
 
 
 def _get(api: Any, deadline: float, path: str, **query: Any) -> Any:
-    import json
 
     answer = api.call_api(
         path,
@@ -91,7 +91,7 @@ def _get(api: Any, deadline: float, path: str, **query: Any) -> Any:
         _return_http_data_only=True,
         _request_timeout=max(0.1, deadline - time.monotonic()),
     )
-    return json.loads(answer.data)
+    return json_text.read(answer.data)
 
 
 def _when(item: Mapping[str, Any]) -> tuple[str, str]:

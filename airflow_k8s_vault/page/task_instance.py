@@ -8,7 +8,6 @@ a name that the record gives.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -18,7 +17,7 @@ from airflow.models.task_state_store import TaskStateStoreModel
 from airflow.utils.session import create_session
 from sqlalchemy import select
 
-from airflow_k8s_vault import teams
+from airflow_k8s_vault import json_text, teams
 from airflow_k8s_vault.delivery import Step, steps_of
 from airflow_k8s_vault.errors import K8sVaultError
 from airflow_k8s_vault.page import catalog, cluster, usage
@@ -121,7 +120,7 @@ def _record(dag_id: str, run_id: str, task_id: str, map_index: int) -> Mapping[s
     with create_session() as session:
         text = session.scalar(result)
     try:
-        record = json.loads(text) if text else None
+        record = json_text.read(text) if text else None
     except ValueError:
         return None
     return record if isinstance(record, Mapping) else None

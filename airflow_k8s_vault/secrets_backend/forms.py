@@ -17,6 +17,8 @@ from itertools import chain
 from typing import Any
 from urllib.parse import parse_qsl, quote, quote_plus, unquote, unquote_plus, urlsplit
 
+from airflow_k8s_vault import json_text
+
 # Masked everywhere they would make logs useless, and as values they are no secret. Airflow itself masks nothing
 # shorter than [logging] min_length_masked_secret.
 # fmt: off
@@ -249,8 +251,8 @@ def _json_of(text: str) -> Any:
     if not text.lstrip().startswith(("{", "[", '"')):
         return None
     try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
+        return json_text.read(text)
+    except ValueError:
         return None
 
 

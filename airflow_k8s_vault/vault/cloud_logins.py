@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from airflow_k8s_vault import json_text
 from airflow_k8s_vault.errors import VaultRefused, VaultUnavailable
 from airflow_k8s_vault.vault.settings import Settings
 
@@ -138,7 +139,7 @@ def gcp_jwt(settings: Settings) -> str:
     if settings.gcp_keyfile_dict:
         key = settings.gcp_keyfile_dict.reveal()
     elif settings.gcp_key_path:
-        key = json.loads(Path(settings.gcp_key_path).read_text())
+        key = json_text.read(Path(settings.gcp_key_path).read_text())
     else:
         return _signed_by_google(settings)
     import jwt

@@ -7,7 +7,7 @@ import random
 import re
 import ssl
 import time
-from json import dumps
+from json import JSONDecodeError, dumps
 from typing import Any
 
 from urllib3.exceptions import HTTPError
@@ -124,7 +124,7 @@ class Requests:
         return headers
 
     def _judged(self, answer: Answer) -> dict[str, Any] | _Failure:
-        body = _json_of(answer)
+        body = self._json_of(answer)
         message = _message(answer, body)
         if answer.status >= 500 or answer.status in RETRIED:
             message = f"{answer.status} {message}".strip()
@@ -139,6 +139,24 @@ class Requests:
             return _Failure(f"{answer.status} with a body that is no JSON: is this really Vault's address?")
         return body
 
+    def _json_of(self, answer: Answer) -> dict[str, Any] | None:
+        """Return the body, {} where it is empty, None where it is no JSON object.
+
+        Raises VaultRefused where it is JSON beyond what Python reads: Vault is there, trying again cannot help.
+        """
+        if not answer.body:
+            return {}
+        try:
+            body = json_text.loads(answer.body)
+        except (JSONDecodeError, UnicodeDecodeError):
+            return None
+        except ValueError as error:
+            why = "it is nested too deeply" if "deep" in str(error) else "a number has too many digits"
+        else:
+            return body if isinstance(body, dict) else None
+        # Outside of `except`: the frames of the parser hold the text.
+        raise VaultRefused(f"Vault at {self._settings.url} answered what cannot be read: {why}. Write it as text.")
+
 
 class _Failure:
     """A try that may be repeated. perhaps_done: Vault may have done it, and only the answer is missing."""
@@ -150,17 +168,6 @@ class _Failure:
         self.status = status
         self.wait_seconds = wait_seconds
         self.perhaps_done = perhaps_done
-
-
-def _json_of(answer: Answer) -> dict[str, Any] | None:
-    """Return the body, {} where it is empty, None where it is no JSON object."""
-    if not answer.body:
-        return {}
-    try:
-        body = json_text.loads(answer.body)
-    except ValueError:
-        return None
-    return body if isinstance(body, dict) else None
 
 
 def _message(answer: Answer, body: dict[str, Any] | None) -> str:

@@ -14,8 +14,9 @@ from tests import http_server
 class FaultyProxy:
     """Passes requests on to `target` until `fault` says otherwise; `seen` lists them as "GET /v1/…".
 
-    fault: None, a status (int), "hang" (never answer), "cut" (hang up without an answer), "cut after" (pass it on,
-    then hang up: the work is done, the answer lost), "drip" (one byte every 0.2 s), "rubbish" (200, no JSON),
+    fault: None, a status (int), what is answered (bytes), "hang" (never answer), "cut" (hang up without an
+    answer), "cut after" (pass it on, then hang up: the work is done, the answer lost), "drip" (one byte every
+    0.2 s), "rubbish" (200, no JSON),
     "elsewhere" (404, as a server that is no Vault says it), "torn" (a GET's answer lacks its last byte), or
     ("delay", seconds).
     faults_left: after so many faults it passes again; None: it does not.
@@ -77,6 +78,8 @@ def _handler(proxy: FaultyProxy) -> type[http_server.Handler]:
                 self.hang_up()
             elif isinstance(fault, int):
                 self._answer(fault, b'{"errors":["made by the proxy"]}')
+            elif isinstance(fault, bytes):
+                self._answer(200, fault)
             elif fault == "elsewhere":
                 self._answer(404, b"<html>No such page</html>")
             elif fault == "rubbish":

@@ -207,6 +207,21 @@ def test_a_refusal_is_not_tried_again(reading: Reading, proxy: FaultyProxy) -> N
     assert proxy.seen == ["GET /v1/sys/mounts", "GET /v1/auth/token/lookup-self"]
 
 
+@pytest.mark.parametrize(
+    ("value", "why"), [("[" * 1200 + "]" * 1200, "nested too deeply"), ("9" * 5000, "too many digits")]
+)
+def test_an_answer_that_python_cannot_read_is_a_refusal_and_no_outage(
+    value: str, why: str, reading: Reading, proxy: FaultyProxy
+) -> None:
+    client, path = reading()
+    proxy.fault = f'{{"data": {{"data": {{"a": {value}}}}}}}'.encode()
+
+    for _ in range(2):
+        with pytest.raises(VaultRefused, match=f"answered what cannot be read: .*{why}"):
+            client.read(path)
+    assert proxy.seen == [f"GET /v1/{path}"] * 2
+
+
 def test_a_standby_that_redirects_is_followed(
     openbao: OpenBao, proxy: FaultyProxy, put: Callable[..., str]
 ) -> None:

@@ -116,6 +116,27 @@ def test_a_wrong_value_is_an_error_that_names_setting_variable_and_what_is_wante
     assert f"{name} ({PREFIX}{name.upper()})" in str(error.value)
 
 
+# Nested 100,000 deep, and numbers that Python does not write.
+ODD: dict[str, tuple[Any, str]] = {
+    "proxies": ('{"a":' * 100_000, "a JSON object"),
+    "connections_path": ("[" * 100_000, "a path or a list of paths"),
+    "gcp_keyfile_dict": ('{"a":' * 100_000, "a JSON object"),
+    "cache_ttl_seconds": (10**5000, "a number of seconds, 0 or more, not int"),
+    "cache_max_entries": ("9" * 5000, "a whole number"),
+    "kv_engine_version": (10**5000, "one of 1, 2, not int"),
+    "url": (10**5000, "a string, not int"),
+    "verify": (10**5000, "true, false, the path of a CA file"),
+}
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_a_value_that_python_can_hardly_read_or_write_is_an_error_like_others(name: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        read(**{name: ODD[name][0]})
+
+    assert ODD[name][1] in str(error.value)
+
+
 def test_an_unknown_setting_names_the_nearest_known_one() -> None:
     message = mistakes_of(**MINIMAL, connection_path="x", rolle_id="y")
 

@@ -10,6 +10,8 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from airflow_k8s_vault import json_text
+
 # What the older key `policy` of a path stands for.
 _OLD = {
     "deny": ("deny",),
@@ -43,7 +45,7 @@ def rules(text: str) -> dict[str, frozenset[str]]:
 def _paths(text: str) -> Iterator[tuple[str, dict[str, Any]]]:
     if text.lstrip().startswith("{"):
         try:
-            document = json.loads(text)
+            document = json_text.read(text)
         except ValueError as error:
             raise Unreadable(str(error)) from None
         blocks = document.get("path") or {}

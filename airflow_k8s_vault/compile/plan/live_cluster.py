@@ -5,7 +5,6 @@ The only module of the room that talks to Kubernetes.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,6 +13,7 @@ from kubernetes.client import ApiClient, ApiException
 from kubernetes.config import ConfigException
 from urllib3.exceptions import HTTPError
 
+from airflow_k8s_vault import json_text
 from airflow_k8s_vault.compile import objects
 from airflow_k8s_vault.compile.plan.bindings import Binding, names_of_compiled
 from airflow_k8s_vault.compile.plan.kubernetes import Key, LiveCluster, key_of, named
@@ -106,7 +106,7 @@ class _Reader:
                 _preload_content=False,
                 _request_timeout=_TIMEOUT_SECONDS,
             )
-            return True, json.loads(_body(answer))
+            return True, json_text.read(_body(answer))
         except ApiException as refusal:
             if refusal.status == 404:
                 return True, None

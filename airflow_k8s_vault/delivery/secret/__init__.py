@@ -176,4 +176,10 @@ def _item(key: str, file: VaultFile | None) -> dict[str, Any]:
 
 def _text(place: Place, holds: Mapping[str, Any]) -> str:
     value = holds if place.key_in_vault is None else holds[place.key_in_vault]
-    return value if isinstance(value, str) else json_text.dumps(value)
+    try:
+        return value if isinstance(value, str) else json_text.dumps(value)
+    except ValueError as error:
+        what = place.key_in_vault or "a secret"
+        message = f"Not delivered: {what} is {error}. Write it as text."
+    # Outside of `except`: the frames of what writes it hold the value.
+    raise DeliveryRefused(message)

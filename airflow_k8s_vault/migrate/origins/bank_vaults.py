@@ -6,11 +6,11 @@ https://bank-vaults.dev/docs/mutating-webhook/ : its webhook replaces vault:PATH
 from __future__ import annotations
 
 import base64
-import json
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from airflow_k8s_vault import json_text
 from airflow_k8s_vault.migrate.origins.api_path import value_at
 from airflow_k8s_vault.migrate.origins.manifest import mapping, name_of, namespaces_of, text
 from airflow_k8s_vault.migrate.origins.origin import Origin, Source, VaultValue
@@ -46,8 +46,10 @@ def reference(value: str) -> VaultValue | None:
 
 def _written(value: VaultValue, text_of_parameters: str) -> VaultValue | None:
     try:
-        parameters = json.loads(text_of_parameters or "{}")
+        parameters = json_text.read(text_of_parameters or "{}")
     except ValueError:
+        return None
+    if not isinstance(parameters, dict):
         return None
     unclear = () if parameters else ("TODO: it is written to, without parameters: which ones Vault takes there.",)
     given = tuple((key, str(item)) for key, item in parameters.items())

@@ -29,7 +29,7 @@ def alias(text: str, root: str = "") -> Alias | None:
     >>> alias("{{ .password | toString }}"), alias('{{- get .Secrets "tls.key" | b64dec -}}', ".Secrets")
     (Alias(key='password', decode=None), Alias(key='tls.key', decode='base64'))
     """
-    match = re.fullmatch(_WHOLE.format(key=_key(root)), text)
+    match = re.fullmatch(patterns(root)[0], text, re.ASCII)
     if not match:
         return None
     pipes = match["pipes"].replace("|", " ").split()
@@ -47,8 +47,13 @@ def keys(text: str, root: str = "") -> list[str]:
     """
     parts = (part.partition("}}") for part in text.split("{{")[1:])
     expressions = " ".join(expression for expression, end, _ in parts if end)
-    matches = re.finditer(rf"(?<![\w.)]){_key(root)}", expressions)
+    matches = re.finditer(patterns(root)[1], expressions, re.ASCII)
     return list(dict.fromkeys(match["name"] or match["quoted"] for match in matches))
+
+
+def patterns(root: str) -> tuple[str, str]:
+    """Return the pattern of a template that is one value, and that of a value within an expression."""
+    return _WHOLE.format(key=_key(root)), rf"(?<![\w.)]){_key(root)}"
 
 
 def _key(root: str) -> str:
