@@ -62,6 +62,7 @@ _OWN_JSON = {
     "operators/trial.py",
     "compile/plan/hcl.py",
     "migrate/differences.py",
+    "policy/known_secrets.py",
 }
 
 
