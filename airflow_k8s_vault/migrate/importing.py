@@ -12,6 +12,7 @@ from airflow_k8s_vault.migrate import (
     airflow_jinja,
     base_container,
     cluster_fields,
+    file_places,
     file_texts,
     injected_secrets,
     kubernetes_secrets,
@@ -124,6 +125,7 @@ def drafted(pod: InputPod, target: Target) -> Draft:
     injected_secrets.take(draft)
     namespace = str(draft.metadata.get("namespace") or target.namespace)
     kubernetes_secrets.take(draft, target.origins, namespace)
+    file_places.check(draft)
     literal_credentials.take(draft)
     team_entries.take(draft)
     team_entries.replace_images(draft, target.images)

@@ -156,12 +156,14 @@ def test_a_secret_provider_class_gives_the_files_of_its_volumes_and_the_secrets_
         ("kv/etl/keystore", {"engine": "kv1", "files": {"keystore": "store"}, "decode": "base64", **store}),
         ("pki/issue/etl", {**dynamic, "parameters": parameters, "files": {"cert": "certificate"}, **store}),
         ("secret/etl/api", {"files": {"api-key": "key"}, "mode": "0400", **store}),
-        ("database/creds/etl", {**dynamic, "files": {"leased": "password"}, "directory": "/mnt/secrets-store/db"}),
+        ("database/creds/etl", {**dynamic, "files": {"leased": "password"}}),
         ("secret/etl/api", {"files": {"api.key": "key"}, "mode": "0400", "directory": "/home/etl/.keys"}),
         ("TODO/azure", {"files": {"TODO.file": "TODO_key"}, "directory": "/mnt/azure"}),
     ] == as_given(result)
     assert "SecretProviderClass team-etl/azure is of provider azure, not vault" in comments(result)
     assert "vault_role: etl\n" in result.files["etl/team.yaml"]
+    assert "the program looked in /mnt/secrets-store/db, which lies in /mnt/secrets-store" in comments(result)
+    assert 2 == comments(result).count("mode 0400 needs the container's user: runAsUser in the template")
 
 
 def test_references_of_bank_vaults_are_followed_in_secrets_and_a_secrets_own_value_is_shown_nowhere(
@@ -421,3 +423,15 @@ def test_what_tells_of_paths_may_lie_in_another_file_and_is_listed_as_read_for_t
     assert "None of the files has a pod" in alone.err
     assert "read for its paths" in alone.err
     assert "has no pod" in ran("job.yaml", "other.yaml").err
+
+
+@pytest.mark.parametrize("context", [{"runAsUser": 1000}, {"fsGroup": 1000}, {}])
+def test_a_mode_that_the_operator_would_refuse_for_want_of_a_user_is_a_todo(
+    context: dict[str, int], tmp_path: Path
+) -> None:
+    given = pod(volumeMounts=[{"name": "keys", "mountPath": "/home/etl/keys"}])
+    volume = {"secretName": "db", "defaultMode": 0o440, "items": [{"key": "password", "path": "pw"}]}
+    given["spec"] |= {"volumes": [{"name": "keys", "secret": volume}], "securityContext": context}
+    result = imported([given, STORE, external(data=one())], tmp_path)
+
+    assert ("mode 0440 needs the container's user" in comments(result)) is (context == {})
