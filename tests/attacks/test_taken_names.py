@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import copy
 import json
 import os
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from kubernetes import client, config
 from kubernetes.client import ApiException
+from kubernetes_asyncio import client as async_client
 
 from airflow_k8s_vault.delivery import REQUEST_ANNOTATION
 from airflow_k8s_vault.delivery.secret import GATE, login_name, secret_name
 from airflow_k8s_vault.handover import handover
+from airflow_k8s_vault.operators import VaultPodTrigger
 from tests.attacks.test_foreign_pods import log_of_workers, plain
 from tests.faults.endings import AT_ONCE, HELD
 from tests.faults.fault_environment import NAMESPACE, FaultEnvironment
 from tests.faults.fault_proxy import Fault
 from tests.faults.worker import Dying, WatchedOperator, context, resume, run, seen, trigger, wait_until
+from tests.frames import shown
 
 pytestmark = pytest.mark.integration
 
@@ -237,3 +244,25 @@ def test_a_secret_that_somebody_made_before_the_worker_is_not_taken_for_its_own(
     assert (state, "that is not this pod's" in message) == ("failed", True), message
     assert not environment.started(operator)
     assert str(environment.traces()) == "nothing"
+
+
+def test_an_error_of_the_cluster_leaves_no_credential_of_the_triggerer_in_the_frames(
+    environment: FaultEnvironment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connection = os.environ["K8S_VAULT_TEST_TRIGGERER"]
+    monkeypatch.setenv("AIRFLOW_CONN_KUBERNETES_DEFAULT", connection)
+    kubeconfig = yaml.safe_load(Path(json.loads(connection)["extra"]["kube_config_path"]).read_text())
+    token = kubeconfig["users"][0]["user"]["token"]
+    waiting = VaultPodTrigger(
+        pod_name="gone",
+        pod_namespace=NAMESPACE,
+        trigger_start_time=datetime.now(UTC),
+        base_container_name="base",
+        kubernetes_conn_id="kubernetes_default",
+        uid="1",
+    )
+
+    with pytest.raises(async_client.ApiException) as raised:
+        asyncio.run(waiting._wait_for_pod_start_within_deadline())
+
+    assert [text for text in shown(raised.value) if token in text] == []
