@@ -132,3 +132,27 @@ def name_errors(name: object) -> list[str]:
 
 def _plain(value: Any) -> Any:
     return str.__str__(value) if issubclass(type(value), str) else value
+
+
+class _Unwritable:
+    """Stands for what no message could show: nested too deeply, or a number of thousands of digits."""
+
+    def __repr__(self) -> str:
+        return "<too deep or too long>"
+
+
+_DEEPEST, _LARGEST = 10, 2**64
+
+
+def plain_copy(value: Any, depth: int = 0) -> Any:
+    """Return what a VaultSecret is given as a copy of plain types, in which text is exactly str."""
+    # By the type, which an object cannot lie about, and by the type's own methods.
+    if type(value) is str or value is None:
+        return value
+    if depth > _DEEPEST or (type(value) is int and abs(value) > _LARGEST):
+        return _Unwritable()
+    if issubclass(type(value), dict):
+        return {plain_copy(key): plain_copy(item, depth + 1) for key, item in dict.items(value)}
+    if type(value) in (list, tuple):
+        return [plain_copy(item, depth + 1) for item in value]
+    return str.__str__(value) if issubclass(type(value), str) else copied(value)

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Self, final
 
 from airflow_k8s_vault import vault_env, vault_parameters, vault_path
-from airflow_k8s_vault.vault_file import VaultFile, copied, name_errors
+from airflow_k8s_vault.vault_file import VaultFile, name_errors, plain_copy
 from airflow_k8s_vault.vault_path import Location
 
 ENGINES = ("kv2", "kv1", "dynamic")
@@ -167,7 +167,7 @@ name of an environment variable: printable ASCII characters but =, and no Jinja.
         # What is checked has to be what is delivered: a copy, in which text is exactly str.
         # By its own dictionary: a DAG file may make a thousand of them.
         values = vars(self)
-        values.update({name: _plain(values[name]) for name in _GIVEN})
+        values.update({name: plain_copy(values[name]) for name in _GIVEN})
 
     def mistakes(self) -> list[str]:
         """Return one sentence per mistake; empty where there is none."""
@@ -274,17 +274,6 @@ _GIVEN = tuple(item.name for item in fields(VaultSecret) if item.init)
 def _looked_up(kind: str, name: object) -> dict[str, str]:
     """Return the variable in which Airflow looks for it, as env of a secret."""
     return {f"{LOOKUPS[kind]}{name.upper()}": kind} if isinstance(name, str) else {}
-
-
-def _plain(value: Any) -> Any:
-    # By the type, which an object cannot lie about, and by the type's own methods.
-    if type(value) is str or value is None:
-        return value
-    if issubclass(type(value), dict):
-        return {_plain(key): _plain(item) for key, item in dict.items(value)}
-    if type(value) in (list, tuple):
-        return [_plain(item) for item in value]
-    return str.__str__(value) if issubclass(type(value), str) else copied(value)
 
 
 def _matches(pattern: re.Pattern[str], value: object) -> bool:

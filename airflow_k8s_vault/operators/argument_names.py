@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from functools import lru_cache
+from typing import Any
 
 from airflow_k8s_vault.errors import ArgumentError, did_you_mean, error_list
+from airflow_k8s_vault.operators import plain
 
 # Airflow's own, which it hands to every operator.
 _AIRFLOWS = frozenset(("default_args", "is_setup", "is_teardown", "on_failure_fail_dagrun"))
@@ -23,6 +25,13 @@ def check(operator: type, task_id: str, names: Iterable[str], set_itself: Mappin
             errors.append(f"{name}: {set_itself[name]}")
         elif name not in known and not name.startswith("_airflow_"):
             errors.append(f"{name} is no argument of {_shown(operator)}.{did_you_mean(name, known)}")
+    if errors:
+        raise ArgumentError(error_list(f"Task '{task_id}' is given arguments that it cannot take:", errors))
+
+
+def require_readable(task_id: str, arguments: Mapping[str, Any]) -> None:
+    """Raise ArgumentError for each argument that nobody could copy, compare or write out."""
+    errors = [f"{name} {excess}." for name, value in arguments.items() if (excess := plain.excess(value))]
     if errors:
         raise ArgumentError(error_list(f"Task '{task_id}' is given arguments that it cannot take:", errors))
 

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
+# Of one argument: deeper than any pod, more entries than any pod has, and the digits that Python always writes.
+_DEEPEST, _MOST_ENTRIES, _MOST_BITS = 100, 200_000, 2_048
 _SCALARS = (str, int, float, bool, type(None))
 
 
@@ -57,3 +59,28 @@ def same(one: Any, other: Any) -> bool:
     if kind is dict:
         return same(list(one.items()), list(other.items()))
     return one is other
+
+
+def excess(value: Any) -> str | None:
+    """Return what makes a value one that cannot be copied or written out, None where nothing does.
+
+    >>> excess({"a": [1, "b"]}), excess(10**5000)
+    (None, 'holds a number of more than 2,048 bits')
+    """
+    level, entries = [value], 0
+    for _ in range(_DEEPEST):
+        below: list[Any] = []
+        for item in level:
+            if isinstance(item, int) and int.bit_length(item) > _MOST_BITS:
+                return f"holds a number of more than {_MOST_BITS:,} bits"
+            if issubclass(type(item), dict):
+                below += [*dict.keys(item), *dict.values(item)]
+            elif type(item) in (list, tuple):
+                below += item
+        entries += len(below)
+        if entries > _MOST_ENTRIES:
+            return f"holds more than {_MOST_ENTRIES:,} entries"
+        level = below
+        if not level:
+            return None
+    return f"is nested deeper than {_DEEPEST} levels"

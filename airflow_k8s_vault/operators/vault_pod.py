@@ -151,6 +151,7 @@ class VaultPodOperator(RunsPod):
         given: all arguments, with the DAG's defaults. passed: those that are not from there, among which nothing
         may be misspelt. unknown: what only the run of a mapped task tells.
         """
+        argument_names.require_readable(task_id, given)
         request = TaskRequest.of(task_id, given, _POD_ARGUMENTS - cls.set_itself.keys(), unknown)
         with import_check.ErrorCollector() as errors:
             errors(cls.check_names, task_id, [*passed, *unknown])

@@ -425,3 +425,37 @@ def test_a_refusal_of_the_run_is_logged_once_and_with_its_cause() -> None:
 
 def test_what_airflow_fills_in_later_is_left_to_the_check_of_the_final_pod() -> None:
     assert operator(env_vars={"PGPASSWORD": "{{ var.value.password }}"}, cmds=["psql", "{{ params.url }}"])
+
+
+def nested(depth: int) -> list[Any]:
+    value: list[Any] = ["x"]
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
+@pytest.mark.parametrize("name", ["template_vars", "env_vars", "labels", "arguments", "vault_secrets", "team"])
+@pytest.mark.parametrize(
+    ("value", "why"),
+    [
+        (nested(500), "nested deeper than 100 levels"),
+        (nested(50_000), "nested deeper than 100 levels"),
+        ([10**5000], "holds a number of more than 2,048 bits"),
+        ([["x"] * 1000] * 300, "holds more than 200,000 entries"),
+    ],
+    ids=["deep", "very deep", "long number", "many entries"],
+)
+def test_an_argument_that_nobody_could_write_out_is_an_error_with_its_name(
+    name: str, value: Any, why: str
+) -> None:
+    with pytest.raises(ArgumentError, match=f"  - {name} .*{why}"):
+        operator(**{name: {"a": value} if name in ("template_vars", "env_vars", "labels") else value})
+
+
+@pytest.mark.parametrize("field", ["env", "parameters", "version", "key", "files", "engine", "prefix"])
+def test_a_part_of_a_secret_that_nobody_could_write_out_is_an_error_like_others(field: str) -> None:
+    for value in (nested(50_000), -(10**5000), {"a": 10**5000}):
+        secret = VaultSecret("secret/payments/x", **{"env": {"A": "a"}, field: value})
+
+        with pytest.raises(K8sVaultError, match="secrets of task 'load' have mistakes"):
+            operator(vault_secrets=[secret])
