@@ -112,8 +112,7 @@ def of_end(record: Mapping[str, Any], pod: Mapping[str, Any] | None, base: str, 
 
 def version(template: PodTemplate) -> str:
     """Return twelve characters that change with any file that the template is made of."""
-    texts = (template.folder.root / file for file in template.folder.chain(template.file))
-    return sha256(b"\0".join(file.read_bytes() for file in texts)).hexdigest()[:12]
+    return sha256("\0".join(template.texts()).encode()).hexdigest()[:12]
 
 
 def write(context: Any, record: Mapping[str, Any], log: Any) -> None:

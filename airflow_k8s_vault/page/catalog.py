@@ -99,7 +99,8 @@ def template(team: str, name: str) -> PodTemplate:
 
 def description(of: PodTemplate) -> str:
     """Return the comment at the top of the template's own file, on one line; empty where there is none."""
-    source = (of.folder.root / of.file).read_text(encoding="utf-8").lstrip()
+    # As a rendering reads it: no more than a template may have, and nothing beyond the folder.
+    source = next(of.texts()).lstrip()
     if not source.startswith("{#"):
         return ""
     return " ".join(source.removeprefix("{#").partition("#}")[0].strip("-+ \n").split())

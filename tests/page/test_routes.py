@@ -167,3 +167,19 @@ def test_a_template_that_counts_to_a_billion_ends_with_a_sentence(server: ApiSer
 
     assert answer.status == 200
     assert "it loops too often, or over too much" in answer.text
+
+
+def test_a_template_that_is_a_link_out_of_the_folder_is_described_by_a_sentence(
+    server: ApiServer, templates_dir: Path, tmp_path: Path
+) -> None:
+    outside, link = tmp_path / "outside", templates_dir / "payments" / "linked.yaml.j2"
+    outside.write_text("{# hunter2 #}")
+    link.symlink_to(outside)
+    try:
+        answer = server.get("/teams/payments")
+    finally:
+        link.unlink()
+
+    assert answer.status == 200
+    assert "is a link that leaves" in answer.text
+    assert "hunter2" not in answer.text
