@@ -45,6 +45,13 @@ def test_every_room_has_a_contract_for_its_door() -> None:
     assert rooms == protected
 
 
+def test_a_module_has_less_than_300_lines() -> None:
+    modules = [*PACKAGE.rglob("*.py"), *(ROOT / "devcluster/k8s_vault_devcluster").rglob("*.py")]
+    lines = {module.relative_to(ROOT).as_posix(): len(module.read_text().splitlines()) for module in modules}
+
+    assert {} == {name: count for name, count in lines.items() if count >= 300}
+
+
 def test_contributing_fits_on_two_screens() -> None:
     assert len((ROOT / "CONTRIBUTING.md").read_text().splitlines()) < 80
 

@@ -71,7 +71,7 @@ def excess(value: Any) -> str | None:
     for _ in range(_DEEPEST):
         below: list[Any] = []
         for item in level:
-            if isinstance(item, int) and int.bit_length(item) > _MOST_BITS:
+            if issubclass(type(item), int) and int.bit_length(item) > _MOST_BITS:
                 return f"holds a number of more than {_MOST_BITS:,} bits"
             if issubclass(type(item), dict):
                 below += [*dict.keys(item), *dict.values(item)]

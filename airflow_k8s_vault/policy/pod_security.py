@@ -102,7 +102,7 @@ def _container_contexts(pod: dict[str, Any]) -> Iterator[FieldValue]:
         yield f"{field}.securityContext", _get(container, "securityContext") or {}
 
 
-def _message(field: str, value: Any, control: str, allowed: str) -> str:
+def _text(field: str, value: Any, control: str, allowed: str) -> str:
     shown = "not set" if value is None else str(value).lower() if isinstance(value, bool) else repr(value)
     return f"{field} is {shown}; {control}: {allowed}."
 
@@ -118,20 +118,20 @@ def _host_process(pod: dict[str, Any]) -> Iterator[str]:
     for field, context in _security_contexts(pod):
         value = _get(context, "windowsOptions", "hostProcess")
         if value:
-            yield _message(f"{field}.windowsOptions.hostProcess", value, "HostProcess", "allowed is false")
+            yield _text(f"{field}.windowsOptions.hostProcess", value, "HostProcess", "allowed is false")
 
 
 def _host_namespaces(pod: dict[str, Any]) -> Iterator[str]:
     for key in ("hostNetwork", "hostPID", "hostIPC"):
         value = _get(pod, "spec", key)
         if value:
-            yield _message(f"spec.{key}", value, "host namespaces", "allowed is false")
+            yield _text(f"spec.{key}", value, "host namespaces", "allowed is false")
 
 
 def _privileged(pod: dict[str, Any]) -> Iterator[str]:
     for field, context in _container_contexts(pod):
         if context.get("privileged"):
-            yield _message(f"{field}.privileged", True, "privileged containers", "allowed is false")
+            yield _text(f"{field}.privileged", True, "privileged containers", "allowed is false")
 
 
 def _added_capabilities(pod: dict[str, Any]) -> Iterator[str]:
@@ -142,23 +142,21 @@ def _capabilities(pod: dict[str, Any], allowed: Collection[str]) -> Iterator[str
     for field, context in _container_contexts(pod):
         for capability in _get(context, "capabilities", "add") or ():
             if capability not in allowed:
-                yield _message(f"{field}.capabilities.add", capability, "capabilities", _one_of(allowed))
+                yield _text(f"{field}.capabilities.add", capability, "capabilities", _one_of(allowed))
 
 
 def _host_path(pod: dict[str, Any]) -> Iterator[str]:
     for index, volume in enumerate(_get(pod, "spec", "volumes") or ()):
         if volume.get("hostPath") is not None:
             path = _get(volume, "hostPath", "path")
-            yield _message(f"spec.volumes[{index}].hostPath", path, "HostPath volumes", "none are allowed")
+            yield _text(f"spec.volumes[{index}].hostPath", path, "HostPath volumes", "none are allowed")
 
 
 def _host_ports(pod: dict[str, Any]) -> Iterator[str]:
     for field, container in containers(pod):
         for index, port in enumerate(container.get("ports") or ()):
             if port.get("hostPort"):
-                yield _message(
-                    f"{field}.ports[{index}].hostPort", port["hostPort"], "host ports", "none are allowed"
-                )
+                yield _text(f"{field}.ports[{index}].hostPort", port["hostPort"], "host ports", "none are allowed")
 
 
 def _host_probes(pod: dict[str, Any]) -> Iterator[str]:
@@ -168,7 +166,7 @@ def _host_probes(pod: dict[str, Any]) -> Iterator[str]:
                 host = _get(container, *steps, action, "host")
                 if host:
                     name = ".".join((field, *steps, action, "host"))
-                    yield _message(
+                    yield _text(
                         name, host, "host probes and lifecycle hooks", "allowed is the pod itself (not set)"
                     )
 
@@ -177,29 +175,29 @@ def _apparmor(pod: dict[str, Any]) -> Iterator[str]:
     for field, context in _security_contexts(pod):
         value = _get(context, "appArmorProfile", "type")
         if context.get("appArmorProfile") is not None and value not in SECCOMP_PROFILES:
-            yield _message(f"{field}.appArmorProfile.type", value, "AppArmor", _one_of(SECCOMP_PROFILES))
+            yield _text(f"{field}.appArmorProfile.type", value, "AppArmor", _one_of(SECCOMP_PROFILES))
     for key, value in (_get(pod, "metadata", "annotations") or {}).items():
         fits = value in ("", "runtime/default") or str(value).startswith("localhost/")
         if key.startswith(_APPARMOR_ANNOTATION) and not fits:
             allowed = "allowed are runtime/default and localhost/*"
-            yield _message(f"metadata.annotations[{key}]", value, "AppArmor", allowed)
+            yield _text(f"metadata.annotations[{key}]", value, "AppArmor", allowed)
 
 
 def _selinux(pod: dict[str, Any]) -> Iterator[str]:
     for field, context in _security_contexts(pod):
         options = context.get("seLinuxOptions") or {}
         if (options.get("type") or "") not in SELINUX_TYPES:
-            yield _message(f"{field}.seLinuxOptions.type", options["type"], "SELinux", _one_of(SELINUX_TYPES))
+            yield _text(f"{field}.seLinuxOptions.type", options["type"], "SELinux", _one_of(SELINUX_TYPES))
         for key in ("user", "role"):
             if options.get(key):
-                yield _message(f"{field}.seLinuxOptions.{key}", options[key], "SELinux", "it has to be left out")
+                yield _text(f"{field}.seLinuxOptions.{key}", options[key], "SELinux", "it has to be left out")
 
 
 def _proc_mount(pod: dict[str, Any]) -> Iterator[str]:
     for field, context in _container_contexts(pod):
         value = context.get("procMount")
         if value not in (None, "Default"):
-            yield _message(f"{field}.procMount", value, "/proc mount type", "allowed is Default")
+            yield _text(f"{field}.procMount", value, "/proc mount type", "allowed is Default")
 
 
 def _seccomp(pod: dict[str, Any]) -> Iterator[str]:
@@ -207,14 +205,14 @@ def _seccomp(pod: dict[str, Any]) -> Iterator[str]:
         if context.get("seccompProfile") is not None:
             value = _get(context, "seccompProfile", "type")
             if value not in SECCOMP_PROFILES:
-                yield _message(f"{field}.seccompProfile.type", value, "seccomp", _one_of(SECCOMP_PROFILES))
+                yield _text(f"{field}.seccompProfile.type", value, "seccomp", _one_of(SECCOMP_PROFILES))
 
 
 def _sysctls(pod: dict[str, Any]) -> Iterator[str]:
     for index, sysctl in enumerate(_get(pod, "spec", "securityContext", "sysctls") or ()):
         if sysctl.get("name") not in SYSCTLS:
             name = f"spec.securityContext.sysctls[{index}].name"
-            yield _message(name, sysctl.get("name"), "sysctls", _one_of(SYSCTLS))
+            yield _text(name, sysctl.get("name"), "sysctls", _one_of(SYSCTLS))
 
 
 # Restricted: all of the above, and these.
@@ -226,22 +224,20 @@ def _volume_types(pod: dict[str, Any]) -> Iterator[str]:
         # Kubernetes makes an emptyDir of a volume without a kind; its admission refuses it all the same.
         for kind in kinds or [None]:
             if kind not in _VOLUMES:
-                yield _message(f"spec.volumes[{index}]", kind, "volume types", _one_of(_VOLUMES))
+                yield _text(f"spec.volumes[{index}]", kind, "volume types", _one_of(_VOLUMES))
 
 
 def _escalation(pod: dict[str, Any]) -> Iterator[str]:
     for field, context in _container_contexts(pod):
         value = context.get("allowPrivilegeEscalation")
         if value is not False:
-            yield _message(
-                f"{field}.allowPrivilegeEscalation", value, "privilege escalation", "it has to be false"
-            )
+            yield _text(f"{field}.allowPrivilegeEscalation", value, "privilege escalation", "it has to be false")
 
 
 def _non_root(pod: dict[str, Any]) -> Iterator[str]:
     for field, value in _effective(pod, "runAsNonRoot"):
         if value is not True:
-            yield _message(
+            yield _text(
                 f"{field}.runAsNonRoot", value, "running as non-root", "it has to be true, here or for the pod"
             )
 
@@ -249,21 +245,21 @@ def _non_root(pod: dict[str, Any]) -> Iterator[str]:
 def _non_root_user(pod: dict[str, Any]) -> Iterator[str]:
     for field, context in _security_contexts(pod):
         if context.get("runAsUser") == 0:
-            yield _message(f"{field}.runAsUser", 0, "running as non-root user", "any other number is allowed")
+            yield _text(f"{field}.runAsUser", 0, "running as non-root user", "any other number is allowed")
 
 
 def _seccomp_set(pod: dict[str, Any]) -> Iterator[str]:
     for field, value in _effective(pod, "seccompProfile"):
         if value is None:
             allowed = "it has to be RuntimeDefault or Localhost, here or for the pod"
-            yield _message(f"{field}.seccompProfile.type", None, "seccomp", allowed)
+            yield _text(f"{field}.seccompProfile.type", None, "seccomp", allowed)
 
 
 def _dropped_capabilities(pod: dict[str, Any]) -> Iterator[str]:
     for field, context in _container_contexts(pod):
         dropped = _get(context, "capabilities", "drop")
         if "ALL" not in (dropped or ()):
-            yield _message(f"{field}.capabilities.drop", dropped, "capabilities", "it has to hold ALL")
+            yield _text(f"{field}.capabilities.drop", dropped, "capabilities", "it has to hold ALL")
     yield from _capabilities(pod, ("NET_BIND_SERVICE",))
 
 

@@ -41,7 +41,10 @@ class VaultAdmin:
         tls = ssl.create_default_context(cafile=self.cacert) if self.address.startswith("https") else False
         url, headers = f"{self.address}/v1/{path}", {"X-Vault-Token": self.token}
         try:
-            reply = httpx.request(method, url, headers=headers, json=body, timeout=10, verify=tls)
+            # Vault sends a path with a `..` or `//` on to what it means.
+            reply = httpx.request(
+                method, url, headers=headers, json=body, timeout=10, verify=tls, follow_redirects=True
+            )
         except httpx.HTTPError as unreachable:
             raise VaultError(f"Vault at {self.address} does not answer: {unreachable}") from unreachable
         if reply.is_error:

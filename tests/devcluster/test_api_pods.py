@@ -175,8 +175,10 @@ def test_all_mistakes_are_named_at_once(api: Api, space: str) -> None:
     ("patch", "allowed"),
     [
         ({"metadata": {"labels": {"a": "b"}}}, True),
-        # Kubernetes takes these three, and no kubelet here would know of it.
-        ({"spec": {"activeDeadlineSeconds": 50}}, False),
+        ({"spec": {"activeDeadlineSeconds": 50}}, True),
+        ({"spec": {"activeDeadlineSeconds": 200}}, False),
+        ({"spec": {"activeDeadlineSeconds": None}}, False),
+        # Kubernetes takes this and the last one, and no kubelet here would know of it.
         ({"spec": {"containers": [base(image="python:3.13-slim")]}}, False),
         ({"spec": {"schedulingGates": None}}, True),
         ({"spec": {"schedulingGates": [{"name": "test/hold"}, {"name": "test/more"}]}}, False),

@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import Any
 from unittest import mock
 
+from airflow_k8s_vault import VaultSecret
 from airflow_k8s_vault.delivery.agent import configuration
 from tests.faults.case import Case, after, finish, whole
 from tests.faults.endings import DELIVERIES, LONG, MODES
@@ -67,7 +68,10 @@ def cases() -> Iterator[Case]:
     yield Case(name, "agent", out_of_memory, ends=UNAVAILABLE, leases=0, ran=False)
     name = "agent out of memory before the main process, its largest process killed"
     yield Case(name, "agent", out_of_memory_alone, ends=UNAVAILABLE, leases=0, ran=False)
-    later: dict[str, Any] = {"cmds": ["sh", "-c", f"{HAS_ALL} && sleep 12"]}
+    # Without what is made on request, which would have the agent look for changes each five minutes.
+    key = VaultSecret("secret/payments/partner", file="partner.key", key="api_key")
+    script = "test -s /vault/secrets/partner.key && until [ -e /tmp/end ]; do sleep 0.2; done"
+    later: dict[str, Any] = {"secrets": [key], "cmds": ["sh", "-c", script]}
     name = "agent out of memory while the pod runs"
     yield Case(name, "agent", out_of_memory_later, logins=None, leases=None, slow=True, operator=later)
 
@@ -161,6 +165,7 @@ def out_of_memory_later(environment: FaultEnvironment, operator: WatchedOperator
 
         with _large_secret(environment):
             wait_until(killed)
+        environment.run_in(name, "base", "touch /tmp/end")
         return finish(operator, process)
 
 

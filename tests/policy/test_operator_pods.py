@@ -10,7 +10,7 @@ import pytest
 from kubernetes.client import ApiClient, models
 
 from airflow_k8s_vault import VaultPodOperator, VaultSecret, templates
-from airflow_k8s_vault.delivery import VaultLogin, agent
+from airflow_k8s_vault.delivery import POD_LABELS, VaultLogin, agent
 from airflow_k8s_vault.errors import PolicyError
 from airflow_k8s_vault.policy import Expected, check
 
@@ -32,6 +32,7 @@ def built(**given: Any) -> tuple[dict[str, Any], Expected]:
     pod = ApiClient().sanitize_for_serialization(task.build_pod_request_obj(None, dry_run=True))
     rendered = templates.find("payments/etl", SHIPPED).render(task.template_vars)
     rendered["metadata"]["annotations"] = pod["metadata"]["annotations"]
+    rendered["metadata"]["labels"] |= POD_LABELS
     attached = agent.attach(rendered, SECRETS, VaultLogin(address="https://vault:8200", role="payments"))
     return pod, Expected(rendered, attached, "pod_templates/payments/etl.yaml.j2")
 
