@@ -154,6 +154,7 @@ def exec_socket(devcluster: DevCluster, api: Api, namespace: str) -> Any:
         f"{address}/api/v1/namespaces/{namespace}/pods/a/exec?{query}",
         ssl=ssl.create_default_context(cadata=api.ca),
         subprotocols=["v5.channel.k8s.io"],  # type: ignore[list-item]
+        open_timeout=None,
         additional_headers={"Authorization": f"Bearer {token}"},
     )
 
