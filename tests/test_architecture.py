@@ -74,13 +74,13 @@ _OWN_JSON = {
 
 
 def test_json_from_elsewhere_is_read_where_no_depth_is_a_crash() -> None:
-    found = set()
+    matches = set()
     for file in PACKAGE.rglob("*.py"):
         for node in ast.walk(ast.parse(file.read_text())):
             if isinstance(node, ast.Call) and ast.unparse(node.func) in ("json.loads", "json.load"):
                 argument = ast.unparse(node.args[0])
                 name = file.relative_to(PACKAGE).as_posix()
                 if not argument.startswith("json.dumps(") and name not in _OWN_JSON:
-                    found.add(f"{name}: {argument}")
+                    matches.add(f"{name}: {argument}")
 
-    assert set() == found
+    assert set() == matches

@@ -95,18 +95,18 @@ def _injected(draft: Draft, annotations: Mapping[str, Any], name: str, path: str
         )
     template = str(annotations.get(f"{_INJECTOR}agent-inject-template-{name}", ""))
     variables = {match[0]: match[1] or match[2] for match in _EXPORT.findall(template)}
-    named = _said(annotations, "agent-inject-containers", name).split(",")
+    named = _written(annotations, "agent-inject-containers", name).split(",")
     containers = [each.strip() for each in named if each.strip()] or [c["name"] for c in draft.spec["containers"]]
     if variables:
         comments.append("The command reads them as variables: it need not source a file any more.")
         made: dict[str, Any] = {**_engine(engine), "env": variables}
         return [Needed(vault, {**made, "container": each}, tuple(comments)) for each in containers]
     made = {**_engine(engine), **_file(annotations, name, template, comments)}
-    directory = _said(annotations, "secret-volume-path", name).rstrip("/") or DIRECTORY
+    directory = _written(annotations, "secret-volume-path", name).rstrip("/") or DIRECTORY
     return [placed(Needed(vault, made, tuple(comments)), directory, each) for each in containers]
 
 
-def _said(annotations: Mapping[str, Any], kind: str, name: str) -> str:
+def _written(annotations: Mapping[str, Any], kind: str, name: str) -> str:
     """Return what an annotation says of one secret, or else of all."""
     own = annotations.get(f"{_INJECTOR}{kind}-{name}")
     return str(own if own is not None else annotations.get(f"{_INJECTOR}{kind}", ""))
@@ -123,7 +123,7 @@ def _file(annotations: Mapping[str, Any], name: str, template: str, comments: li
         comments.append(f"TODO: a template wrote {file}; this has the whole secret, as JSON.")
     else:
         comments.append(f"The injector wrote lines of key: value into {file}; this is JSON. key= gives one value.")
-    mode = _said(annotations, "agent-inject-perms", name).zfill(4)
+    mode = _written(annotations, "agent-inject-perms", name).zfill(4)
     return made | ({"mode": mode} if mode in MODES else {})
 
 

@@ -101,15 +101,15 @@ def _objects(documents: Sequence[Any], name: str) -> Iterator[tuple[str, Mapping
 
 def _files(where: str, config_map: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Yield the pods that are files of a ConfigMap, as Airflow's chart has its pod_template_file; or else it."""
-    found = False
+    is_any = False
     for name, content in mapping(config_map, "data").items():
         if name.endswith(_FILES) and isinstance(content, str):
             with contextlib.suppress(MigrationError):
                 for document in read(content, f"{where} ({name})"):
                     if isinstance(document, Mapping) and "containers" in mapping(document, "spec"):
-                        found = True
+                        is_any = True
                         yield f"{where} ({name})", document
-    if not found:
+    if not is_any:
         yield where, config_map
 
 

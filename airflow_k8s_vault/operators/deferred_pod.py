@@ -31,7 +31,7 @@ class DeferredPod:
         if self._subscription is None:
             return await self.read()
         if self._newest is None:
-            return await self._told(_FIRST_SECONDS)
+            return await self._next_change(_FIRST_SECONDS)
         return self._newest
 
     async def next(self, within_seconds: float | None, poll_seconds: float) -> Any:
@@ -43,9 +43,9 @@ class DeferredPod:
         if self._subscription is None:
             await asyncio.sleep(poll_seconds if within is None else min(within, poll_seconds))
             return await self.read()
-        return await self._told(within)
+        return await self._next_change(within)
 
-    async def _told(self, within_seconds: float | None) -> Any:
+    async def _next_change(self, within_seconds: float | None) -> Any:
         try:
             self._newest = await self._subscription.changed(within_seconds)  # type: ignore[union-attr]
         except PodGone as gone:

@@ -69,7 +69,7 @@ class Seen(NamedTuple):
         """Return why the pod failed, in the words of the task's log; empty where it did not."""
         return str((self.record or {}).get("failure") or "")
 
-    def said(self, name: str) -> str:
+    def recorded(self, name: str) -> str:
         """Return one fact of the record as text, empty where it has none."""
         return str((self.record or {}).get(name) or "")
 

@@ -35,7 +35,7 @@ def known_secret_errors(
         secrets = {s for reading in _readings(text) for s in secrets_in(reading)}
         return any(s not in harmless and (s not in written or looks_random(s)) for s in secrets)
 
-    told = set[str]()
+    reported = set[str]()
     for path, value in flatten(pod).items():
         if any(path[:end] in left_out for end in range(1, len(path) + 1)):
             continue
@@ -43,8 +43,8 @@ def known_secret_errors(
         named = next((end for end in range(1, len(path)) if _is_name(path, end) and holds_one(path[end])), None)
         if named is not None or any(map(holds_one, _texts(value))):
             field = shown_path(path if named is None else path[:named])
-            if field not in told:
-                told.add(field)
+            if field not in reported:
+                reported.add(field)
                 yield f"{field} holds a secret of Airflow's (not shown)"
 
 
@@ -75,4 +75,4 @@ def _readings(text: str) -> Iterator[str]:
             yield str(json.loads(f'"{text}"'))
         except ValueError:
             yield text.replace("\\", "")
-    yield from (found.decode(errors="ignore") for found in encoded_bytes(text))
+    yield from (part.decode(errors="ignore") for part in encoded_bytes(text))

@@ -213,8 +213,8 @@ def _stop(folder: Path, supervisor: int) -> None:
 
 def _require_own(folder: Path) -> None:
     """Raise DevError where others could put files into the folder, or take those away that we trust."""
-    found = folder.stat()
-    if found.st_uid != os.geteuid() or found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+    status = folder.stat()
+    if status.st_uid != os.geteuid() or status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
         raise DevError(
             f"{folder} is another user's, or others may write to it: it will hold tokens and passwords.\n"
             f"  Make it yours alone (chmod 700 {folder}), or name another one with --folder."

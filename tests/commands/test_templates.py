@@ -530,7 +530,7 @@ def test_lint_holds_the_platforms_limits_against_the_packages_own_images(
 
 
 @pytest.mark.parametrize(
-    ("connections", "files", "told"),
+    ("connections", "files", "reason"),
     [
         (None, "r.example.com/alpine@sha256:" + 64 * "a", None),
         (None, "r.example.com/alpine:3", "the XCom sidecar"),
@@ -543,7 +543,7 @@ def test_lint_holds_the_platforms_limits_against_the_packages_own_images(
     ],
 )
 def test_lint_holds_the_sidecars_image_of_file_and_connection_against_limits_and_each_other(
-    connections: str | None, files: str, told: str | None, folder: Path, monkeypatch: pytest.MonkeyPatch
+    connections: str | None, files: str, reason: str | None, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     extra = {"xcom_sidecar_container_image": connections} if connections else {}
     monkeypatch.setenv("AIRFLOW_CONN_KUBERNETES_DEFAULT", json.dumps({"conn_type": "kubernetes", "extra": extra}))
@@ -553,7 +553,7 @@ def test_lint_holds_the_sidecars_image_of_file_and_connection_against_limits_and
     rows = run("templates", "lint", folder, "-o", "json").json()
 
     sidecar = [row["what"] for row in rows if "xcom_sidecar_container_image" in row["what"]]
-    assert [told in what for what in sidecar if told] == ([True] if told else []), sidecar
+    assert [reason in what for what in sidecar if reason] == ([True] if reason else []), sidecar
 
 
 def test_lint_warns_of_a_pattern_that_takes_more_than_it_says(folder: Path) -> None:

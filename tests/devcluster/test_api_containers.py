@@ -46,8 +46,8 @@ def run(api: Api, space: str) -> Callable[..., str]:
     return start
 
 
-def phase(api: Api, space: str, wanted: str) -> str:
-    return str(eventually(lambda: api("GET", f"{space}/pods/a")["status"]["phase"], wanted.__eq__))
+def phase(api: Api, space: str, expected: str) -> str:
+    return str(eventually(lambda: api("GET", f"{space}/pods/a")["status"]["phase"], expected.__eq__))
 
 
 def execute(core: client.CoreV1Api, namespace: str, *command: str, **options: Any) -> Any:

@@ -36,7 +36,7 @@ def test_a_dependent_stays_while_one_of_its_owners_does(api: Api, space: str) ->
     api("DELETE", f"{space}/pods/a")
 
     read = lambda: api("GET", f"{space}/secrets/s")["metadata"]["ownerReferences"]  # noqa: E731
-    left = eventually(read, lambda found: len(found) == 1)
+    left = eventually(read, lambda result: len(result) == 1)
     assert left[0]["name"] == "b"
     api("DELETE", f"{space}/pods/b")
     assert gone(api, f"{space}/secrets/s")

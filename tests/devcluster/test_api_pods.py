@@ -21,11 +21,11 @@ def env(name: str = "A", **value_from: Any) -> dict[str, Any]:
     return {"containers": [base(env=[{"name": name, "valueFrom": value_from}])]}
 
 
-def eventually(read: Callable[[], Any], wanted: Callable[[Any], bool], seconds: float = 240) -> Any:
+def eventually(read: Callable[[], Any], expected: Callable[[Any], bool], seconds: float = 240) -> Any:
     deadline = time.monotonic() + seconds
-    while not wanted(result := read()) and time.monotonic() < deadline:
+    while not expected(result := read()) and time.monotonic() < deadline:
         time.sleep(0.02)
-    assert wanted(result), result
+    assert expected(result), result
     return result
 
 
@@ -199,13 +199,13 @@ def test_a_pods_spec_hardly_changes(api: Api, space: str, patch: dict[str, Any],
 def test_a_gated_pod_waits_until_its_gate_is_removed(api: Api, space: str) -> None:
     api("POST", f"{space}/pods", pod())
     read = lambda: api("GET", f"{space}/pods/a")  # noqa: E731
-    gated = eventually(read, lambda found: "conditions" in found["status"])
+    gated = eventually(read, lambda result: "conditions" in result["status"])
 
     api("PATCH", f"{space}/pods/a", {"spec": {"schedulingGates": None}}, kind=MERGE)
 
     assert gated["status"]["conditions"][0]["reason"] == "SchedulingGated"
     assert "nodeName" not in gated["spec"]
-    bound = eventually(read, lambda found: found["spec"].get("nodeName"))
+    bound = eventually(read, lambda result: result["spec"].get("nodeName"))
     assert bound["spec"]["nodeName"] == "devcluster"
 
 

@@ -56,7 +56,7 @@ def test_a_search_for_what_was_raised_finds_its_heading(raise_it: Callable[[], A
 
     headings = [row.headline for row in messages.all_messages() if row.is_of(message)]
 
-    assert any(found.startswith(heading) for found in headings), headings
+    assert any(first.startswith(heading) for first in headings), headings
 
 
 def test_every_code_of_the_catalogue_is_one_that_a_check_has() -> None:

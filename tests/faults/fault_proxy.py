@@ -172,7 +172,7 @@ def _handler(proxy: FaultProxy) -> type[http_server.Handler]:
                 self._answer(fault, b'{"errors":["made by the proxy"],"message":"made by the proxy"}')
             elif fault == "rubbish":
                 self._answer(200, b"<html>Sign in to the hotel network</html>")
-            elif tunnel.is_asked_for(self.headers):
+            elif tunnel.is_requested(self.headers):
                 self._tunnel(request)
             else:
                 answer = proxy.pass_on(self, body)

@@ -47,5 +47,5 @@ def _pass(from_: socket.socket, to: socket.socket) -> bool:
     return bool(content)
 
 
-def is_asked_for(headers: Any) -> bool:
+def is_requested(headers: Any) -> bool:
     return str(headers.get("Upgrade", "")).lower() == "websocket"

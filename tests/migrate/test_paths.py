@@ -416,8 +416,8 @@ def test_what_tells_of_paths_may_lie_in_another_file_and_is_listed_as_read_for_t
     assert "TODO/" not in done.out
     assert "etl/job" in done.out
     assert 'VaultSecret("secret/etl/db", env={"X": "password"})' in done.out
-    told = " ".join(done.out.split())
-    assert "secrets.yaml was read for its paths of Vault: SecretStore vault, ExternalSecret a/db." in told
+    printed = " ".join(done.out.split())
+    assert "secrets.yaml was read for its paths of Vault: SecretStore vault, ExternalSecret a/db." in printed
     alone = ran("secrets.yaml")
     assert 2 == alone.status
     assert "None of the files has a pod" in alone.err

@@ -37,7 +37,7 @@ class Clouds:
         """endpoint: the clusters' address."""
         self.certificates = certificates.make(folder, (AWS, GOOGLE, AZURE, GKE))
         self.endpoint, self.life_seconds = endpoint, 3600
-        self.asked: list[str] = []
+        self.requests: list[str] = []
         self.made_at: dict[str, float] = {}
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
         self._server.socket = context(self.certificates).wrap_socket(self._server.socket, server_side=True)
@@ -97,7 +97,7 @@ class Clouds:
         return self._gke_port
 
     def answer(self, host: str, request: str, sent: Mapping[str, list[str]]) -> dict[str, Any]:
-        self.asked.append(f"{host} {request}")
+        self.requests.append(f"{host} {request}")
         if host == AWS and request == "GET /clusters/prod":
             arn = f"arn:aws:eks:{REGION}:111122223333:cluster/prod"
             described = {"name": "prod", "arn": arn, "endpoint": self.endpoint, "status": "ACTIVE"}

@@ -52,12 +52,12 @@ def test_the_kubeconfig_of_amazons_hook_is_good_while_its_credentials_file_is_th
 def test_a_cluster_that_googles_hook_finds_takes_the_tokens_of_googles_library(
     known: Cloud, connected: Any
 ) -> None:
-    def found() -> tuple[str, str]:
+    def cluster_of() -> tuple[str, str]:
         cluster = GKEHook(location="europe-west1").get_cluster(name="prod", project_id="project")
         return cluster.endpoint, cluster.master_auth.cluster_ca_certificate
 
     # In a process of its own: gRPC does not outlive a fork.
-    state, (endpoint, authority) = Process(found).outcome()
+    state, (endpoint, authority) = Process(cluster_of).outcome()
     made = known.by_library("gke")
 
     def kubeconfig(who: str) -> Any:
@@ -74,4 +74,4 @@ def test_a_cluster_that_googles_hook_finds_takes_the_tokens_of_googles_library(
     known.environment.clean()
 
     assert (state, ended, left) == ("ok", "ok", "nothing"), message
-    assert GKE not in " ".join(known.clouds.asked)
+    assert GKE not in " ".join(known.clouds.requests)

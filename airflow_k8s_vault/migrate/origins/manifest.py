@@ -19,20 +19,20 @@ def mapping(value: Any, *keys: str) -> Mapping[str, Any]:
 
 def text(value: Any, *keys: str) -> str:
     """Return the text or number below these keys; "" where there is neither."""
-    found = mapping(value, *keys[:-1]).get(keys[-1])
-    return str(found) if isinstance(found, str | int | float) and not isinstance(found, bool) else ""
+    result = mapping(value, *keys[:-1]).get(keys[-1])
+    return str(result) if isinstance(result, str | int | float) and not isinstance(result, bool) else ""
 
 
 def mappings(value: Any, *keys: str) -> Iterator[Mapping[str, Any]]:
     """Yield the mappings of the list below these keys."""
-    found = mapping(value, *keys[:-1]).get(keys[-1])
-    yield from (item for item in found if isinstance(item, Mapping)) if isinstance(found, list) else ()
+    result = mapping(value, *keys[:-1]).get(keys[-1])
+    yield from (item for item in result if isinstance(item, Mapping)) if isinstance(result, list) else ()
 
 
 def texts(value: Any, *keys: str) -> list[str]:
     """Return the texts of the list below these keys."""
-    found = mapping(value, *keys[:-1]).get(keys[-1])
-    return [item for item in found if isinstance(item, str)] if isinstance(found, list) else []
+    result = mapping(value, *keys[:-1]).get(keys[-1])
+    return [item for item in result if isinstance(item, str)] if isinstance(result, list) else []
 
 
 def name_of(item: Mapping[str, Any]) -> str:

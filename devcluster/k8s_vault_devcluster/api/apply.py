@@ -31,7 +31,7 @@ def manager_of(query: Mapping[str, str]) -> str:
     return query["fieldManager"]
 
 
-def wanted(sent: Any) -> Object:
+def requested_of(sent: Any) -> Object:
     """Return what is applied; raise ApiError 400 where it cannot be."""
     if not isinstance(sent, dict):
         raise bad_request("error decoding YAML: it is no object")

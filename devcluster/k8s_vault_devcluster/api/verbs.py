@@ -181,7 +181,7 @@ def patch(
 
 def apply(context: Context, requested: RequestInfo, sent: object, query: Mapping[str, str]) -> tuple[int, Object]:
     """Apply what one manager wants of an object, which is made where there is none; return (status, object)."""
-    manager, new = server_side.manager_of(query), server_side.wanted(sent)
+    manager, new = server_side.manager_of(query), server_side.requested_of(sent)
     version, kind = requested.target.api_version, requested.target.kind
     new = body.checked(schema.without_nulls(new), version, kind)
     if new.setdefault("metadata", {}).setdefault("name", requested.name) != requested.name:

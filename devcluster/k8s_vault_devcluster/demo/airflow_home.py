@@ -95,7 +95,7 @@ class Airflow:
 
     def start(self) -> None:
         """Make the tables, then start the four components."""
-        migrated, printed = self.told("db", "migrate")
+        migrated, printed = self.printed("db", "migrate")
         if not migrated:
             raise K8sVaultError(f"airflow db migrate failed:\n{printed[-2000:]}")
         settings = self.home / "config" / "airflow_local_settings.py"
@@ -105,7 +105,7 @@ class Airflow:
             log, environment = self.home / f"{name}.log", {**self.environment, **self._of_component.get(name, {})}
             self._processes.append(ServerProcess(f"Airflow's {name}", self._command(name), log, environment))
 
-    def told(self, *arguments: str, environment: Mapping[str, str] | None = None) -> tuple[bool, str]:
+    def printed(self, *arguments: str, environment: Mapping[str, str] | None = None) -> tuple[bool, str]:
         """Run one `airflow` command with more variables; return whether it succeeded, and what it printed."""
         variables = {**os.environ, **self.environment, **(environment or {})}
         done = subprocess.run(self._command(*arguments), env=variables, capture_output=True, text=True)

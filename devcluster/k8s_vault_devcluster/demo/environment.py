@@ -150,7 +150,7 @@ class AirflowEnvironment(Environment):
     def plan(self) -> tuple[bool, str]:
         """Run `airflow k8s-vault plan` and return whether there is no difference, and what it printed."""
         least = ("--dags", str(self.dags)) if self.compiled_dags else ()
-        return self.airflow.told("k8s-vault", "plan", *least, environment=self._administrator())
+        return self.airflow.printed("k8s-vault", "plan", *least, environment=self._administrator())
 
     def shell_environment(self) -> Path:
         """Write a file for a shell to source, for this Airflow's commands as the administrator of all."""

@@ -40,8 +40,8 @@ def expand(text: str, values: Mapping[str, str]) -> str:
     '1 $(B) $(A)'
     """
 
-    def value(found: re.Match[str]) -> str:
-        return "$" if found[1] is None else values.get(found[1], found[0])
+    def value(match: re.Match[str]) -> str:
+        return "$" if match[1] is None else values.get(match[1], match[0])
 
     return _REFERENCE.sub(value, text)
 

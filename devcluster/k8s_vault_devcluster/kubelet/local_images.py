@@ -99,9 +99,9 @@ def _profile(name: str, folder: Path) -> Profile:
 
 def interpreter_links(folder: Path) -> list[Path]:
     """Return the paths outside of a virtual environment by which its python leads to the interpreter, the last."""
-    path, found = folder / "bin" / "python", []
+    path, links = folder / "bin" / "python", []
     while path.is_symlink():
         path = Path(os.path.normpath(path.parent / os.readlink(path)))
         if not path.is_relative_to(folder):
-            found.append(path)
-    return found
+            links.append(path)
+    return links
